@@ -1,0 +1,294 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/choria-io/fisk"
+
+	"nats-kvmirror/internal/jsapi"
+	"nats-kvmirror/internal/kvcfg"
+	"nats-kvmirror/internal/render"
+)
+
+// editOptions are the flags of edit.
+type editOptions struct {
+	settings
+	bucket string
+	force  bool
+}
+
+func addEdit(app *fisk.Application, rt *runtime, selected func(command)) {
+	o := &editOptions{}
+	cmd := app.Command("edit", "Changes a mirror, whoever made it")
+	cmd.Tag("scope:user", "impact:rw")
+	cmd.HelpLong("Without flags, per-key TTL is turned on if the origin has it. Only what a flag names is changed; all other settings stay as they are, also those that this program does not know.")
+	cmd.Arg("bucket", "The mirror to change").Required().StringVar(&o.bucket)
+	o.addSettings(cmd, "")
+	cmd.Flag("force", "Change without asking").Short('f').UnNegatableBoolVar(&o.force)
+	jsonFlag(cmd, rt)
+	const recreate = "delete the mirror and create it again with `" + appName + " add`"
+	refuse(cmd, "marker-ttl", markerTTLReason, markerTTLHint)
+	refuse(cmd, "source", sourceReason, "")
+	refuse(cmd, "storage", "no server changes the storage of a stream", recreate)
+	refuse(cmd, "filter", "no server changes which keys a mirror takes", recreate)
+	for _, name := range []string{"mirror", "mirror-domain", "mirror-api-prefix", "mirror-deliver-prefix"} {
+		refuse(cmd, name, "no server changes the origin of a mirror", recreate)
+	}
+	refuseNegated(cmd, "no-mirror", "taking the mirror out makes a bucket that takes no values, and cannot be undone", recreate)
+	cmd.Action(func(*fisk.ParseContext) error {
+		selected(func(ctx context.Context) int {
+			r, err := o.run(ctx, rt)
+			return rt.finish(r, err)
+		})
+		return nil
+	})
+}
+
+func (o *editOptions) run(ctx context.Context, rt *runtime) (render.Report, error) {
+	r := render.Report{Bucket: o.bucket, Stream: kvcfg.StreamName(o.bucket)}
+	if err := o.settings.complete(); err != nil {
+		return r, err
+	}
+	if err := kvcfg.ValidateBucket(o.bucket); err != nil {
+		return r, err
+	}
+	s, err := rt.connect(ctx)
+	if err != nil {
+		return r, err
+	}
+	defer s.conn.Close()
+
+	mirror, account, err := o.read(ctx, s)
+	if err != nil {
+		return r, err
+	}
+	r.SetStream(mirror)
+	origin, err := kvcfg.OriginOf(mirror.Config)
+	if err != nil {
+		return r, err
+	}
+	read := s.readOrigin(ctx, origin)
+	r.Origin = read.report(mirror)
+	plan, err := o.plan(ctx, rt, s, &r, mirror, read, account)
+	if err != nil {
+		return r, err
+	}
+	r.Changes = plan.Changes
+
+	if len(plan.Changes) == 0 {
+		r.Action = render.Unchanged
+		rt.say("No differences, bucket %s stays as it is", o.bucket)
+		return r, nil
+	}
+	asking := !o.force && !o.dryRun
+	if err := rt.showChanges(r, asking); err != nil {
+		return r, err
+	}
+	o.warnOfPlan(rt, &r, plan, read)
+	if o.dryRun {
+		r.Action = render.WouldUpdate
+		return r, nil
+	}
+	if asking {
+		yes, err := o.ask(ctx, rt, s, mirror)
+		if err != nil || !yes {
+			r.Action = render.Unchanged
+			return r, err
+		}
+	}
+	if err := o.update(ctx, s, &r, plan); err != nil {
+		return r, err
+	}
+	if plan.EnablesTTL() {
+		o.checkCleaned(ctx, rt, s, &r, read)
+	}
+	rt.space()
+	return r, rt.show(r, s.style)
+}
+
+// read reads the mirror, and what its server supports, side by side.
+func (o *editOptions) read(ctx context.Context, s *session) (*jsapi.Stream, *jsapi.Account, error) {
+	var mirror *jsapi.Stream
+	var account jsapi.Account
+	var mirrorErr, accountErr error
+	var wg sync.WaitGroup
+	wg.Go(func() { account, accountErr = s.own.Account(ctx) })
+	wg.Go(func() { mirror, mirrorErr = s.own.Stream(ctx, kvcfg.StreamName(o.bucket)) })
+	wg.Wait()
+	if errors.Is(mirrorErr, jsapi.ErrNotFound) {
+		return nil, nil, fail(kindNotFound, "", "bucket %q does not exist: asked on %q", o.bucket, s.own.InfoSubject(kvcfg.StreamName(o.bucket)))
+	}
+	if mirrorErr != nil {
+		return nil, nil, fmt.Errorf("cannot read bucket %q: %w", o.bucket, mirrorErr)
+	}
+	if accountErr != nil {
+		// Not known; what the server then does with the update is checked.
+		return mirror, nil, nil
+	}
+	return mirror, &account, nil
+}
+
+// plan decides what to change, or why nothing can be.
+func (o *editOptions) plan(ctx context.Context, rt *runtime, s *session, r *render.Report, mirror *jsapi.Stream, read originRead, account *jsapi.Account) (kvcfg.Plan, error) {
+	if err := ctx.Err(); err != nil {
+		return kvcfg.Plan{}, err
+	}
+	plan, err := kvcfg.Edit(mirror.Raw, read.config(), o.wishes)
+	switch {
+	case errors.Is(err, kvcfg.ErrUnread):
+		return plan, read.failure()
+	case errors.Is(err, kvcfg.ErrTTLStays):
+		return plan, fmt.Errorf("bucket %q: %w", o.bucket, err)
+	case err != nil:
+		return plan, err
+	case read.stream == nil:
+		rt.warn(r, "the origin was not read: %v", read.err)
+	}
+	if plan.EnablesTTL() {
+		if account != nil && account.Level < kvcfg.TTLAPILevel {
+			return plan, tooOldForTTL(s, "")
+		}
+		if v := mirror.Config.ServerVersion(); v.TTLUpdate() == kvcfg.UpdateRefused {
+			return plan, fail(kindOldServer, "delete the mirror and create it again with `"+appName+" add`: a new mirror can have it",
+				"server %v cannot turn per-key TTL on for a stream that exists", v)
+		}
+	}
+	return plan, nil
+}
+
+// warnOfPlan says what is to be known before the changes are made.
+func (o *editOptions) warnOfPlan(rt *runtime, r *render.Report, plan kvcfg.Plan, read originRead) {
+	origin := read.config()
+	if plan.EnablesTTL() {
+		rt.warn(r, "per-key TTL can not be turned off again; the server has %d messages to scan", r.State.Msgs)
+		if origin != nil && !origin.AllowMsgTTL {
+			rt.warn(r, "%s", ttlUnlikeOrigin(false))
+		}
+	} else if origin != nil && origin.AllowMsgTTL && !r.Source.Config.AllowMsgTTL {
+		rt.warn(r, "%s; `%s edit %s` turns it on", ttlUnlikeOrigin(true), appName, o.bucket)
+	}
+	if o.wishes.MaxBucketSize != nil && *o.wishes.MaxBucketSize > 0 {
+		rt.warn(r, "%s", fullMirrorStops)
+	}
+	if origin != nil && o.wishes.MaxValueSize != nil && tooSmall(*o.wishes.MaxValueSize, origin.MaxMsgSize) {
+		rt.warn(r, "%s", valuesTooLarge)
+	}
+}
+
+// ask asks whether to go on. The answer may take long: if the mirror was
+// changed meanwhile, what was shown is no longer true.
+func (o *editOptions) ask(ctx context.Context, rt *runtime, s *session, mirror *jsapi.Stream) (bool, error) {
+	yes, err := rt.prompt.Confirm(ctx, fmt.Sprintf("Really edit bucket %s?", o.bucket), s.style.ColorScheme)
+	if err != nil {
+		return false, err
+	}
+	if !yes {
+		rt.say("Bucket %s was not changed", o.bucket)
+		return false, nil
+	}
+	now, err := s.own.Stream(ctx, mirror.Config.Name)
+	if err != nil {
+		return false, fmt.Errorf("cannot read bucket %q again: %w", o.bucket, err)
+	}
+	if len(now.Raw.Differing(mirror.Raw)) > 0 || len(mirror.Raw.Differing(now.Raw)) > 0 {
+		return false, fail(kindRefused, "run the command again to see the differences as they are now", "somebody else has changed bucket %q meanwhile, nothing was written", o.bucket)
+	}
+	return true, nil
+}
+
+// update sends the new configuration and checks what the server made of it.
+func (o *editOptions) update(ctx context.Context, s *session, r *render.Report, plan kvcfg.Plan) error {
+	level, scan := 0, uint64(0)
+	if plan.EnablesTTL() {
+		level, scan = kvcfg.TTLAPILevel, r.State.Msgs
+	}
+	updated, err := s.write(ctx, plan.Config, scan, func(ctx context.Context) (*jsapi.Stream, error) {
+		return s.own.Update(ctx, r.Stream, plan.Config, level)
+	})
+	if err != nil {
+		return fmt.Errorf("bucket %q was not changed: %w", o.bucket, err)
+	}
+	r.SetStream(updated)
+	if err := kept(plan.Config, updated.Raw, o.bucket, "updated"); err != nil {
+		return err
+	}
+	r.Action = render.Updated
+	return nil
+}
+
+// settleTime is how long expiry may take to remove on the mirror what the
+// origin has just removed; servers look once a second.
+const settleTime = 3 * time.Second
+
+// checkCleaned compares the mirror with its origin after per-key TTL was turned
+// on, since a server that echoes the setting may yet keep what had expired. The
+// states that were read on the way mostly suffice; if not, both are read again
+// until they agree or settleTime is over.
+func (o *editOptions) checkCleaned(ctx context.Context, rt *runtime, s *session, r *render.Report, before originRead) {
+	if before.stream == nil {
+		r.Origin = before.report(nil)
+		rt.warn(r, "whether expired messages are left over on the mirror is not known, because the origin was not read")
+		return
+	}
+	mirror, origin := r.Source, before
+	compare := func() kvcfg.Comparison {
+		return kvcfg.Compare(mirror.Config, origin.stream.Config, mirror.State, origin.stream.State)
+	}
+	c := compare()
+	tick := time.NewTicker(pollInterval)
+	defer tick.Stop()
+	for start := time.Now(); !c.Same() && !mirror.Config.Filtered() && time.Since(start) < settleTime && ctx.Err() == nil; {
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if again, err := s.own.Stream(ctx, r.Stream); err == nil {
+				mirror = again
+			}
+		})
+		wg.Go(func() {
+			if again := s.readOrigin(ctx, before.origin); again.stream != nil {
+				origin = again
+			}
+		})
+		wg.Wait()
+		if c = compare(); c.Same() {
+			break
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+		}
+	}
+	r.SetStream(mirror)
+	r.Origin = origin.report(mirror)
+	o.warnOfRest(rt, r, c)
+}
+
+// warnOfRest says what the comparison and the server's version leave to fear.
+func (o *editOptions) warnOfRest(rt *runtime, r *render.Report, c kvcfg.Comparison) {
+	version := r.Source.Config.ServerVersion()
+	cure := "; purge them, or delete and create the mirror"
+	switch {
+	case c.LeftOver() > 0:
+		rt.warn(r, "at least %d messages are left over on the mirror that are gone at the origin, and server %v will not remove them%s", c.LeftOver(), version, cure)
+	case c.Missing > 0:
+		rt.warn(r, "the mirror holds %d messages less than the origin", c.Missing)
+	case c.Behind > 0 && !r.Source.Config.Filtered():
+		rt.warn(r, "the mirror is %d messages behind its origin, so whether expired messages are left over is not known", c.Behind)
+	case !c.Counted:
+		rt.warn(r, "the mirror does not hold as much as its origin by design, so whether expired messages are left over is not known")
+	}
+	switch version.TTLUpdate() {
+	case kvcfg.UpdateAfterRestart:
+		rt.warn(r, "on server %v nothing expires on a mirror edited like this until the server is restarted", version)
+	case kvcfg.UpdateNewOnly:
+		rt.warn(r, "on server %v what was stored before now never expires on the mirror; delete and create it to be sure", version)
+	case kvcfg.UpdatePartly:
+		if r.Source.Config.Storage == "file" {
+			rt.warn(r, "server %v overlooks expired messages in files that it has not read again; delete and create the mirror to be sure", version)
+		}
+	}
+}

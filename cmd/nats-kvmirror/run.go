@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"strings"
+
+	"github.com/choria-io/fisk"
+	"golang.org/x/term"
+
+	"nats-kvmirror/internal/render"
+)
+
+// Exit codes.
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitDifferences = 2
+	exitUnknown     = 3
+)
+
+// streams are where a run reads and writes.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// isTerminal says whether a stream is one.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// runtime is what every command works with.
+type runtime struct {
+	streams
+	globals globals
+	prompt  prompter
+	json    bool
+	log     *log.Logger // for --trace
+}
+
+// run is the whole program but for the process: it parses args, runs the
+// command that they name and returns the exit code. ctx ends on an interrupt.
+// The environment is the process's, because fisk, natscontext and columns read
+// it there.
+func run(ctx context.Context, args []string, s streams) int {
+	rt := &runtime{streams: s, json: wantsJSON(args), log: log.New(s.err, "", log.Ltime)}
+	rt.prompt = newTerminal(rt)
+	cmd, code, err := parse(rt, args)
+	switch {
+	case err != nil:
+		return rt.finish(render.Report{}, usageFailure(err))
+	case cmd == nil:
+		return code
+	}
+	return cmd(ctx)
+}
+
+// command is a parsed command, ready to run; it returns the exit code.
+type command func(ctx context.Context) int
+
+// exited is what fisk's terminate function panics with, so that --help and
+// --version end the parse without ending the process.
+type exited int
+
+// parse reads the command line. It returns no command when fisk has done all
+// there was to do, as for --help.
+func parse(rt *runtime, args []string) (cmd command, code int, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			e, ok := r.(exited)
+			if !ok {
+				panic(r)
+			}
+			cmd, code, err = nil, int(e), nil
+		}
+	}()
+	app := newApp(rt, func(c command) { cmd = c })
+	app.Terminate(func(code int) { panic(exited(code)) })
+	_, err = app.Parse(normalizeArgs(app.Model(), args))
+	return cmd, exitOK, err
+}
+
+// usageFailure makes an error of the command line a failure.
+func usageFailure(err error) error {
+	if f := (*failure)(nil); errors.As(err, &f) {
+		return f
+	}
+	hint := ""
+	for _, known := range []error{
+		fisk.ErrUnknownLongFlag, fisk.ErrUnknownShortFlag, fisk.ErrExpectedFlagArgument, fisk.ErrExpectedKnownCommand,
+		fisk.ErrRequiredArgument, fisk.ErrRequiredFlag, fisk.ErrFlagCannotRepeat, fisk.ErrUnexpectedArgument,
+	} {
+		if errors.Is(err, known) {
+			hint = "add --help to see the arguments and flags"
+		}
+	}
+	return &failure{kind: kindUsage, err: err, hint: hint}
+}
+
+// finish shows what a command did, and how it failed if it did, and returns the
+// exit code.
+func (rt *runtime) finish(r render.Report, err error) int {
+	code := exitOK
+	if err != nil {
+		f := explain(err)
+		code = exitFailed
+		r.Action = render.Failed
+		if f.kind == kindUnknownOutcome {
+			code, r.Action = exitUnknown, render.Unknown
+		}
+		r.Error = &render.Failure{Kind: f.kind, Message: f.Error(), Hint: f.hint}
+		fmt.Fprintf(rt.err, "%s: error: %s\n", appName, render.Clean(f.Error()))
+		for line := range strings.Lines(f.hint) {
+			fmt.Fprintf(rt.err, "hint: %s\n", render.Clean(strings.TrimSuffix(line, "\n")))
+		}
+	} else if r.Action == render.WouldCreate || r.Action == render.WouldUpdate {
+		code = exitDifferences
+	}
+	if rt.json {
+		if err := render.JSON(rt.out, r); err != nil {
+			fmt.Fprintf(rt.err, "%s: error: %v\n", appName, err)
+			return max(code, exitFailed)
+		}
+	}
+	return code
+}
+
+// warn adds a warning to the report and, unless it ends up in a JSON document,
+// shows it at once.
+func (rt *runtime) warn(r *render.Report, format string, a ...any) {
+	text := fmt.Sprintf(format, a...)
+	r.Warn(text)
+	if !rt.json {
+		fmt.Fprintf(rt.err, "warning: %s\n", render.Clean(text))
+	}
+}
+
+// say writes a line of the result, which a JSON document says otherwise.
+func (rt *runtime) say(format string, a ...any) {
+	if !rt.json {
+		fmt.Fprintln(rt.out, render.Clean(fmt.Sprintf(format, a...)))
+	}
+}
+
+// space separates what was written from what comes.
+func (rt *runtime) space() { rt.say("") }
+
+// show writes the bucket's block.
+func (rt *runtime) show(r render.Report, style render.Style) error {
+	if rt.json {
+		return nil
+	}
+	return render.Text(rt.out, r, style)
+}
+
+// showChanges writes the differences; when stdout belongs to a JSON document,
+// only for somebody who is about to be asked, on stderr.
+func (rt *runtime) showChanges(r render.Report, asking bool) error {
+	switch {
+	case !rt.json:
+		return render.Differences(rt.out, r.Changes)
+	case asking:
+		return render.Differences(rt.err, r.Changes)
+	}
+	return nil
+}

@@ -1,0 +1,234 @@
+package jsapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"nats-kvmirror/internal/kvcfg"
+)
+
+// requiredLevel makes servers from 2.12 on refuse a request that needs a higher
+// API level than theirs (ADR-44); older ones ignore it.
+const requiredLevel = "Nats-Required-Api-Level"
+
+// API is the JetStream API behind one prefix.
+type API struct {
+	conn   *Conn
+	prefix string
+}
+
+// Prefix is the prefix of all subjects of the API.
+func (a *API) Prefix() string { return a.prefix }
+
+// InfoSubject is the subject on which a stream's information is asked for.
+func (a *API) InfoSubject(stream string) string { return a.prefix + ".STREAM.INFO." + stream }
+
+// Account is what the API says about itself.
+type Account struct {
+	Domain string // the JetStream domain; "" when there is none
+	Level  int    // the API level: 0 before 2.11, 1 in 2.11
+}
+
+// Stream is a stream as the server reports it.
+type Stream struct {
+	Raw     kvcfg.Raw    `json:"config"` // the configuration, all of it
+	Config  kvcfg.Config `json:"-"`      // the part of it that is known here
+	Created time.Time    `json:"created"`
+	State   kvcfg.State  `json:"state"`
+	Cluster *Cluster     `json:"cluster"`
+	Mirror  *Upstream    `json:"mirror"`
+	Sources []Upstream   `json:"sources"`
+}
+
+// Upstream is the state of a mirror's, or of a sourcing stream's, link to the
+// stream that it reads.
+type Upstream struct {
+	Name     string          `json:"name"`
+	External *kvcfg.External `json:"external"`
+	// Lag is what the link believes to be behind. It is 0 also when the link
+	// has never worked.
+	Lag uint64 `json:"lag"`
+	// Active is how long ago the link was last heard of; negative when never.
+	Active time.Duration  `json:"active"`
+	Error  *UpstreamError `json:"error"`
+}
+
+// UpstreamError is what a link says is wrong with it.
+type UpstreamError struct {
+	Code        int    `json:"err_code"`
+	Description string `json:"description"`
+}
+
+// Cluster is where a stream's replicas live; nil outside of a cluster.
+type Cluster struct {
+	Name     string `json:"name"`
+	Leader   string `json:"leader"`
+	Replicas []Peer `json:"replicas"`
+}
+
+// Peer is a replica other than the leader.
+type Peer struct {
+	Name    string        `json:"name"`
+	Current bool          `json:"current"`
+	Offline bool          `json:"offline"`
+	Active  time.Duration `json:"active"` // since it was last seen
+	Lag     uint64        `json:"lag"`    // operations behind the leader
+}
+
+// Account asks the API about itself.
+func (a *API) Account(ctx context.Context) (Account, error) {
+	var r struct {
+		Domain string `json:"domain"`
+		API    struct {
+			Level int `json:"level"`
+		} `json:"api"`
+	}
+	err := a.call(ctx, a.prefix+".INFO", nil, nil, &r)
+	return Account{Domain: r.Domain, Level: r.API.Level}, err
+}
+
+// Stream reads a stream.
+func (a *API) Stream(ctx context.Context, name string) (*Stream, error) {
+	return a.stream(ctx, a.InfoSubject(name), name, nil, nil)
+}
+
+// Create creates a stream and returns it as the server made it. level is the
+// API level that the configuration needs, 0 for none.
+func (a *API) Create(ctx context.Context, name string, config kvcfg.Raw, level int) (*Stream, error) {
+	return a.stream(ctx, a.prefix+".STREAM.CREATE."+name, name, levelHeader(level), config)
+}
+
+// Update replaces a stream's configuration and returns the stream as the server
+// left it. level is as in Create.
+func (a *API) Update(ctx context.Context, name string, config kvcfg.Raw, level int) (*Stream, error) {
+	return a.stream(ctx, a.prefix+".STREAM.UPDATE."+name, name, levelHeader(level), config)
+}
+
+// Streams reads all streams, page by page, and hands each to f until f returns
+// an error, which is then returned.
+func (a *API) Streams(ctx context.Context, f func(*Stream) error) error {
+	subject := a.prefix + ".STREAM.LIST"
+	for offset := 0; ; {
+		var page struct {
+			Total   int               `json:"total"`
+			Streams []json.RawMessage `json:"streams"`
+		}
+		if err := a.call(ctx, subject, nil, map[string]int{"offset": offset}, &page); err != nil {
+			return err
+		}
+		for _, data := range page.Streams {
+			s, err := parseStream(data)
+			if err != nil {
+				return &Error{Kind: ErrMalformed, Subject: subject, Description: err.Error()}
+			}
+			if err := f(s); err != nil {
+				return err
+			}
+		}
+		offset += len(page.Streams)
+		if len(page.Streams) == 0 || offset >= page.Total {
+			return nil
+		}
+	}
+}
+
+// NextSeq is the sequence of the first message at or after from whose subject
+// matches filter. With none it returns an error that wraps [ErrNotFound].
+func (a *API) NextSeq(ctx context.Context, stream string, from uint64, filter string) (uint64, error) {
+	body := struct {
+		Seq    uint64 `json:"seq"`
+		Filter string `json:"next_by_subj"`
+	}{from, filter}
+	var r struct {
+		Message struct {
+			Seq uint64 `json:"seq"`
+		} `json:"message"`
+	}
+	subject := a.prefix + ".STREAM.MSG.GET." + stream
+	if err := a.call(ctx, subject, nil, body, &r); err != nil {
+		return 0, err
+	}
+	if r.Message.Seq < from {
+		return 0, &Error{Kind: ErrMalformed, Subject: subject, Description: fmt.Sprintf("message %d is before %d", r.Message.Seq, from)}
+	}
+	return r.Message.Seq, nil
+}
+
+func levelHeader(level int) nats.Header {
+	if level == 0 {
+		return nil
+	}
+	return nats.Header{requiredLevel: []string{strconv.Itoa(level)}}
+}
+
+// stream makes a request that is answered with a stream.
+func (a *API) stream(ctx context.Context, subject, name string, header nats.Header, body any) (*Stream, error) {
+	var data json.RawMessage
+	if err := a.call(ctx, subject, header, body, &data); err != nil {
+		return nil, err
+	}
+	s, err := parseStream(data)
+	if err == nil && s.Config.Name != name {
+		err = fmt.Errorf("it is about the stream %q", s.Config.Name)
+	}
+	if err != nil {
+		return nil, &Error{Kind: ErrMalformed, Subject: subject, Description: err.Error()}
+	}
+	return s, nil
+}
+
+// call makes a request and decodes its answer into reply.
+func (a *API) call(ctx context.Context, subject string, header nats.Header, body, reply any) error {
+	data, err := a.conn.request(ctx, subject, header, body)
+	if err != nil {
+		return err
+	}
+	return decode(subject, data, reply)
+}
+
+// decode reads an answer, which is either an error or the reply.
+func decode(subject string, data []byte, reply any) error {
+	malformed := func(err error) error {
+		return &Error{Kind: ErrMalformed, Subject: subject, Description: err.Error()}
+	}
+	var envelope struct {
+		Type  string    `json:"type"`
+		Error *apiError `json:"error"`
+	}
+	if err := json.Unmarshal(data, &envelope); err != nil {
+		return malformed(err)
+	}
+	if envelope.Error != nil {
+		return envelope.Error.sorted(subject)
+	}
+	if envelope.Type == "" {
+		return malformed(errors.New("it has no type"))
+	}
+	if err := json.Unmarshal(data, reply); err != nil {
+		return malformed(err)
+	}
+	return nil
+}
+
+// parseStream reads a stream's information; it must hold a configuration.
+func parseStream(data []byte) (*Stream, error) {
+	var s Stream
+	if err := json.Unmarshal(data, &s); err != nil {
+		return nil, err
+	}
+	if s.Raw == nil {
+		return nil, errors.New("it has no configuration")
+	}
+	config, err := s.Raw.Config()
+	if err != nil {
+		return nil, err
+	}
+	s.Config = config
+	return &s, nil
+}

@@ -1,0 +1,214 @@
+// Package jsapi is the JetStream API behind any subject prefix: requests in,
+// raw configurations and sorted failures out.
+//
+// jsm.go's Manager takes no context, reads again after each update (and then
+// reports an applied update as failed when that read is lost) and decodes
+// configurations into structs that drop what they do not know; hence requests
+// of our own.
+package jsapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// Tracer is told of each request and answer; it may be called from several
+// goroutines at once.
+type Tracer func(format string, a ...any)
+
+// Conn is a NATS connection on which a request fails as soon as its failure is
+// known: a denied subject is reported by the server apart from the request, on
+// the connection, and would otherwise look like a timeout.
+type Conn struct {
+	nc      *nats.Conn
+	timeout time.Duration
+	trace   Tracer
+
+	mu      sync.Mutex
+	waiting map[*waiter]struct{}
+	inbox   error // set once the server has denied the inbox
+}
+
+// waiter is a request that waits for its answer.
+type waiter struct {
+	subject string
+	failed  chan error // holds one
+}
+
+// Connect connects to the servers of a comma-separated list. timeout is how
+// long to wait for the connection and later for each answer. It is given up
+// when ctx ends. trace may be nil.
+func Connect(ctx context.Context, servers string, timeout time.Duration, trace Tracer, opts ...nats.Option) (*Conn, error) {
+	if trace == nil {
+		trace = func(string, ...any) {}
+	}
+	c := &Conn{timeout: timeout, trace: trace, waiting: map[*waiter]struct{}{}}
+	opts = append(opts,
+		nats.Timeout(timeout),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(100*time.Millisecond),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { c.asyncError(err) }),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { c.disconnected(err) }),
+	)
+
+	type result struct {
+		nc  *nats.Conn
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		nc, err := nats.Connect(servers, opts...)
+		done <- result{nc, err}
+	}()
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case r := <-done:
+		if r.err != nil {
+			return nil, r.err
+		}
+		c.nc = r.nc
+		c.trace(">>> connected to %s (%s)", r.nc.ConnectedUrlRedacted(), r.nc.ConnectedAddr())
+		return c, nil
+	}
+}
+
+// Close closes the connection.
+func (c *Conn) Close() { c.nc.Close() }
+
+// Timeout is how long a request waits for its answer.
+func (c *Conn) Timeout() time.Duration { return c.timeout }
+
+// ServerVersion is the version of the server that the client is connected to,
+// which need not be the one that hosts a stream.
+func (c *Conn) ServerVersion() string { return c.nc.ConnectedServerVersion() }
+
+// At is the API behind a prefix, as "$JS.API" or "$JS.hub.API".
+func (c *Conn) At(prefix string) *API { return &API{conn: c, prefix: prefix} }
+
+var violation = regexp.MustCompile(`(?i)permissions violation for (publish|subscription) to "([^"]+)"`)
+
+// asyncError fails the requests that a permission violation is about.
+func (c *Conn) asyncError(err error) {
+	c.trace("!!! %v", err)
+	m := violation.FindStringSubmatch(err.Error())
+	if !errors.Is(err, nats.ErrPermissionViolation) || m == nil {
+		return
+	}
+	subscription := m[1][0]|0x20 == 's'
+	denied := func(subject string) error {
+		if subscription {
+			return &Error{Kind: ErrDenied, Subject: subject, Description: fmt.Sprintf("may not subscribe to the inbox %q", m[2])}
+		}
+		return &Error{Kind: ErrDenied, Subject: subject, Description: "may not publish to it"}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if subscription {
+		// All answers come to one subscription, which is not tried again.
+		c.inbox = denied("")
+	}
+	for w := range c.waiting {
+		if subscription || w.subject == m[2] {
+			w.fail(denied(w.subject))
+		}
+	}
+}
+
+// disconnected fails all requests under way: an answer that had not come when
+// the connection was lost never comes.
+func (c *Conn) disconnected(err error) {
+	if err == nil {
+		return // we have closed it
+	}
+	c.trace("!!! disconnected: %v", err)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for w := range c.waiting {
+		w.fail(&Error{Kind: ErrDisconnected, Subject: w.subject, Description: err.Error()})
+	}
+}
+
+func (w *waiter) fail(err error) {
+	select {
+	case w.failed <- err:
+	default: // it has failed already
+	}
+}
+
+// wait registers a request; it returns the error that dooms it beforehand.
+func (c *Conn) wait(subject string) (*waiter, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e := (*Error)(nil); errors.As(c.inbox, &e) {
+		return nil, &Error{Kind: ErrDenied, Subject: subject, Description: e.Description}
+	}
+	w := &waiter{subject: subject, failed: make(chan error, 1)}
+	c.waiting[w] = struct{}{}
+	return w, nil
+}
+
+func (c *Conn) forget(w *waiter) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.waiting, w)
+}
+
+// request sends body (none when nil) and returns the answer's payload.
+func (c *Conn) request(ctx context.Context, subject string, header nats.Header, body any) ([]byte, error) {
+	msg := &nats.Msg{Subject: subject, Header: header}
+	if body != nil {
+		data, err := json.Marshal(body)
+		if err != nil {
+			return nil, fmt.Errorf("cannot encode the request to %q: %w", subject, err)
+		}
+		msg.Data = data
+	}
+	w, err := c.wait(subject)
+	if err != nil {
+		return nil, err
+	}
+	defer c.forget(w)
+
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	type result struct {
+		msg *nats.Msg
+		err error
+	}
+	done := make(chan result, 1)
+	c.trace(">>> %s\n%s\n", subject, msg.Data)
+	go func() {
+		answer, err := c.nc.RequestMsgWithContext(ctx, msg)
+		done <- result{answer, err}
+	}()
+	select {
+	case err := <-w.failed:
+		return nil, err
+	case r := <-done:
+		if r.err != nil {
+			return nil, c.requestError(ctx, subject, r.err)
+		}
+		c.trace("<<< %s: %s\n", subject, r.msg.Data)
+		return r.msg.Data, nil
+	}
+}
+
+func (c *Conn) requestError(ctx context.Context, subject string, err error) error {
+	switch {
+	case errors.Is(err, nats.ErrNoResponders):
+		return &Error{Kind: ErrNoResponders, Subject: subject}
+	case errors.Is(err, context.Canceled), errors.Is(ctx.Err(), context.Canceled):
+		return fmt.Errorf("request to %q: %w", subject, context.Canceled)
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout):
+		return &Error{Kind: ErrTimeout, Subject: subject, Description: fmt.Sprintf("waited %v", c.timeout)}
+	}
+	return &Error{Kind: ErrDisconnected, Subject: subject, Description: err.Error()}
+}

@@ -1,0 +1,96 @@
+package kvcfg
+
+import "time"
+
+// Config is a reading view of a stream configuration: the fields that decide
+// about a KV mirror, spelled as the server spells them. Enumerations stay
+// strings, so a value that a newer server has invented can still be read.
+//
+// Limits are -1 (or, from old servers, 0) when there is none; durations travel
+// as nanoseconds.
+type Config struct {
+	Name                   string            `json:"name"`
+	Description            string            `json:"description"`
+	Subjects               []string          `json:"subjects"`
+	Storage                string            `json:"storage"`
+	Replicas               int               `json:"num_replicas"`
+	MaxMsgs                int64             `json:"max_msgs"`
+	MaxBytes               int64             `json:"max_bytes"`
+	MaxMsgSize             int64             `json:"max_msg_size"`
+	MaxMsgsPerSubject      int64             `json:"max_msgs_per_subject"`
+	MaxAge                 time.Duration     `json:"max_age"`
+	DuplicateWindow        time.Duration     `json:"duplicate_window"`
+	Discard                string            `json:"discard"`
+	Compression            string            `json:"compression"`
+	Placement              *Placement        `json:"placement"`
+	RePublish              *RePublish        `json:"republish"`
+	Mirror                 *Source           `json:"mirror"`
+	Sources                []Source          `json:"sources"`
+	AllowMsgTTL            bool              `json:"allow_msg_ttl"`
+	SubjectDeleteMarkerTTL time.Duration     `json:"subject_delete_marker_ttl"`
+	AllowDirect            bool              `json:"allow_direct"`
+	MirrorDirect           bool              `json:"mirror_direct"`
+	AllowRollup            bool              `json:"allow_rollup_hdrs"`
+	DenyDelete             bool              `json:"deny_delete"`
+	DenyPurge              bool              `json:"deny_purge"`
+	Metadata               map[string]string `json:"metadata"`
+}
+
+// Placement says on which servers a stream lives.
+type Placement struct {
+	Cluster string   `json:"cluster,omitempty"`
+	Tags    []string `json:"tags,omitempty"`
+}
+
+// RePublish sends what a stream stores to other subjects.
+type RePublish struct {
+	Source      string `json:"src,omitempty"`
+	Destination string `json:"dest"`
+	HeadersOnly bool   `json:"headers_only,omitempty"`
+}
+
+// Source is the stream that another one mirrors or sources.
+type Source struct {
+	Name              string             `json:"name"`
+	FilterSubject     string             `json:"filter_subject,omitempty"`
+	SubjectTransforms []SubjectTransform `json:"subject_transforms,omitempty"`
+	External          *External          `json:"external,omitempty"`
+}
+
+// SubjectTransform rewrites the subjects of a mirror; with both sides equal it
+// is a filter.
+type SubjectTransform struct {
+	Source      string `json:"src"`
+	Destination string `json:"dest"`
+}
+
+// External is where a mirror finds the JetStream API of an origin in another
+// domain or account.
+type External struct {
+	APIPrefix     string `json:"api"`
+	DeliverPrefix string `json:"deliver"`
+}
+
+// Compressed says whether the stream's data is compressed on disk.
+func (c Config) Compressed() bool { return c.Compression != "" && c.Compression != "none" }
+
+// Filtered says whether a mirror holds only a part of its origin's keys.
+func (c Config) Filtered() bool {
+	return c.Mirror != nil && (c.Mirror.FilterSubject != "" || len(c.Mirror.SubjectTransforms) > 0)
+}
+
+// Filters are the origin's subjects that a filtered mirror takes; nil means
+// all of them.
+func (c Config) Filters() []string {
+	if !c.Filtered() {
+		return nil
+	}
+	if c.Mirror.FilterSubject != "" {
+		return []string{c.Mirror.FilterSubject}
+	}
+	filters := make([]string, 0, len(c.Mirror.SubjectTransforms))
+	for _, t := range c.Mirror.SubjectTransforms {
+		filters = append(filters, t.Source)
+	}
+	return filters
+}

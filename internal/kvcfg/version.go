@@ -1,0 +1,90 @@
+package kvcfg
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// TTLAPILevel is the JetStream API level from which on streams can have
+// per-message TTL (ADR-43, ADR-44): server 2.11.
+const TTLAPILevel = 1
+
+// Version is a nats-server version; the zero value is an unknown one.
+type Version struct{ Major, Minor, Patch int }
+
+// ParseVersion reads "2.11.6", also with a leading v or a suffix as in
+// "2.15.0-RC.1"; anything else is the zero Version.
+func ParseVersion(s string) Version {
+	s = strings.TrimPrefix(s, "v")
+	if i := strings.IndexAny(s, "-+"); i >= 0 {
+		s = s[:i]
+	}
+	parts := strings.Split(s, ".")
+	if len(parts) != 3 {
+		return Version{}
+	}
+	var n [3]int
+	for i, p := range parts {
+		v, err := strconv.Atoi(p)
+		if err != nil || v < 0 {
+			return Version{}
+		}
+		n[i] = v
+	}
+	return Version{n[0], n[1], n[2]}
+}
+
+// String is the version as the server spells it, or "unknown".
+func (v Version) String() string {
+	if v == (Version{}) {
+		return "unknown"
+	}
+	return fmt.Sprintf("%d.%d.%d", v.Major, v.Minor, v.Patch)
+}
+
+// TTLUpdate is what a server does with an existing mirror on which per-key TTL
+// is turned on.
+type TTLUpdate int
+
+// The behaviours, as measured on real servers.
+const (
+	// UpdateCleans: expired messages are gone before the reply (2.12 and later;
+	// nats-server pull request 7117), or the version is unknown.
+	UpdateCleans TTLUpdate = iota
+	// UpdateRefused: the server answers 10052 (2.11.0 and 2.11.1).
+	UpdateRefused
+	// UpdateAfterRestart: accepted and echoed, but nothing expires until the
+	// server has been restarted (2.11.2 to 2.11.4).
+	UpdateAfterRestart
+	// UpdateNewOnly: what comes from then on expires, what was stored before
+	// does not (2.11.5 and 2.11.6).
+	UpdateNewOnly
+	// UpdatePartly: memory streams are cleaned, file streams only in the blocks
+	// that the server happens to read again (2.11.7 and later 2.11).
+	UpdatePartly
+)
+
+// TTLUpdate is what a server of this version does.
+func (v Version) TTLUpdate() TTLUpdate {
+	if v.Major != 2 || v.Minor != 11 {
+		return UpdateCleans
+	}
+	switch {
+	case v.Patch <= 1:
+		return UpdateRefused
+	case v.Patch <= 4:
+		return UpdateAfterRestart
+	case v.Patch <= 6:
+		return UpdateNewOnly
+	}
+	return UpdatePartly
+}
+
+// versionKey is the metadata key under which servers from 2.11 on say their
+// version (ADR-44).
+const versionKey = ReservedMetadata + "ver"
+
+// ServerVersion is the version of the server that hosts the stream, as told in
+// its metadata; zero before 2.11.
+func (c Config) ServerVersion() Version { return ParseVersion(c.Metadata[versionKey]) }

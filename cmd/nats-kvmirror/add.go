@@ -179,13 +179,11 @@ func (o *addOptions) run(ctx context.Context, rt *runtime) (render.Report, error
 	} else if err := o.create(ctx, s, &r, plan, before); err != nil {
 		return r, err
 	}
-	if err := rt.show(r, s.style); err != nil {
-		return r, err
-	}
+	var waited error
 	if o.wait != nil {
-		return r, o.waitFor(ctx, rt, s, &r, before.origin)
+		waited = o.waitFor(ctx, rt, s, &r, before.origin)
 	}
-	return r, nil
+	return r, errors.Join(rt.show(r, s.style), waited)
 }
 
 // read reads all that decides about the mirror, side by side.

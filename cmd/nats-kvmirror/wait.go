@@ -47,9 +47,9 @@ func (o *addOptions) waitFor(ctx context.Context, rt *runtime, s *session, r *re
 		select {
 		case <-tick.C:
 		case <-limit.C:
-			return notCaughtUp(r, mirror, target, kindNotCaughtUp, fmt.Sprintf("after %v", *o.wait))
+			return notCaughtUp(r, mirror, origin, target, kindNotCaughtUp, fmt.Sprintf("after %v", *o.wait))
 		case <-ctx.Done():
-			return notCaughtUp(r, mirror, target, kindInterrupted, "when interrupted")
+			return notCaughtUp(r, mirror, origin, target, kindInterrupted, "when interrupted")
 		}
 		if again, err := s.own.Stream(ctx, r.Stream); err == nil {
 			mirror = again
@@ -68,9 +68,13 @@ func nothingLeft(ctx context.Context, origin originRead, mirror *jsapi.Stream, t
 }
 
 // notCaughtUp says how far the mirror came, and what it says is wrong.
-func notCaughtUp(r *render.Report, mirror *jsapi.Stream, target uint64, kind, when string) error {
-	action := r.Action
+func notCaughtUp(r *render.Report, mirror *jsapi.Stream, origin originRead, target uint64, kind, when string) error {
+	done := "was created"
+	if r.Action == render.Unchanged {
+		done = "is unchanged"
+	}
 	r.SetStream(mirror)
+	r.Origin = origin.report(mirror)
 	hint, cause := "", ""
 	if r.Mirror != nil && r.Mirror.Error != "" {
 		cause = "; the mirror says: " + r.Mirror.Error
@@ -78,7 +82,7 @@ func notCaughtUp(r *render.Report, mirror *jsapi.Stream, target uint64, kind, wh
 		cause = "; it has never heard of its origin"
 		hint = "is the link up, and may the mirror create a consumer on the origin?"
 	}
-	return fail(kind, hint, "bucket %q was %s, and %s it is at sequence %d of %d%s", r.Bucket, action, when, mirror.State.LastSeq, target, cause)
+	return fail(kind, hint, "bucket %q %s, and %s it is at sequence %d of %d%s", r.Bucket, done, when, mirror.State.LastSeq, target, cause)
 }
 
 // bar shows how a wait goes on: a progress bar on a terminal, one line at the

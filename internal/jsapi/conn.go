@@ -184,7 +184,7 @@ func (c *Conn) request(ctx context.Context, subject string, header nats.Header, 
 		err error
 	}
 	done := make(chan result, 1)
-	c.trace(">>> %s\n%s\n", subject, msg.Data)
+	c.trace(">>> %s%s", subject, traced(msg.Data))
 	go func() {
 		answer, err := c.nc.RequestMsgWithContext(ctx, msg)
 		done <- result{answer, err}
@@ -196,9 +196,17 @@ func (c *Conn) request(ctx context.Context, subject string, header nats.Header, 
 		if r.err != nil {
 			return nil, c.requestError(ctx, subject, r.err)
 		}
-		c.trace("<<< %s: %s\n", subject, r.msg.Data)
+		c.trace("<<< %s%s", subject, traced(r.msg.Data))
 		return r.msg.Data, nil
 	}
+}
+
+// traced is a payload on a line of its own.
+func traced(payload []byte) string {
+	if len(payload) == 0 {
+		return ""
+	}
+	return "\n" + string(payload)
 }
 
 func (c *Conn) requestError(ctx context.Context, subject string, err error) error {

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -270,16 +272,19 @@ func Label(field string) string {
 	return Clean(field)
 }
 
-// Value is a field's value for people: sizes and durations in their units.
+// Value is a field's value for people: sizes and durations in their units. No
+// value at all is the same as null.
 func Value(field string, data json.RawMessage) string {
 	var n int64
-	isNumber := json.Unmarshal(data, &n) == nil && string(data) != "null"
+	none := len(data) == 0 || string(data) == "null"
 	switch {
-	case field == "allow_msg_ttl" && string(data) == "null":
+	case field == "allow_msg_ttl" && none:
 		return "false"
-	case string(data) == "null":
+	case none:
 		return "none"
-	case !isNumber:
+	case field == "metadata":
+		return metadataValue(data)
+	case json.Unmarshal(data, &n) != nil:
 		return Clean(string(data))
 	}
 	switch field {
@@ -327,6 +332,23 @@ func seen(active time.Duration) bool { return active > 0 && active < math.MaxInt
 func originBucket(stream string) string {
 	bucket, _ := kvcfg.BucketName(stream)
 	return Clean(bucket)
+}
+
+// metadataValue is metadata in one line, without the server's own.
+func metadataValue(data json.RawMessage) string {
+	var metadata map[string]string
+	if json.Unmarshal(data, &metadata) != nil {
+		return Clean(string(data))
+	}
+	shown := userMetadata(metadata)
+	if len(shown) == 0 {
+		return "none"
+	}
+	var pairs []string
+	for _, k := range slices.Sorted(maps.Keys(shown)) {
+		pairs = append(pairs, k+"="+shown[k])
+	}
+	return strings.Join(pairs, ", ")
 }
 
 // userMetadata is metadata without the server's own, fit for a terminal.

@@ -1,0 +1,288 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"nats-kvmirror/internal/lab"
+)
+
+// session of a person: the command on a pseudo-terminal, what it has shown so
+// far, and the keys that are pressed.
+type person struct {
+	t    *testing.T
+	cmd  *exec.Cmd
+	tty  *os.File
+	mu   sync.Mutex
+	seen bytes.Buffer
+	done chan struct{}
+}
+
+// sitDown runs the command on a pseudo-terminal.
+func sitDown(t *testing.T, url string, args ...string) *person {
+	t.Helper()
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The test binary is the command when it is called by the command's name.
+	cmd := exec.Command(program, args...)
+	cmd.Args[0] = appName
+	cmd.Env = append(os.Environ(), "NATS_URL="+url, "HOME="+t.TempDir(), "XDG_CONFIG_HOME="+t.TempDir(), "TERM=xterm", "LLMFORMAT=", "TESTING=")
+	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 40, Cols: 120})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &person{t: t, cmd: cmd, tty: tty, done: make(chan struct{})}
+	go func() {
+		defer close(p.done)
+		buf := make([]byte, 4096)
+		for {
+			n, err := tty.Read(buf)
+			p.mu.Lock()
+			p.seen.Write(buf[:n])
+			p.mu.Unlock()
+			if bytes.Contains(buf[:n], []byte("\x1b[6n")) {
+				// survey asks where the cursor is; a terminal answers.
+				fmt.Fprint(tty, "\x1b[1;1R")
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = tty.Close() })
+	return p
+}
+
+func (p *person) shown() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.seen.String()
+}
+
+// waitsFor waits until a text is shown.
+func (p *person) waitsFor(text string) {
+	p.t.Helper()
+	deadline := time.Now().Add(15 * time.Second)
+	for !strings.Contains(p.shown(), text) {
+		if time.Now().After(deadline) {
+			p.t.Fatalf("%q is not shown in:\n%s", text, p.shown())
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func (p *person) types(keys string) {
+	p.t.Helper()
+	if _, err := io.WriteString(p.tty, keys); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// leaves waits until the command has ended and returns its exit code.
+func (p *person) leaves() int {
+	p.t.Helper()
+	ended := make(chan error, 1)
+	go func() { ended <- p.cmd.Wait() }()
+	select {
+	case err := <-ended:
+		<-p.done
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			return exit.ExitCode()
+		}
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		return 0
+	case <-time.After(20 * time.Second):
+		p.t.Fatalf("the command goes on:\n%s", p.shown())
+		return -1
+	}
+}
+
+// plainSites starts a hub and a leaf with a bucket and a mirror of it as other
+// tools make them, and returns the leaf's address.
+func plainSites(t *testing.T) *lab.Sites {
+	t.Helper()
+	sites, err := lab.HubAndLeaf()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(sites.Stop)
+	keyValue(t, sites.Hub.URL(), jetstream.KeyValueConfig{Bucket: "demo", LimitMarkerTTL: time.Second})
+	keyValue(t, sites.Leaf.URL(), jetstream.KeyValueConfig{Bucket: "plain", Mirror: &jetstream.StreamSource{Name: "demo", Domain: "hub"}})
+	return sites
+}
+
+// keyValue creates a bucket as every client does.
+func keyValue(t testing.TB, url string, cfg jetstream.KeyValueConfig) jetstream.KeyValue {
+	t.Helper()
+	nc, err := nats.Connect(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	kv, err := js.CreateKeyValue(ctx, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kv
+}
+
+// hasTTL says whether a bucket's stream has per-key TTL.
+func hasTTL(t *testing.T, url, bucket string) bool {
+	t.Helper()
+	nc, err := nats.Connect(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	s, err := js.Stream(ctx, "KV_"+bucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.CachedInfo().Config.AllowMsgTTL
+}
+
+func TestEditAsks(t *testing.T) {
+	for _, test := range []struct {
+		name, keys string
+		code       int
+		ttl        bool
+		says       string
+	}{
+		{"yes", "y\r", 0, true, "Per-Key TTL Supported: true"},
+		{"no", "n\r", 0, false, "was not changed"},
+		{"default is no", "\r", 0, false, "was not changed"},
+		{"ctrl-c", "\x03", 1, false, "interrupted, nothing was changed"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			sites := plainSites(t)
+			p := sitDown(t, sites.Leaf.URL(), "edit", "plain")
+			p.waitsFor("Differences (-old +new):")
+			p.waitsFor("can not be turned off again")
+			p.waitsFor("Really edit bucket plain?")
+			p.types(test.keys)
+			if code := p.leaves(); code != test.code {
+				t.Errorf("exit code %d, want %d:\n%s", code, test.code, p.shown())
+			}
+			if !strings.Contains(p.shown(), test.says) {
+				t.Errorf("%q is not shown in:\n%s", test.says, p.shown())
+			}
+			if got := hasTTL(t, sites.Leaf.URL(), "plain"); got != test.ttl {
+				t.Errorf("per-key TTL is %t, want %t", got, test.ttl)
+			}
+		})
+	}
+}
+
+// SIGTERM ends a command that waits for an answer, and the terminal gets its
+// modes back.
+func TestEditTerminatedWhileAsking(t *testing.T) {
+	t.Parallel()
+	sites := plainSites(t)
+	p := sitDown(t, sites.Leaf.URL(), "edit", "plain")
+	p.waitsFor("Really edit bucket plain?")
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if code := p.leaves(); code != 1 {
+		t.Errorf("exit code %d, want 1", code)
+	}
+	if !strings.Contains(p.shown(), "interrupted, nothing was changed") {
+		t.Errorf("the interrupt is not said:\n%s", p.shown())
+	}
+	if hasTTL(t, sites.Leaf.URL(), "plain") {
+		t.Error("the mirror was changed")
+	}
+}
+
+// What somebody else does while the question stands is not overwritten.
+func TestEditAfterAnotherEdit(t *testing.T) {
+	t.Parallel()
+	sites := plainSites(t)
+	p := sitDown(t, sites.Leaf.URL(), "edit", "plain", "--description", "mine")
+	p.waitsFor("Really edit bucket plain?")
+	var out, errs bytes.Buffer
+	if code := run(t.Context(), []string{"edit", "plain", "--description", "theirs", "-f", "--server", sites.Leaf.URL(), "--no-context"}, streams{in: strings.NewReader(""), out: &out, err: &errs}); code != 0 {
+		t.Fatalf("the other edit failed: %s", errs.String())
+	}
+	p.types("y\r")
+	if code := p.leaves(); code != 1 {
+		t.Errorf("exit code %d, want 1", code)
+	}
+	if !strings.Contains(p.shown(), "somebody else has changed bucket \"plain\" meanwhile, nothing was written") {
+		t.Errorf("the conflict is not said:\n%s", p.shown())
+	}
+}
+
+func TestInfoSelects(t *testing.T) {
+	t.Parallel()
+	sites := plainSites(t)
+	keyValue(t, sites.Leaf.URL(), jetstream.KeyValueConfig{Bucket: "nomirror"})
+	keyValue(t, sites.Leaf.URL(), jetstream.KeyValueConfig{Bucket: "second", Mirror: &jetstream.StreamSource{Name: "demo", Domain: "hub"}})
+	p := sitDown(t, sites.Leaf.URL(), "info")
+	p.waitsFor("Select a Bucket")
+	p.waitsFor("second")
+	if strings.Contains(p.shown(), "nomirror") {
+		t.Error("a bucket that is no mirror is offered")
+	}
+	p.types("\x1b[B\r")
+	if code := p.leaves(); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+	if !strings.Contains(p.shown(), "Information for Key-Value Store Bucket second") {
+		t.Errorf("the chosen bucket is not shown:\n%s", p.shown())
+	}
+}
+
+func TestAddWaitsWithBar(t *testing.T) {
+	t.Parallel()
+	sites := plainSites(t)
+	kv := keyValue(t, sites.Hub.URL(), jetstream.KeyValueConfig{Bucket: "demo", LimitMarkerTTL: time.Second})
+	for i := range 50 {
+		if _, err := kv.PutString(t.Context(), fmt.Sprintf("key%d", i), "value"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := sitDown(t, sites.Leaf.URL(), "add", "--mirror", "demo", "--mirror-domain", "hub", "--wait", "15s")
+	if code := p.leaves(); code != 0 {
+		t.Errorf("exit code %d:\n%s", code, p.shown())
+	}
+	for _, text := range []string{"Waiting for demo", "[50 in ", "Values Stored: 50"} {
+		if !strings.Contains(p.shown(), text) {
+			t.Errorf("%q is not shown in:\n%s", text, p.shown())
+		}
+	}
+}

@@ -1,0 +1,73 @@
+package kvcfg
+
+import (
+	"errors"
+	"reflect"
+	"testing"
+	"time"
+)
+
+// TestEmptyNoticesEveryField sets each field alone, to nothing at all or to a
+// zero value: a field that Empty forgets would be taken for "not said".
+func TestEmptyNoticesEveryField(t *testing.T) {
+	if !(Wishes{}).Empty() {
+		t.Error("no wishes are not empty")
+	}
+	for i := range reflect.TypeFor[Wishes]().NumField() {
+		var w Wishes
+		field := reflect.ValueOf(&w).Elem().Field(i)
+		switch field.Kind() {
+		case reflect.Pointer:
+			field.Set(reflect.New(field.Type().Elem()))
+		case reflect.Slice:
+			field.Set(reflect.MakeSlice(field.Type(), 0, 0))
+		case reflect.Map:
+			field.Set(reflect.MakeMap(field.Type()))
+		default:
+			t.Fatalf("%s cannot be nil, so it cannot be \"not said\"", reflect.TypeFor[Wishes]().Field(i).Name)
+		}
+		if w.Empty() {
+			t.Errorf("wishes with %s are empty", reflect.TypeFor[Wishes]().Field(i).Name)
+		}
+	}
+}
+
+func TestValidateWishes(t *testing.T) {
+	good := map[string]Wishes{
+		"nothing":          {},
+		"zeros":            {TTL: new(time.Duration(0)), MaxValueSize: new(int64(0)), MaxBucketSize: new(int64(0)), Description: new("")},
+		"smallest":         {History: new(int64(1)), Replicas: new(int64(1)), TTL: new(100 * time.Millisecond)},
+		"largest":          {History: new(int64(64)), Replicas: new(int64(5)), MaxValueSize: new(int64(1<<31 - 1)), MaxBucketSize: new(int64(1<<63 - 1))},
+		"file":             {Storage: new("file")},
+		"memory":           {Storage: new("memory")},
+		"metadata":         {Metadata: map[string]string{"_nats": "not reserved", "nats.": "", "a": ""}},
+		"nothing in lists": {Tags: []string{}, Metadata: map[string]string{}},
+	}
+	for name, w := range good {
+		if err := w.Validate(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	bad := map[string]Wishes{
+		"history 0":            {History: new(int64(0))},
+		"history 65":           {History: new(int64(65))},
+		"history -1":           {History: new(int64(-1))},
+		"replicas 0":           {Replicas: new(int64(0))},
+		"replicas 6":           {Replicas: new(int64(6))},
+		"ttl below 100 ms":     {TTL: new(100*time.Millisecond - 1)},
+		"ttl negative":         {TTL: new(-time.Second)},
+		"value size 2 GiB":     {MaxValueSize: new(int64(1 << 31))},
+		"value size negative":  {MaxValueSize: new(int64(-1))},
+		"bucket size negative": {MaxBucketSize: new(int64(-1))},
+		"storage empty":        {Storage: new("")},
+		"storage File":         {Storage: new("File")},
+		"empty tag":            {Tags: []string{"a", ""}},
+		"empty metadata key":   {Metadata: map[string]string{"": "x"}},
+		"reserved metadata":    {Metadata: map[string]string{"_nats.ver": "x"}},
+	}
+	for name, w := range bad {
+		if err := w.Validate(); !errors.Is(err, ErrInvalidWish) {
+			t.Errorf("%s: error is %v, want one that is %v", name, err, ErrInvalidWish)
+		}
+	}
+}

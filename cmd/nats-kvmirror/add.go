@@ -176,7 +176,7 @@ func (o *addOptions) run(ctx context.Context, rt *runtime) (render.Report, error
 		rt.space()
 	} else if o.dryRun {
 		return r, o.showPlan(rt, s, &r, plan)
-	} else if err := o.create(ctx, s, &r, plan, before); err != nil {
+	} else if err := o.create(ctx, rt, s, &r, plan, before); err != nil {
 		return r, err
 	}
 	var waited error
@@ -338,7 +338,7 @@ func (o *addOptions) showPlan(rt *runtime, s *session, r *render.Report, plan kv
 }
 
 // create creates the mirror and checks what the server made of it.
-func (o *addOptions) create(ctx context.Context, s *session, r *render.Report, plan kvcfg.Plan, b beforeAdd) error {
+func (o *addOptions) create(ctx context.Context, rt *runtime, s *session, r *render.Report, plan kvcfg.Plan, b beforeAdd) error {
 	level := 0
 	if plan.EnablesTTL() {
 		level = kvcfg.TTLAPILevel
@@ -355,6 +355,7 @@ func (o *addOptions) create(ctx context.Context, s *session, r *render.Report, p
 		return err
 	}
 	r.Action = render.Created
+	o.warnOfReplicas(rt, r)
 	return nil
 }
 

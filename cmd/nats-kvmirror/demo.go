@@ -93,7 +93,7 @@ type demo struct {
 
 	hub, leaf jetstream.JetStream
 	origin    jetstream.KeyValue
-	broken    error // why stdout takes no more
+	broken    error  // why stdout takes no more
 	lastSeq   uint64 // the origin's last sequence once all TTLs are over
 	before    sight  // the buckets before the repair
 }
@@ -115,7 +115,7 @@ func (d *demo) shell(site, command string) {
 func (d *demo) explainKeep() error {
 	d.say("\nBoth servers keep running until Ctrl-C. In another shell, to be at the leaf:\n")
 	d.say("export NATS_URL=%s\n", d.leafURL)
-	d.say("The hub, where the origin is, listens on %s. Something to try:\n", d.hubURL)
+	d.say("The hub, where the origin is, is at %s. Something to try:\n", d.hubURL)
 	d.say("nats --server %s kv create demo badge B2 --ttl 20s", d.hubURL)
 	d.say("%s info ours", appName)
 	return d.writeFailure()

@@ -311,7 +311,7 @@ func (s sight) caughtUp() bool {
 
 // String is how many messages each bucket holds.
 func (s sight) String() string {
-	return fmt.Sprintf("%s holds %d messages, %s %d, %s %d", originBucket, s.origin.State.Msgs, plainMirror, s.plain.State.Msgs, ourMirror, s.ours.State.Msgs)
+	return fmt.Sprintf("messages: %s %d, %s %d, %s %d", originBucket, s.origin.State.Msgs, plainMirror, s.plain.State.Msgs, ourMirror, s.ours.State.Msgs)
 }
 
 // demoTable is a table in the style of `nats`.

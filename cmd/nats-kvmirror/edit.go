@@ -100,7 +100,7 @@ func (o *editOptions) run(ctx context.Context, rt *runtime) (render.Report, erro
 			return r, err
 		}
 	}
-	if err := o.update(ctx, s, &r, plan); err != nil {
+	if err := o.update(ctx, rt, s, &r, plan); err != nil {
 		return r, err
 	}
 	if plan.EnablesTTL() {
@@ -201,7 +201,7 @@ func (o *editOptions) ask(ctx context.Context, rt *runtime, s *session, mirror *
 }
 
 // update sends the new configuration and checks what the server made of it.
-func (o *editOptions) update(ctx context.Context, s *session, r *render.Report, plan kvcfg.Plan) error {
+func (o *editOptions) update(ctx context.Context, rt *runtime, s *session, r *render.Report, plan kvcfg.Plan) error {
 	level, scan := 0, uint64(0)
 	if plan.EnablesTTL() {
 		level, scan = kvcfg.TTLAPILevel, r.State.Msgs
@@ -217,6 +217,7 @@ func (o *editOptions) update(ctx context.Context, s *session, r *render.Report, 
 		return err
 	}
 	r.Action = render.Updated
+	o.warnOfReplicas(rt, r)
 	return nil
 }
 

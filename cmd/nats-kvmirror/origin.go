@@ -64,6 +64,10 @@ func (r originRead) report(mirror *jsapi.Stream) *render.Origin {
 	if mirror != nil {
 		c := kvcfg.Compare(mirror.Config, r.stream.Config, mirror.State, r.stream.State)
 		o.Behind, o.BehindBound = &c.Behind, mirror.Config.Filtered()
+		if c.Counted {
+			leftOver := c.LeftOver()
+			o.LeftOver, o.Missing = &leftOver, &c.Missing
+		}
 		o.Differs = kvcfg.Followed(mirror.Config, r.stream.Config)
 		follows := len(o.Differs) == 0
 		o.Follows = &follows

@@ -6,6 +6,7 @@ import (
 	"github.com/choria-io/fisk"
 
 	"nats-kvmirror/internal/kvcfg"
+	"nats-kvmirror/internal/render"
 )
 
 // settings are the flags of a bucket's configuration that add and edit share.
@@ -50,6 +51,15 @@ func (s *settings) complete() error {
 		return fail(kindUsage, "", "--republish-source and --republish-headers need --republish-destination")
 	}
 	return s.wishes.Validate()
+}
+
+// warnOfReplicas warns of replicas that nobody holds: servers up to 2.12 accept
+// any number outside of a cluster.
+func (s *settings) warnOfReplicas(rt *runtime, r *render.Report) {
+	stream := r.Source
+	if s.wishes.Replicas != nil && stream.Config.Replicas > 1 && (stream.Cluster == nil || len(stream.Cluster.Replicas) == 0) {
+		rt.warn(r, "the server accepted %d replicas and is in no cluster that could hold them", stream.Config.Replicas)
+	}
 }
 
 const (

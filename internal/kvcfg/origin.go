@@ -1,6 +1,9 @@
 package kvcfg
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Origin names the bucket that a mirror reads and where it is found.
 type Origin struct {
@@ -48,9 +51,23 @@ func (o Origin) source(filters []string) Source {
 	}
 	for _, f := range filters {
 		subject := "$KV." + o.Bucket + "." + f
-		s.SubjectTransforms = append(s.SubjectTransforms, SubjectTransform{Source: subject, Destination: subject})
+		s.SubjectTransforms = append(s.SubjectTransforms, SubjectTransform{Source: subject, Destination: unchanged(subject)})
 	}
 	return s
+}
+
+// unchanged is the destination of a transform that leaves the subject as it is.
+// Servers want to be told what becomes of each * (server/subject_transform.go).
+func unchanged(subject string) string {
+	tokens := strings.Split(subject, ".")
+	n := 0
+	for i, token := range tokens {
+		if token == "*" {
+			n++
+			tokens[i] = fmt.Sprintf("{{wildcard(%d)}}", n)
+		}
+	}
+	return strings.Join(tokens, ".")
 }
 
 // OriginOf is the origin of a mirror. The error wraps [ErrNotBucket] or

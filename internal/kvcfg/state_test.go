@@ -1,6 +1,9 @@
 package kvcfg
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
 func TestCompare(t *testing.T) {
 	plain := Config{MaxMsgsPerSubject: 5}
@@ -70,13 +73,8 @@ func TestFilters(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := Config{Mirror: test.mirror}
 			got := c.Filters()
-			if len(got) != len(test.want) || c.Filtered() != (test.want != nil) {
-				t.Fatalf("filters are %q (filtered: %v), want %q", got, c.Filtered(), test.want)
-			}
-			for i := range got {
-				if got[i] != test.want[i] {
-					t.Errorf("filters are %q, want %q", got, test.want)
-				}
+			if !slices.Equal(got, test.want) || c.Filtered() != (test.want != nil) {
+				t.Errorf("filters are %q (filtered: %v), want %q", got, c.Filtered(), test.want)
 			}
 		})
 	}

@@ -63,6 +63,11 @@ type Origin struct {
 	// filtered mirror, whose tail could not be looked up, an upper bound.
 	Behind      *uint64 `json:"behind"`
 	BehindBound bool    `json:"behind_is_bound,omitempty"`
+	// LeftOver is the smallest number of messages that the mirror holds and the
+	// origin does not, Missing the reverse. Both are null when the two cannot
+	// be compared by counts: the mirror is behind or holds less by design.
+	LeftOver *uint64 `json:"left_over"`
+	Missing  *uint64 `json:"missing"`
 	// Follows says whether the settings that a mirror takes from its origin are
 	// the same on both; Differs lists those that are not.
 	Follows *bool          `json:"follows"`

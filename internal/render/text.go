@@ -215,6 +215,12 @@ func addOrigin(cols *columns.Writer, r Report) {
 			cols.AddRow("Messages Behind", *o.Behind)
 		}
 	}
+	if o.LeftOver != nil && *o.LeftOver > 0 {
+		cols.AddRow("Messages Left Over", "at least "+columns.F(*o.LeftOver)+", gone at the origin")
+	}
+	if o.Missing != nil && *o.Missing > 0 {
+		cols.AddRow("Messages Missing", *o.Missing)
+	}
 	if o.Follows != nil {
 		cols.AddRow("Follows Origin", *o.Follows)
 	}
@@ -291,7 +297,7 @@ func Value(field string, data json.RawMessage) string {
 	case "max_age":
 		return ageOrUnlimited(time.Duration(n))
 	case "duplicate_window":
-		return time.Duration(n).String()
+		return columns.F(time.Duration(n))
 	case "max_msg_size", "max_bytes":
 		return bytesOrUnlimited(n)
 	case "max_msgs", "max_msgs_per_subject", "max_consumers":

@@ -55,7 +55,7 @@ func (rt *runtime) connect(ctx context.Context) (*session, error) {
 		conn.Close()
 		return nil, err
 	}
-	return &session{conn: conn, own: conn.At(prefix), style: render.Style{ColorScheme: config.ColorScheme()}}, nil
+	return &session{conn: conn, own: conn.At(prefix), style: rt.style(config.ColorScheme())}, nil
 }
 
 // load reads the selected context and lays the flags over it, as `nats` does.

@@ -5,18 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
-	"github.com/jedib0t/go-pretty/v6/table"
-	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
-	"golang.org/x/term"
 
 	"nats-kvmirror/internal/kvcfg"
+	"nats-kvmirror/internal/render"
 )
 
 // The story's buckets: the origin at the hub, its mirrors at the leaf.
@@ -140,7 +137,7 @@ func (d *demo) putValues(ctx context.Context) error {
 	d.say("")
 	t := d.newTable("Values")
 	for _, v := range values {
-		row := table.Row{v[0]}
+		row := []any{v[0]}
 		for _, store := range stores {
 			entry, err := store.Get(ctx, v[0])
 			if err != nil {
@@ -148,7 +145,7 @@ func (d *demo) putValues(ctx context.Context) error {
 			}
 			row = append(row, string(entry.Value()))
 		}
-		t.AppendRow(row)
+		t.Row(row...)
 	}
 	t.show()
 	return nil
@@ -221,7 +218,7 @@ func (d *demo) showLeftOver(ctx context.Context) error {
 			what = "limit marker"
 		}
 		key := strings.TrimPrefix(msg.Subject, "$KV."+originBucket+".")
-		t.AppendRow(table.Row{key, what, msg.Header.Get(jetstream.MsgTTLHeader), age(msg.Time)})
+		t.Row(key, what, msg.Header.Get(jetstream.MsgTTLHeader), age(msg.Time))
 	}
 	t.show()
 	return nil
@@ -314,9 +311,9 @@ func (s sight) String() string {
 	return fmt.Sprintf("messages: %s %d, %s %d, %s %d", originBucket, s.origin.State.Msgs, plainMirror, s.plain.State.Msgs, ourMirror, s.ours.State.Msgs)
 }
 
-// demoTable is a table in the style of `nats`.
+// demoTable is a table of the buckets.
 type demoTable struct {
-	table.Writer
+	*render.Table
 	d *demo
 }
 
@@ -326,51 +323,13 @@ func (d *demo) newTable(title string) demoTable {
 }
 
 func (d *demo) newBareTable(title string, header ...any) demoTable {
-	t := demoTable{table.NewWriter(), d}
-	t.SuppressTrailingSpaces()
-	t.SetStyle(demoTableStyle(d.rt.globals.colors))
-	if f, ok := d.rt.out.(*os.File); ok && isTerminal(f) {
-		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
-			t.Style().Size.WidthMax = width
-		}
-		if scheme := d.rt.globals.colors; scheme != "" && scheme != "rounded" && scheme != "double" {
-			t.Style().Color.Border = text.Colors{color(scheme)}
-			t.Style().Color.Separator = text.Colors{color(scheme)}
-		}
-	}
-	t.Style().Title.Align = text.AlignCenter
-	t.Style().Format.Header = text.FormatDefault
-	t.SetTitle(title)
-	t.AppendHeader(header)
-	return t
-}
-
-func demoTableStyle(scheme string) table.Style {
-	if scheme == "double" {
-		return table.StyleDouble
-	}
-	return table.StyleRounded
+	return demoTable{render.NewTable(d.rt.style(d.rt.globals.colors), title, header...), d}
 }
 
 // row adds what value says of each bucket.
 func (t demoTable) row(label string, s sight, value func(*jetstream.StreamInfo) any) {
-	t.AppendRow(table.Row{label, value(s.origin), value(s.plain), value(s.ours)})
+	t.Row(label, value(s.origin), value(s.plain), value(s.ours))
 }
 
-// show writes the table in the format that the environment asks for.
-func (t demoTable) show() { t.d.say("%s", t.render()) }
-
-func (t demoTable) render() string {
-	if os.Getenv("LLMFORMAT") == "1" {
-		return t.RenderMarkdown()
-	}
-	switch strings.ToLower(os.Getenv("NATS_TABLE_FORMAT")) {
-	case "md", "markdown":
-		return t.RenderMarkdown()
-	case "csv":
-		return t.RenderCSV()
-	case "tsv":
-		return t.RenderTSV()
-	}
-	return t.Render()
-}
+// show writes the table.
+func (t demoTable) show() { t.d.say("%s", t) }

@@ -296,8 +296,8 @@ func TestDemoTableFormats(t *testing.T) {
 			t.Setenv(tt.variable, tt.value)
 			d := &demo{rt: &runtime{streams: streams{out: io.Discard}}}
 			table := d.newBareTable("Title", "Key", "TTL")
-			table.AppendRow([]any{"lamp", "2s"})
-			if got := table.render(); got != tt.want {
+			table.Row("lamp", "2s")
+			if got := table.String(); got != tt.want {
 				t.Errorf("got:\n%s\nwant:\n%s", got, tt.want)
 			}
 		})

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/choria-io/fisk"
 
+	"nats-kvmirror/internal/fleet"
 	"nats-kvmirror/internal/jsapi"
 	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/render"
@@ -80,18 +80,18 @@ func (o *infoOptions) run(ctx context.Context, rt *runtime) (render.Report, erro
 // user interrupts.
 func (s *session) compareWithOrigin(ctx context.Context, mirror *jsapi.Stream, origin kvcfg.Origin) (*render.Origin, error) {
 	type tail struct {
-		found bool
-		err   error
+		next uint64
+		err  error
 	}
 	tails := make(chan tail, 1)
 	if mirror.Config.Filtered() {
 		go func() {
-			there := originRead{origin: origin, api: s.conn.At(origin.Prefix(s.own.Prefix()))}
-			_, found, err := there.tailSeq(ctx, mirror.Config, mirror.State.LastSeq)
-			tails <- tail{found, err}
+			there := s.conn.At(origin.Prefix(s.own.Prefix()))
+			next, err := there.Left(ctx, origin.Stream(), mirror.State.LastSeq, mirror.Config.Filters())
+			tails <- tail{next, err}
 		}()
 	} else {
-		tails <- tail{found: true}
+		tails <- tail{next: 1}
 	}
 	read := s.readOrigin(ctx, origin)
 	left := <-tails
@@ -99,7 +99,7 @@ func (s *session) compareWithOrigin(ctx context.Context, mirror *jsapi.Stream, o
 		return nil, err
 	}
 	r := read.report(mirror)
-	if r.Behind != nil && left.err == nil && !left.found {
+	if r.Behind != nil && left.err == nil && left.next == 0 {
 		var none uint64
 		r.Behind, r.BehindBound = &none, false
 	}
@@ -108,20 +108,12 @@ func (s *session) compareWithOrigin(ctx context.Context, mirror *jsapi.Stream, o
 
 // chooseMirror lets the user choose among the mirrors.
 func chooseMirror(ctx context.Context, rt *runtime, s *session) (string, error) {
-	var mirrors []string
-	err := s.own.Streams(ctx, func(stream *jsapi.Stream) error {
-		if kvcfg.CheckMirror(stream.Config) == nil {
-			bucket, _ := kvcfg.BucketName(stream.Config.Name)
-			mirrors = append(mirrors, bucket)
-		}
-		return nil
-	})
+	mirrors, err := (&fleet.Reader{Conn: s.conn, Own: s.own}).Names(ctx)
 	if err != nil {
 		return "", fmt.Errorf("cannot list the buckets: %w", err)
 	}
 	if len(mirrors) == 0 {
 		return "", fail(kindNotFound, "", "there is no mirror at %q", s.own.Prefix())
 	}
-	slices.Sort(mirrors)
 	return rt.prompt.Select(ctx, "Select a Bucket", mirrors, s.style.ColorScheme)
 }

@@ -96,27 +96,3 @@ func (r originRead) failure() error {
 	}
 	return fail(kindOriginUnread, hint, "the origin, %v, cannot be read: %w", r.origin, r.err)
 }
-
-// tailSeq says how far behind its origin a filtered mirror really is: the
-// origin's last messages may be of keys that it does not take. found is false
-// when nothing is left for the mirror to take; the error says why it could not
-// be found out.
-func (r originRead) tailSeq(ctx context.Context, mirror kvcfg.Config, after uint64) (next uint64, found bool, err error) {
-	filters := mirror.Filters()
-	if filters == nil {
-		filters = []string{">"}
-	}
-	for _, filter := range filters {
-		seq, err := r.api.NextSeq(ctx, r.origin.Stream(), after+1, filter)
-		switch {
-		case errors.Is(err, jsapi.ErrNotFound):
-			continue
-		case err != nil:
-			return 0, false, err
-		}
-		if !found || seq < next {
-			next, found = seq, true
-		}
-	}
-	return next, found, nil
-}

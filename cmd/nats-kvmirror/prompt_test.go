@@ -31,6 +31,7 @@ type person struct {
 	tty  *os.File
 	mu   sync.Mutex
 	seen bytes.Buffer
+	told int // how often the terminal has said where the cursor is
 	done chan struct{}
 }
 
@@ -57,11 +58,11 @@ func sitDown(t *testing.T, url string, args ...string) *person {
 			n, err := tty.Read(buf)
 			p.mu.Lock()
 			p.seen.Write(buf[:n])
-			p.mu.Unlock()
-			if bytes.Contains(buf[:n], []byte("\x1b[6n")) {
-				// survey asks where the cursor is; a terminal answers.
+			// survey asks where the cursor is; a terminal answers.
+			for ; p.told < bytes.Count(p.seen.Bytes(), []byte("\x1b[6n")); p.told++ {
 				fmt.Fprint(tty, "\x1b[1;1R")
 			}
+			p.mu.Unlock()
 			if err != nil {
 				return
 			}
@@ -87,6 +88,14 @@ func (p *person) waitsFor(text string) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
+}
+
+// isAsked waits until a question is shown and survey knows what it wants to know
+// of the terminal: keys that come earlier are lost to it.
+func (p *person) isAsked(question string) {
+	p.t.Helper()
+	p.waitsFor(question)
+	p.waitsFor("\x1b[?25h\x1b[6n")
 }
 
 func (p *person) types(keys string) {
@@ -192,7 +201,7 @@ func TestEditAsks(t *testing.T) {
 			p := sitDown(t, sites.Leaf.URL(), "edit", "plain")
 			p.waitsFor("Differences (-old +new):")
 			p.waitsFor("can not be turned off again")
-			p.waitsFor("Really edit bucket plain?")
+			p.isAsked("Really edit bucket plain?")
 			p.types(test.keys)
 			if code := p.leaves(); code != test.code {
 				t.Errorf("exit code %d, want %d:\n%s", code, test.code, p.shown())
@@ -213,7 +222,7 @@ func TestEditTerminatedWhileAsking(t *testing.T) {
 	t.Parallel()
 	sites := plainSites(t)
 	p := sitDown(t, sites.Leaf.URL(), "edit", "plain")
-	p.waitsFor("Really edit bucket plain?")
+	p.isAsked("Really edit bucket plain?")
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -233,7 +242,7 @@ func TestEditAfterAnotherEdit(t *testing.T) {
 	t.Parallel()
 	sites := plainSites(t)
 	p := sitDown(t, sites.Leaf.URL(), "edit", "plain", "--description", "mine")
-	p.waitsFor("Really edit bucket plain?")
+	p.isAsked("Really edit bucket plain?")
 	var out, errs bytes.Buffer
 	if code := run(t.Context(), []string{"edit", "plain", "--description", "theirs", "-f", "--server", sites.Leaf.URL(), "--no-context"}, streams{in: strings.NewReader(""), out: &out, err: &errs}); code != 0 {
 		t.Fatalf("the other edit failed: %s", errs.String())

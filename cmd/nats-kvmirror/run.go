@@ -35,6 +35,17 @@ func isTerminal(stream any) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
+// style is how text on stdout is to look.
+func (rt *runtime) style(scheme string) render.Style {
+	style := render.Style{ColorScheme: scheme, Terminal: isTerminal(rt.out)}
+	if style.Terminal {
+		if width, _, err := term.GetSize(int(rt.out.(*os.File).Fd())); err == nil {
+			style.Width = width
+		}
+	}
+	return style
+}
+
 // runtime is what every command works with.
 type runtime struct {
 	streams

@@ -15,7 +15,7 @@ type settings struct {
 	republishSource      *string
 	republishDestination *string
 	republishHeaders     bool
-	force, dryRun        bool
+	dryRun               bool
 }
 
 // addSettings declares the flags of `nats kv add` and `nats kv edit` that make

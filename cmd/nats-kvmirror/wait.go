@@ -63,8 +63,8 @@ func nothingLeft(ctx context.Context, origin originRead, mirror *jsapi.Stream, t
 	if mirror.Mirror == nil || mirror.Mirror.Active < 0 || mirror.Mirror.Error != nil {
 		return false
 	}
-	next, found, err := origin.tailSeq(ctx, mirror.Config, mirror.State.LastSeq)
-	return err == nil && (!found || next > target)
+	next, err := origin.api.Left(ctx, origin.origin.Stream(), mirror.State.LastSeq, mirror.Config.Filters())
+	return err == nil && (next == 0 || next > target)
 }
 
 // notCaughtUp says how far the mirror came, and what it says is wrong.
@@ -103,7 +103,7 @@ func newBar(rt *runtime, style render.Style, bucket string, target uint64) *bar 
 	look := progress.StyleBlocks
 	look.Visibility.ETA = false
 	look.Visibility.Speed = true
-	look.Colors.Tracker = text.Colors{color(style.ColorScheme)}
+	look.Colors.Tracker = text.Colors{style.Color()}
 	look.Options.Separator = " "
 	look.Options.TimeInProgressPrecision = time.Millisecond
 	b.writer.SetStyle(look)
@@ -114,17 +114,6 @@ func newBar(rt *runtime, style render.Style, bucket string, target uint64) *bar 
 	b.writer.AppendTracker(b.tracker)
 	go b.writer.Render()
 	return b
-}
-
-func color(scheme string) text.Color {
-	colors := map[string]text.Color{
-		"yellow": text.FgYellow, "blue": text.FgBlue, "cyan": text.FgCyan,
-		"green": text.FgGreen, "magenta": text.FgMagenta, "red": text.FgRed,
-	}
-	if c, ok := colors[scheme]; ok {
-		return c
-	}
-	return text.FgWhite
 }
 
 func (b *bar) at(seq uint64) {

@@ -46,40 +46,13 @@ type Stream struct {
 	Sources []Upstream   `json:"sources"`
 }
 
-// Upstream is the state of a mirror's, or of a sourcing stream's, link to the
-// stream that it reads.
-type Upstream struct {
-	Name     string          `json:"name"`
-	External *kvcfg.External `json:"external"`
-	// Lag is what the link believes to be behind. It is 0 also when the link
-	// has never worked.
-	Lag uint64 `json:"lag"`
-	// Active is how long ago the link was last heard of; negative when never.
-	Active time.Duration  `json:"active"`
-	Error  *UpstreamError `json:"error"`
-}
-
-// UpstreamError is what a link says is wrong with it.
-type UpstreamError struct {
-	Code        int    `json:"err_code"`
-	Description string `json:"description"`
-}
-
-// Cluster is where a stream's replicas live; nil outside of a cluster.
-type Cluster struct {
-	Name     string `json:"name"`
-	Leader   string `json:"leader"`
-	Replicas []Peer `json:"replicas"`
-}
-
-// Peer is a replica other than the leader.
-type Peer struct {
-	Name    string        `json:"name"`
-	Current bool          `json:"current"`
-	Offline bool          `json:"offline"`
-	Active  time.Duration `json:"active"` // since it was last seen
-	Lag     uint64        `json:"lag"`    // operations behind the leader
-}
+// The parts of a stream that kvcfg looks at as well.
+type (
+	Upstream      = kvcfg.Link
+	UpstreamError = kvcfg.LinkError
+	Cluster       = kvcfg.Cluster
+	Peer          = kvcfg.Peer
+)
 
 // Account asks the API about itself.
 func (a *API) Account(ctx context.Context) (Account, error) {
@@ -110,34 +83,6 @@ func (a *API) Update(ctx context.Context, name string, config kvcfg.Raw, level i
 	return a.stream(ctx, a.prefix+".STREAM.UPDATE."+name, name, levelHeader(level), config)
 }
 
-// Streams reads all streams, page by page, and hands each to f until f returns
-// an error, which is then returned.
-func (a *API) Streams(ctx context.Context, f func(*Stream) error) error {
-	subject := a.prefix + ".STREAM.LIST"
-	for offset := 0; ; {
-		var page struct {
-			Total   int               `json:"total"`
-			Streams []json.RawMessage `json:"streams"`
-		}
-		if err := a.call(ctx, subject, nil, map[string]int{"offset": offset}, &page); err != nil {
-			return err
-		}
-		for _, data := range page.Streams {
-			s, err := parseStream(data)
-			if err != nil {
-				return &Error{Kind: ErrMalformed, Subject: subject, Description: err.Error()}
-			}
-			if err := f(s); err != nil {
-				return err
-			}
-		}
-		offset += len(page.Streams)
-		if len(page.Streams) == 0 || offset >= page.Total {
-			return nil
-		}
-	}
-}
-
 // NextSeq is the sequence of the first message at or after from whose subject
 // matches filter. With none it returns an error that wraps [ErrNotFound].
 func (a *API) NextSeq(ctx context.Context, stream string, from uint64, filter string) (uint64, error) {
@@ -158,6 +103,29 @@ func (a *API) NextSeq(ctx context.Context, stream string, from uint64, filter st
 		return 0, &Error{Kind: ErrMalformed, Subject: subject, Description: fmt.Sprintf("message %d is before %d", r.Message.Seq, from)}
 	}
 	return r.Message.Seq, nil
+}
+
+// Left is the sequence of the first message after a sequence that a mirror with
+// these filters (none means all keys) still has to take; 0 when there is none,
+// because those between have expired or are not for it.
+func (a *API) Left(ctx context.Context, stream string, after uint64, filters []string) (uint64, error) {
+	if len(filters) == 0 {
+		filters = []string{">"}
+	}
+	var first uint64
+	for _, filter := range filters {
+		seq, err := a.NextSeq(ctx, stream, after+1, filter)
+		switch {
+		case errors.Is(err, ErrNotFound):
+			continue
+		case err != nil:
+			return 0, err
+		}
+		if first == 0 || seq < first {
+			first = seq
+		}
+	}
+	return first, nil
 }
 
 func levelHeader(level int) nats.Header {

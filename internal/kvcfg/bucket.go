@@ -96,7 +96,7 @@ func CheckBucket(c Config) error {
 	case !ok || ValidateBucket(bucket) != nil:
 		return fmt.Errorf("stream %q is %w: it is not named like one", c.Name, ErrNotBucket)
 	case c.Mirror != nil:
-		if _, ok := BucketName(c.Mirror.Name); !ok {
+		if origin, ok := BucketName(c.Mirror.Name); !ok || ValidateBucket(origin) != nil {
 			return fmt.Errorf("stream %q is %w: it mirrors the stream %q", c.Name, ErrNotBucket, c.Mirror.Name)
 		}
 		return nil

@@ -105,10 +105,10 @@ var oneWishes = map[string][]oneWish{
 		{Wishes{RePublish: &RePublish{Source: ">", Destination: "all.>"}}, []change{{
 			"republish",
 			`{"src": "$KV.demo.>", "dest": "copy.>", "queue": {"depth": 18446744073709551615}}`,
-			// BUG: the key that this program does not know is lost.
+			// Once got wrong: the key that this program does not know is lost.
 			`{"dest":"all.\u003e","queue":{"depth":18446744073709551615},"src":"\u003e"}`, FromFlag,
 		}}},
-		// BUG: so it is here, where nothing is to be changed at all.
+		// Once got wrong: so it is here, where nothing is to be changed at all.
 		{Wishes{RePublish: &RePublish{Source: "$KV.demo.>", Destination: "copy.>"}}, nil},
 	},
 	"AllowMsgTTL": {
@@ -272,10 +272,9 @@ func TestEditDuplicateWindow(t *testing.T) {
 		"below it":         {"0", "120000000000", time.Second, []change{{"max_age", "0", "1000000000", FromFlag}, {"duplicate_window", "120000000000", "1000000000", FromDerived}}},
 		"as long":          {"0", "120000000000", 2 * time.Minute, []change{{"max_age", "0", "120000000000", FromFlag}}},
 		"a short one":      {"0", "500000000", time.Second, []change{{"max_age", "0", "1000000000", FromFlag}}},
-		"a long one":       {"0", "7200000000000", time.Hour, []change{{"max_age", "0", "3600000000000", FromFlag}, {"duplicate_window", "7200000000000", "120000000000", FromDerived}}},
 		"unlimited again":  {"1000000000", "1000000000", 0, []change{{"max_age", "1000000000", "0", FromFlag}}},
 		"unchanged, short": {"1000000000", "1000000000", time.Second, nil},
-		// BUG: a mirror without a window has none (no server gives it one), so
+		// Once got wrong: a mirror without a window has none (no server gives it one), so
 		// nothing needs to be changed of it.
 		"none":            {"0", "0", time.Second, []change{{"max_age", "0", "1000000000", FromFlag}}},
 		"none, unchanged": {"3600000000000", "0", time.Hour, nil},
@@ -343,7 +342,7 @@ func TestEditPlacement(t *testing.T) {
 func TestEditMetadataValue(t *testing.T) {
 	current := recorded(t, "mirror-2.15.2.json")
 	p := edit(t, current, nil, Wishes{Metadata: map[string]string{"a": ""}})
-	// BUG: a metadata key of no value is taken for no key.
+	// Once got wrong: a metadata key of no value is taken for no key.
 	wantValue(t, p.Config, "metadata", `{"_nats.level":"5","_nats.req.level":"0","_nats.ver":"2.15.2","a":""}`)
 }
 

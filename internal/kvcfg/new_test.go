@@ -83,7 +83,7 @@ func TestNewWithAllWishes(t *testing.T) {
 		"allow_msg_ttl": false, "compression": "s2", "description": "the site's \u003cown\u003e",
 		"allow_direct": true, "mirror_direct": true, "allow_rollup_hdrs": true, "deny_delete": true, "deny_purge": false,
 		"placement": {"cluster": "east", "tags": ["ssd", "eu"]}, "metadata": {"owner": "ops"},
-		"republish": {"src": "\u003e", "dest": "copy.\u003e", "headers_only": true},
+		"republish": {"dest": "copy.\u003e", "headers_only": true, "src": "\u003e"},
 		"mirror": {
 			"name": "KV_demo",
 			"subject_transforms": [
@@ -237,6 +237,29 @@ func TestNewMirrorField(t *testing.T) {
 	}
 }
 
+// TestNewMirrorDirect plans what the server makes of it: beside the origin,
+// mirror_direct becomes the origin's allow_direct (server/stream.go, seen on
+// 2.15.2), whatever was sent. A plan that says otherwise is "not kept".
+func TestNewMirrorDirect(t *testing.T) {
+	tests := map[string]struct {
+		prefix string
+		direct bool // allow_direct of the origin
+		want   string
+	}{
+		"far":                  {"$JS.hub.API", true, "true"},
+		"far, origin without":  {"$JS.hub.API", false, "true"},
+		"near":                 {"", true, "true"},
+		"near, origin without": {"", false, "false"}, // Once got wrong: it is always true.
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			m := NewMirror{Bucket: "b", Origin: Origin{Bucket: "a", APIPrefix: test.prefix}}
+			p := plan(t, m, &Config{Name: "KV_a", MaxMsgsPerSubject: 1, AllowDirect: test.direct})
+			wantValue(t, p.Config, "mirror_direct", test.want)
+		})
+	}
+}
+
 func TestNewRefuses(t *testing.T) {
 	tests := map[string]struct {
 		mirror NewMirror
@@ -267,7 +290,7 @@ func TestNewWithEmptyTexts(t *testing.T) {
 		}
 	}
 	for _, c := range p.Changes {
-		// BUG: New lists a change from null to nothing for each of the two.
+		// Once got wrong: New lists a change from null to nothing for each of the two.
 		if len(c.To) == 0 || string(c.To) == "null" {
 			t.Errorf("a change of %s from %s to %q", c.Field, c.From, c.To)
 		}

@@ -75,6 +75,9 @@ func New(m NewMirror, origin *Config) (Plan, error) {
 
 	p := Plan{Config: Raw{}}
 	put := func(field string, v any, source string) {
+		if v == nil {
+			return // what is not there yet cannot be taken away
+		}
 		p.Config.set(field, v)
 		p.Changes = append(p.Changes, Change{Field: field, From: json.RawMessage("null"), To: p.Config[field], Source: source})
 	}
@@ -87,7 +90,13 @@ func New(m NewMirror, origin *Config) (Plan, error) {
 	fixed("max_consumers", -1)
 	fixed("max_msgs", -1)
 	fixed("allow_direct", true)
-	fixed("mirror_direct", true)
+	switch {
+	case m.Origin.External():
+		fixed("mirror_direct", true)
+	case origin != nil:
+		// Beside the origin, the server sees to it itself (server/stream.go).
+		fixed("mirror_direct", origin.AllowDirect)
+	}
 	fixed("allow_rollup_hdrs", true)
 	fixed("deny_delete", true)
 	fixed("deny_purge", false)
@@ -173,7 +182,15 @@ func apply(w Wishes, current Raw, put func(field string, v any, source string)) 
 		put("compression", compression(*w.Compress, current["compression"]), FromFlag)
 	}
 	if w.RePublish != nil {
-		put("republish", *w.RePublish, FromFlag)
+		republish := Raw{"republish": current["republish"]}
+		for key, value := range map[string]any{
+			"src": orNil(w.RePublish.Source), "dest": w.RePublish.Destination, "headers_only": orNilIf(!w.RePublish.HeadersOnly, true),
+		} {
+			if err := republish.setIn("republish", key, value); err != nil {
+				return err
+			}
+		}
+		put("republish", republish["republish"], FromFlag)
 	}
 	if w.AllowMsgTTL != nil {
 		put("allow_msg_ttl", *w.AllowMsgTTL, FromFlag)
@@ -227,20 +244,12 @@ func Edit(current Raw, origin *Config, w Wishes) (Plan, error) {
 	if w.AllowMsgTTL != nil && !*w.AllowMsgTTL && have.AllowMsgTTL {
 		return Plan{}, ErrTTLStays
 	}
-	if w.Storage != nil && *w.Storage != have.Storage {
+	if w.Storage != nil && !sameValue("storage", mustJSON(*w.Storage), mustJSON(have.Storage)) {
 		return Plan{}, ErrStorageStays
 	}
 
 	p := Plan{Config: maps.Clone(current)}
-	put := func(field string, v any, source string) {
-		next := Raw{}
-		next.set(field, v)
-		if sameValue(field, current[field], next[field]) {
-			return
-		}
-		p.Config.set(field, v)
-		p.Changes = append(p.Changes, Change{Field: field, From: orNull(current[field]), To: orNull(next[field]), Source: source})
-	}
+	put := p.changer(current)
 
 	if w.Empty() {
 		if origin == nil {
@@ -261,6 +270,20 @@ func Edit(current Raw, origin *Config, w Wishes) (Plan, error) {
 	return p, nil
 }
 
+// changer returns a function that puts a value into the plan if it is not what
+// the current configuration means already.
+func (p *Plan) changer(current Raw) func(field string, v any, source string) {
+	return func(field string, v any, source string) {
+		next := Raw{}
+		next.set(field, v)
+		if sameValue(field, current[field], next[field]) {
+			return
+		}
+		p.Config.set(field, v)
+		p.Changes = append(p.Changes, Change{Field: field, From: orNull(current[field]), To: orNull(next[field]), Source: source})
+	}
+}
+
 // Against lists in which of the planned fields an existing stream differs, as
 // changes from what it has to what is planned. Fields that a plan does not
 // speak of are compared with what a server gives a stream by default, when a
@@ -275,9 +298,10 @@ func (p Plan) Against(existing Raw) []Change {
 	var changes []Change
 	for _, field := range asked.Differing(existing) {
 		source := FromDerived
-		for _, c := range p.Changes {
-			if c.Field == field {
-				source = c.Source
+		if i := slices.IndexFunc(p.Changes, func(c Change) bool { return c.Field == field }); i >= 0 {
+			source = p.Changes[i].Source
+			if source == FromDerived {
+				continue // a stand-in for what an unread origin would have said
 			}
 		}
 		changes = append(changes, Change{Field: field, From: orNull(existing[field]), To: asked[field], Source: source})
@@ -329,8 +353,8 @@ func compression(on bool, current json.RawMessage) any {
 
 // duplicateWindow is window, cut down to a bucket's maximum age.
 func duplicateWindow(maxAge, window time.Duration) time.Duration {
-	if maxAge > 0 && (window == 0 || maxAge < window) {
-		return min(maxAge, defaultDuplicateWindow)
+	if maxAge > 0 && maxAge < window {
+		return maxAge
 	}
 	return window
 }
@@ -348,6 +372,13 @@ func orNil(s string) any {
 		return nil
 	}
 	return s
+}
+
+func orNilIf(none bool, v any) any {
+	if none {
+		return nil
+	}
+	return v
 }
 
 func orNull(data json.RawMessage) json.RawMessage {

@@ -83,15 +83,31 @@ func (r Raw) setIn(field, key string, v any) error {
 // Differing returns the names, sorted, of the fields of asked whose meaning is
 // not the same in got. A field that the server left out, null and a zero value
 // are the same thing, as are the spellings of "unlimited"; the server's own
-// metadata does not count.
+// metadata does not count, and neither does mirror_direct beside the origin,
+// where the server takes it from the origin's allow_direct (server/stream.go).
 func (r Raw) Differing(got Raw) []string {
 	var fields []string
 	for _, field := range slices.Sorted(maps.Keys(r)) {
+		if field == "mirror_direct" && !r.external() {
+			continue
+		}
 		if !sameValue(field, r[field], got[field]) {
 			fields = append(fields, field)
 		}
 	}
 	return fields
+}
+
+// external says whether it is the configuration of a mirror whose origin is
+// behind another prefix; what cannot be read counts as one.
+func (r Raw) external() bool {
+	var mirror struct {
+		External json.RawMessage `json:"external"`
+	}
+	if isNull(r["mirror"]) || json.Unmarshal(r["mirror"], &mirror) != nil {
+		return true
+	}
+	return !isNull(mirror.External)
 }
 
 // sameValue says whether two spellings of a field mean the same to a server.
@@ -109,6 +125,9 @@ func canonical(field string, data json.RawMessage) any {
 	v, ok := decode(data)
 	if !ok {
 		return string(data)
+	}
+	if field == "metadata" {
+		return withoutReserved(v) // an empty value there is a value
 	}
 	v = prune(v)
 	switch field {
@@ -136,8 +155,6 @@ func canonical(field string, data json.RawMessage) any {
 		if v == nil {
 			return "old"
 		}
-	case "metadata":
-		return withoutReserved(v)
 	case "republish":
 		if m, ok := v.(map[string]any); ok && m["src"] == nil {
 			m["src"] = ">"

@@ -104,7 +104,7 @@ func TestDiffering(t *testing.T) {
 		{"republish", `{"dest":"x.>","headers_only":true}`, `{"dest":"x.>"}`},
 		{"future", "9007199254740993", "9007199254740992"},
 		{"future", "18446744073709551615", "18446744073709551614"},
-		// BUG: a metadata key of no value is taken for no key.
+		// Once got wrong: a metadata key of no value is taken for no key.
 		{"metadata", `{"a":""}`, `{}`},
 	}
 	for _, test := range different {

@@ -4,13 +4,52 @@ import "time"
 
 // State is what a stream holds, as the server counts it.
 type State struct {
-	Msgs     uint64    `json:"messages"`
-	Bytes    uint64    `json:"bytes"`
-	FirstSeq uint64    `json:"first_seq"`
-	LastSeq  uint64    `json:"last_seq"`
-	LastTime time.Time `json:"last_ts"`
-	Deleted  int       `json:"num_deleted"`
-	Subjects int       `json:"num_subjects"`
+	Msgs     uint64 `json:"messages"`
+	Bytes    uint64 `json:"bytes"`
+	FirstSeq uint64 `json:"first_seq"`
+	// FirstTime and LastTime are when the messages were stored; a mirror's are
+	// its origin's times.
+	FirstTime time.Time `json:"first_ts"`
+	LastSeq   uint64    `json:"last_seq"`
+	LastTime  time.Time `json:"last_ts"`
+	Deleted   int       `json:"num_deleted"`
+	Subjects  int       `json:"num_subjects"`
+}
+
+// Link is the state of a mirror's, or of a sourcing stream's, connection to the
+// stream that it reads, as the server that hosts it sees it.
+type Link struct {
+	Name     string    `json:"name"`
+	External *External `json:"external"`
+	// Lag is what the link believes to be behind. It is 0 also when the link
+	// has never worked.
+	Lag uint64 `json:"lag"`
+	// Active is how long ago the link was last heard of; negative when never.
+	Active time.Duration `json:"active"`
+	Error  *LinkError    `json:"error"`
+}
+
+// LinkError is what a link says is wrong with it.
+type LinkError struct {
+	Code        int    `json:"err_code"`
+	Description string `json:"description"`
+}
+
+// Cluster is where a stream's replicas live; nil outside of a cluster, and with
+// no replicas on a server that is alone.
+type Cluster struct {
+	Name     string `json:"name"`
+	Leader   string `json:"leader"`
+	Replicas []Peer `json:"replicas"`
+}
+
+// Peer is a replica other than the leader.
+type Peer struct {
+	Name    string        `json:"name"`
+	Current bool          `json:"current"`
+	Offline bool          `json:"offline"`
+	Active  time.Duration `json:"active"` // since it was last seen
+	Lag     uint64        `json:"lag"`    // operations behind the leader
 }
 
 // Comparison is what two states say about a mirror and its origin. Counts can

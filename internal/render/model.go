@@ -5,6 +5,7 @@
 package render
 
 import (
+	"bytes"
 	"encoding/json"
 	"time"
 
@@ -121,5 +122,9 @@ func (r Report) MarshalJSON() ([]byte, error) {
 	if r.Warnings == nil {
 		r.Warnings = []string{}
 	}
-	return json.Marshal(plain(r))
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(plain(r))
+	return b.Bytes(), err
 }

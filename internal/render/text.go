@@ -13,6 +13,7 @@ import (
 	"unicode"
 
 	"github.com/dustin/go-humanize"
+	pretty "github.com/jedib0t/go-pretty/v6/text"
 	"github.com/nats-io/natscli/columns"
 
 	"nats-kvmirror/internal/jsapi"
@@ -52,13 +53,34 @@ func unsafeRune(r rune) bool {
 // Style is how text is to look; its zero value is plain.
 type Style struct {
 	ColorScheme string // one of the colors of `nats`, or ""
+	Terminal    bool   // colors are for terminals
+	Width       int    // of the terminal; 0 when not known
+}
+
+// color is the color of a scheme; ok is false when there is none.
+func (s Style) color() (c pretty.Color, ok bool) {
+	c, ok = map[string]pretty.Color{
+		"yellow": pretty.FgYellow, "blue": pretty.FgBlue, "cyan": pretty.FgCyan,
+		"green": pretty.FgGreen, "magenta": pretty.FgMagenta, "red": pretty.FgRed,
+	}[s.ColorScheme]
+	return c, ok && s.Terminal
+}
+
+// Color is the color of bars and borders.
+func (s Style) Color() pretty.Color {
+	if c, ok := s.color(); ok {
+		return c
+	}
+	return pretty.FgWhite
 }
 
 // Text writes the report in the form of `nats kv info`: every line of it, in its
 // order, then what it keeps back.
 func Text(w io.Writer, r Report, style Style) error {
 	cols := columns.New("")
-	cols.SetColorScheme(style.ColorScheme)
+	if c, ok := style.color(); ok {
+		cols.SetSeparator(c.Sprint(":"))
+	}
 	s := r.Source
 	cols.SetHeading(heading(r))
 	cols.AddSectionTitle("Configuration")
@@ -85,7 +107,13 @@ func Text(w io.Writer, r Report, style Style) error {
 			cols.AddRow(Label(c.Field), Value(c.Field, c.To))
 		}
 	}
-	return cols.Frender(w)
+	// The writer of columns keeps errors to itself.
+	block, err := cols.Render()
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(w, block)
+	return err
 }
 
 func heading(r Report) string {
@@ -291,7 +319,7 @@ func Value(field string, data json.RawMessage) string {
 	case field == "metadata":
 		return metadataValue(data)
 	case json.Unmarshal(data, &n) != nil:
-		return Clean(string(data))
+		return Clean(unescaped(data))
 	}
 	switch field {
 	case "max_age":
@@ -338,6 +366,13 @@ func seen(active time.Duration) bool { return active > 0 && active < math.MaxInt
 func originBucket(stream string) string {
 	bucket, _ := kvcfg.BucketName(stream)
 	return Clean(bucket)
+}
+
+// unescaped is JSON with <, > and & as themselves: servers escape them, and
+// subjects are full of them.
+func unescaped(data json.RawMessage) string {
+	// The first pair keeps an escaped backslash from being taken for more.
+	return strings.NewReplacer(`\\`, `\\`, `\u003c`, "<", `\u003e`, ">", `\u0026`, "&").Replace(string(data))
 }
 
 // metadataValue is metadata in one line, without the server's own.

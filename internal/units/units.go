@@ -25,8 +25,8 @@ var (
 
 var (
 	size     = regexp.MustCompile(`^([0-9]+)\s*([a-zA-Z]*)$`)
-	duration = regexp.MustCompile(`^([0-9]*\.?[0-9]+[a-zA-Zµμ]+)+$`)
-	part     = regexp.MustCompile(`([0-9]*\.?[0-9]+)([a-zA-Zµμ]+)`)
+	duration = regexp.MustCompile(`^(([0-9]+\.?[0-9]*|\.[0-9]+)[a-zA-Zµμ]+)+$`)
+	part     = regexp.MustCompile(`([0-9]+\.?[0-9]*|\.[0-9]+)([a-zA-Zµμ]+)`)
 )
 
 // ParseBytes reads a number of bytes: digits alone, or followed by B, K, M, G
@@ -105,7 +105,7 @@ func parsePart(number, unit string) (time.Duration, error) {
 	if base, ok := long[unit]; ok {
 		n, err := strconv.ParseFloat(number, 64)
 		if err != nil {
-			return 0, fmt.Errorf("%w as a duration", ErrSyntax)
+			return 0, ErrTooLarge // the only way in which digits fail
 		}
 		// The largest float below 2^63; beyond it the conversion is undefined.
 		if v := n * float64(base); v < math.MaxInt64 {

@@ -32,12 +32,12 @@ func TestParseBytesFails(t *testing.T) {
 		ErrTooLarge: {"9223372036854775808", "8388608T", "9223372036854775807K", "99999999999999999999999999", "9007199254740992K"},
 		ErrSyntax: {
 			"", " ", "K", "1.5G", "1,000", "1_000", "+1", "0x10", "1e3", "1P", "1E", "1X", "1KX", "1KBB", "1iB", "1BK", "1Ki",
-			"1K1", "1 K B", "1K 1", "one", "1\x00", "١", "1Ｋ", "infinity", "1--", "--1x"[1:] + "\n1",
+			"1K1", "1 K B", "1K 1", "one", "1\x00", "١", "1Ｋ", "infinity", "1--", "1\n1",
 		},
 	}
 	for want, texts := range tests {
 		for _, text := range texts {
-			if got, err := ParseBytes(text, math.MaxInt64); !errors.Is(err, want) && !strings.HasPrefix(text, "-1x") {
+			if got, err := ParseBytes(text, math.MaxInt64); !errors.Is(err, want) {
 				t.Errorf("%q is %d, %v; want an error that is %v", text, got, err, want)
 			}
 		}
@@ -74,7 +74,7 @@ func TestParseDuration(t *testing.T) {
 		"1M": 30 * day, "1M1m": 30*day + time.Minute,
 		"1y": 365 * day, "1Y": 365 * day, "1y2M3w4d5h6m7s8ms": 365*day + 60*day + 21*day + 4*day + 5*time.Hour + 6*time.Minute + 7*time.Second + 8*time.Millisecond,
 		"292y": 292 * 365 * day, "9223372036854775807ns": math.MaxInt64, "2562047h47m16.854775807s": math.MaxInt64,
-		// BUG: Go accepts a number that ends in its point.
+		// Once got wrong: Go accepts a number that ends in its point.
 		"1.s": time.Second,
 	}
 	for text, want := range tests {
@@ -90,7 +90,7 @@ func TestParseDurationFails(t *testing.T) {
 		ErrTooLarge: {
 			"9223372036854775808ns", "2562048h", "2562047h47m16.854775808s", "293y", "106752d", "9223372036854775807ns1ns",
 			"292y292y", "99999999999999999999s", "99999999999999999999d",
-			// BUG: a number beyond a float's is called a syntax error.
+			// Once got wrong: a number beyond a float's is called a syntax error.
 			strings.Repeat("9", 400) + "d",
 		},
 		ErrSyntax: {
@@ -186,7 +186,7 @@ func FuzzParseDuration(f *testing.F) {
 }
 
 // endsInPoint finds a number like "1." in a duration that Go accepts.
-// BUG: these are not accepted here; see TestParseDuration.
+// Once got wrong: these are not accepted here; see TestParseDuration.
 func endsInPoint(text string) bool {
 	numbers := strings.FieldsFunc(text, func(r rune) bool { return r != '.' && (r < '0' || r > '9') })
 	return slices.ContainsFunc(numbers, func(number string) bool { return strings.HasSuffix(number, ".") })

@@ -63,6 +63,9 @@ func newApp(rt *runtime, selected func(command)) *fisk.Application {
 	addAdd(app, rt, selected)
 	addEdit(app, rt, selected)
 	addInfo(app, rt, selected)
+	addLs(app, rt, selected)
+	addCheck(app, rt, selected)
+	addSync(app, rt, selected)
 	addDemo(app, rt, selected)
 	addGlobals(app, &rt.globals)
 	return app

@@ -100,9 +100,15 @@ func (o *editOptions) run(ctx context.Context, rt *runtime) (render.Report, erro
 			return r, err
 		}
 	}
-	if err := o.update(ctx, rt, s, &r, plan); err != nil {
+	updated, err := s.update(ctx, r.Stream, plan, r.State.Msgs)
+	if updated != nil {
+		r.SetStream(updated)
+	}
+	if err != nil {
 		return r, err
 	}
+	r.Action = render.Updated
+	o.warnOfReplicas(rt, &r)
 	if plan.EnablesTTL() {
 		o.checkCleaned(ctx, rt, s, &r, read)
 	}
@@ -198,27 +204,6 @@ func (o *editOptions) ask(ctx context.Context, rt *runtime, s *session, mirror *
 		return false, fail(kindRefused, "run the command again to see the differences as they are now", "somebody else has changed bucket %q meanwhile, nothing was written", o.bucket)
 	}
 	return true, nil
-}
-
-// update sends the new configuration and checks what the server made of it.
-func (o *editOptions) update(ctx context.Context, rt *runtime, s *session, r *render.Report, plan kvcfg.Plan) error {
-	level, scan := 0, uint64(0)
-	if plan.EnablesTTL() {
-		level, scan = kvcfg.TTLAPILevel, r.State.Msgs
-	}
-	updated, err := s.write(ctx, plan.Config, scan, func(ctx context.Context) (*jsapi.Stream, error) {
-		return s.own.Update(ctx, r.Stream, plan.Config, level)
-	})
-	if err != nil {
-		return fmt.Errorf("bucket %q was not changed: %w", o.bucket, err)
-	}
-	r.SetStream(updated)
-	if err := kept(plan.Config, updated.Raw, o.bucket, "updated"); err != nil {
-		return err
-	}
-	r.Action = render.Updated
-	o.warnOfReplicas(rt, r)
-	return nil
 }
 
 // settleTime is how long expiry may take to remove on the mirror what the

@@ -35,6 +35,7 @@ const (
 	kindNotKept        = "not-kept"        // the server dropped a setting
 	kindNoTerminal     = "no-terminal"     // there is nobody to ask
 	kindNotCaughtUp    = "not-caught-up"   // --wait ran out
+	kindIncomplete     = "incomplete"      // some of many mirrors could not be changed
 	kindInterrupted    = "interrupted"     // Ctrl-C or SIGTERM
 	kindUnknownOutcome = "unknown-outcome" // a write's fate is unknown
 	kindInternal       = "internal"        // a mistake of this program

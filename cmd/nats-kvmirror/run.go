@@ -65,7 +65,7 @@ func run(ctx context.Context, args []string, s streams) int {
 	cmd, code, err := parse(rt, args)
 	switch {
 	case err != nil:
-		return rt.finish(render.Report{}, usageFailure(err))
+		return max(rt.finish(render.Report{}, usageFailure(err)), code)
 	case cmd == nil:
 		return code
 	}
@@ -93,8 +93,20 @@ func parse(rt *runtime, args []string) (cmd command, code int, err error) {
 	}()
 	app := newApp(rt, func(c command) { cmd = c })
 	app.Terminate(func(code int) { panic(exited(code)) })
-	_, err = app.Parse(normalizeArgs(app.Model(), args))
-	return cmd, exitOK, err
+	args = normalizeArgs(app.Model(), args)
+	if _, err = app.Parse(args); err != nil {
+		return nil, usageCode(app, args), err
+	}
+	return cmd, exitOK, nil
+}
+
+// usageCode is the exit code of a wrong command line: 3, which is UNKNOWN, for
+// check, whose codes are those of monitoring plugins.
+func usageCode(app *fisk.Application, args []string) int {
+	if pc, _ := app.ParseContext(args); pc != nil && pc.SelectedCommand != nil && pc.SelectedCommand.Model().Name == "check" {
+		return exitUnknown
+	}
+	return exitFailed
 }
 
 // usageFailure makes an error of the command line a failure.
@@ -114,30 +126,49 @@ func usageFailure(err error) error {
 	return &failure{kind: kindUsage, err: err, hint: hint}
 }
 
-// finish shows what a command did, and how it failed if it did, and returns the
-// exit code.
+// finish shows what a command on one bucket did, and how it failed if it did,
+// and returns the exit code.
 func (rt *runtime) finish(r render.Report, err error) int {
-	code := exitOK
-	if err != nil {
-		f := explain(err)
-		code = exitFailed
+	code, failed := rt.verdict(err)
+	if failed != nil {
+		r.Error = failed
 		r.Action = render.Failed
-		if f.kind == kindUnknownOutcome {
-			code, r.Action = exitUnknown, render.Unknown
-		}
-		r.Error = &render.Failure{Kind: f.kind, Message: f.Error(), Hint: f.hint}
-		fmt.Fprintf(rt.err, "%s: error: %s\n", appName, render.Clean(f.Error()))
-		for line := range strings.Lines(f.hint) {
-			fmt.Fprintf(rt.err, "hint: %s\n", render.Clean(strings.TrimSuffix(line, "\n")))
+		if code == exitUnknown {
+			r.Action = render.Unknown
 		}
 	} else if r.Action == render.WouldCreate || r.Action == render.WouldUpdate {
 		code = exitDifferences
 	}
-	if rt.json {
-		if err := render.JSON(rt.out, r); err != nil {
-			fmt.Fprintf(rt.err, "%s: error: %v\n", appName, err)
-			return max(code, exitFailed)
-		}
+	return rt.document(r, code)
+}
+
+// verdict says on stderr why a command failed, and returns the exit code and
+// the failure for its document; nil when it did not fail.
+func (rt *runtime) verdict(err error) (int, *render.Failure) {
+	if err == nil {
+		return exitOK, nil
+	}
+	f := explain(err)
+	fmt.Fprintf(rt.err, "%s: error: %s\n", appName, render.Clean(f.Error()))
+	for line := range strings.Lines(f.hint) {
+		fmt.Fprintf(rt.err, "hint: %s\n", render.Clean(strings.TrimSuffix(line, "\n")))
+	}
+	code := exitFailed
+	if f.kind == kindUnknownOutcome {
+		code = exitUnknown
+	}
+	return code, &render.Failure{Kind: f.kind, Message: f.Error(), Hint: f.hint}
+}
+
+// document writes the JSON document if one is wanted, and returns the code, or
+// a failure's when it cannot be written.
+func (rt *runtime) document(doc any, code int) int {
+	if !rt.json {
+		return code
+	}
+	if err := render.JSON(rt.out, doc); err != nil {
+		fmt.Fprintf(rt.err, "%s: error: %v\n", appName, err)
+		return max(code, exitFailed)
 	}
 	return code
 }

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/progress"
-	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/nats-io/natscli/columns"
 
 	"nats-kvmirror/internal/jsapi"
@@ -100,17 +99,11 @@ func newBar(rt *runtime, style render.Style, bucket string, target uint64) *bar 
 	}
 	b.tracker = &progress.Tracker{Message: "Waiting for " + bucket, Total: int64(max(target, 1))}
 	b.writer = progress.NewWriter()
-	look := progress.StyleBlocks
-	look.Visibility.ETA = false
-	look.Visibility.Speed = true
-	look.Colors.Tracker = text.Colors{style.Color()}
-	look.Options.Separator = " "
-	look.Options.TimeInProgressPrecision = time.Millisecond
-	b.writer.SetStyle(look)
+	b.writer.SetStyle(barStyle(style))
 	b.writer.SetOutputWriter(rt.err)
 	b.writer.SetAutoStop(false)
 	b.writer.SetNumTrackersExpected(1)
-	b.writer.SetUpdateFrequency(250 * time.Millisecond)
+	b.writer.SetUpdateFrequency(barUpdate)
 	b.writer.AppendTracker(b.tracker)
 	go b.writer.Render()
 	return b
@@ -137,7 +130,5 @@ func (b *bar) stop() {
 		return
 	}
 	b.writer.Stop()
-	for b.writer.IsRenderInProgress() {
-		time.Sleep(10 * time.Millisecond)
-	}
+	waitForBar(b.writer)
 }

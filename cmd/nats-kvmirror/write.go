@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"nats-kvmirror/internal/jsapi"
@@ -60,6 +61,24 @@ func (s *session) write(ctx context.Context, asked kvcfg.Raw, messages uint64, s
 			return nil, unknownOutcome(config.Name, sent, seen)
 		}
 	}
+}
+
+// update sends a plan for a stream that holds so many messages and checks, in the
+// server's answer, that all of the configuration was kept. It is the one way in
+// which edit and sync change a mirror.
+func (s *session) update(ctx context.Context, stream string, plan kvcfg.Plan, messages uint64) (*jsapi.Stream, error) {
+	level, scanned := 0, uint64(0)
+	if plan.EnablesTTL() {
+		level, scanned = kvcfg.TTLAPILevel, messages
+	}
+	updated, err := s.write(ctx, plan.Config, scanned, func(ctx context.Context) (*jsapi.Stream, error) {
+		return s.own.Update(ctx, stream, plan.Config, level)
+	})
+	bucket, _ := kvcfg.BucketName(stream)
+	if err != nil {
+		return nil, fmt.Errorf("bucket %q was not changed: %w", bucket, err)
+	}
+	return updated, kept(plan.Config, updated.Raw, bucket, "updated")
 }
 
 // unknownOutcome says what was tried and what was last seen.

@@ -62,7 +62,7 @@ func (r *Reader) lookAgain(ctx context.Context, mirrors []Mirror) error {
 // can only be ahead of what the mirror could have, never short of it.
 func (r *Reader) again(ctx context.Context, m *Mirror) {
 	origins := r.Conn.At(m.Origin.Prefix(r.Own.Prefix()))
-	before := m.Facts.Mirror.State
+	earlier := kvcfg.Look{Mirror: m.Facts.Mirror.State, Origin: m.Facts.Origin.State}
 	mirror, err := r.one(ctx, r.Own, m.Facts.Mirror.Config.Name)
 	if err != nil {
 		return
@@ -71,7 +71,7 @@ func (r *Reader) again(ctx context.Context, m *Mirror) {
 	if err != nil {
 		return
 	}
-	m.Facts.Before = &before
+	m.Facts.Earlier = &earlier
 	m.Facts.Mirror, m.Facts.Link, m.Facts.Cluster = mirror.Bucket, mirror.link, mirror.cluster
 	m.Facts.Origin = &origin.Bucket
 	if c, ok := m.Facts.Compare(); ok && c.Behind > 0 {

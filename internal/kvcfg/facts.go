@@ -17,9 +17,9 @@ type Facts struct {
 	// a mirror itself.
 	Above []Bucket
 
-	// Before is the mirror's state at an earlier look; nil when there was one
-	// look alone. Whoever is behind is looked at twice.
-	Before *State
+	// Earlier is what an earlier look saw; nil when there was one look alone.
+	// Whoever is suspicious is looked at twice.
+	Earlier *Look
 	// NothingLeft says whether the origin, when asked for the first message that
 	// the mirror still has to take, had none: those between have expired, or are
 	// of keys that the mirror does not take. It is nil when nobody asked, or
@@ -34,6 +34,9 @@ type Bucket struct {
 	Created time.Time
 	Prefix  string // the API prefix under which it was read
 }
+
+// Look is what both sides held at a moment.
+type Look struct{ Mirror, Origin State }
 
 // Unread is why an origin was not read; Detail is the failure's own words.
 type Unread struct {
@@ -63,6 +66,36 @@ func (f Facts) Compare() (c Comparison, ok bool) {
 		c.Behind = 0
 	}
 	return c, true
+}
+
+// LeftOver is the smallest number of messages that the mirror holds and its
+// origin does not; 0 when that is not known. What the mirror holds now is set
+// against what the origin held at the earlier look and has got since: a message
+// that expires is gone from both sides within a second, though not at the same
+// moment, and is not counted.
+func (f Facts) LeftOver() uint64 {
+	if f.Origin == nil || f.Earlier == nil {
+		return 0
+	}
+	return Compare(f.Mirror.Config, f.Origin.Config, f.Mirror.State, f.Earlier.Origin).LeftOver()
+}
+
+// Missing is the smallest number of messages that the origin holds and the
+// mirror does not; 0 when that is not known. It is LeftOver with the sides
+// changed.
+func (f Facts) Missing() uint64 {
+	c, ok := f.Compare()
+	if !ok || f.Earlier == nil || !c.Counted {
+		return 0
+	}
+	held := f.Earlier.Mirror.Msgs
+	if since := f.Origin.State.LastSeq; since > f.Earlier.Mirror.LastSeq {
+		held += since - f.Earlier.Mirror.LastSeq
+	}
+	if f.Origin.State.Msgs <= held {
+		return 0
+	}
+	return f.Origin.State.Msgs - held
 }
 
 // tailUnread says that a filtered mirror seems to be behind, as it does whenever

@@ -21,6 +21,9 @@ const (
 // rank orders severities by how much they matter to a monitoring system.
 func (s Severity) rank() int { return slices.Index([]Severity{OK, Warning, Unknown, Critical}, s) }
 
+// Compare is negative when other matters more, positive when it matters less.
+func (s Severity) Compare(other Severity) int { return s.rank() - other.rank() }
+
 // Worse returns the severity that matters more. What was not looked at matters
 // less than what is known to be critical, and more than a warning.
 func (s Severity) Worse(other Severity) Severity {
@@ -319,7 +322,7 @@ func mirrorError(f Facts, _ Thresholds) (Severity, string, bool) {
 // at the earlier look.
 func (f Facts) standsStill() bool {
 	c, ok := f.Compare()
-	return ok && c.Behind > 0 && !f.tailUnread() && f.Before != nil && f.Before.LastSeq == f.Mirror.State.LastSeq
+	return ok && c.Behind > 0 && !f.tailUnread() && f.Earlier != nil && f.Earlier.Mirror.LastSeq == f.Mirror.State.LastSeq
 }
 
 func stalled(f Facts, _ Thresholds) (Severity, string, bool) {
@@ -353,19 +356,19 @@ func tailUnread(f Facts, _ Thresholds) (Severity, string, bool) {
 }
 
 func leftOver(f Facts, _ Thresholds) (Severity, string, bool) {
-	c, ok := f.Compare()
-	if !ok || c.LeftOver() == 0 {
+	n := f.LeftOver()
+	if n == 0 {
 		return none()
 	}
-	return found(Critical, "at least %d messages on the mirror are gone at its origin", c.LeftOver())
+	return found(Critical, "at least %d messages on the mirror are gone at its origin", n)
 }
 
 func missing(f Facts, _ Thresholds) (Severity, string, bool) {
-	c, ok := f.Compare()
-	if !ok || c.Missing == 0 {
+	n := f.Missing()
+	if n == 0 {
 		return none()
 	}
-	return found(Critical, "at least %d messages of the origin are missing on the mirror", c.Missing)
+	return found(Critical, "at least %d messages of the origin are missing on the mirror", n)
 }
 
 func maxAge(f Facts, _ Thresholds) (Severity, string, bool) {

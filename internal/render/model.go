@@ -5,8 +5,6 @@
 package render
 
 import (
-	"bytes"
-	"encoding/json"
 	"time"
 
 	"nats-kvmirror/internal/jsapi"
@@ -122,9 +120,5 @@ func (r Report) MarshalJSON() ([]byte, error) {
 	if r.Warnings == nil {
 		r.Warnings = []string{}
 	}
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	err := e.Encode(plain(r))
-	return b.Bytes(), err
+	return unescapedJSON(plain(r))
 }

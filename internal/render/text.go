@@ -20,8 +20,8 @@ import (
 	"nats-kvmirror/internal/kvcfg"
 )
 
-// JSON writes the report as one indented document.
-func JSON(w io.Writer, r Report) error {
+// JSON writes a [Report] or a [Fleet] as one indented document.
+func JSON(w io.Writer, r any) error {
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")

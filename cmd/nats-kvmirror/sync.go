@@ -1,0 +1,345 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/choria-io/fisk"
+
+	"nats-kvmirror/internal/fleet"
+	"nats-kvmirror/internal/jsapi"
+	"nats-kvmirror/internal/kvcfg"
+	"nats-kvmirror/internal/render"
+)
+
+// mendedAtOnce is how many mirrors are mended at the same time: turning per-key
+// TTL on makes a server scan a whole stream.
+const mendedAtOnce = 4
+
+// syncOptions are the flags of sync.
+type syncOptions struct {
+	buckets []string
+	all     bool
+	only    []string
+	force   bool
+	dryRun  bool
+}
+
+func addSync(app *fisk.Application, rt *runtime, selected func(command)) {
+	o := &syncOptions{}
+	cmd := app.Command("sync", "Mends what check finds, where an update of the mirror can")
+	cmd.Tag("scope:user", "impact:rw")
+	cmd.HelpLong("Shows for every mirror what will be changed, asks once, and changes several at a time. What no update can mend is listed with its remedy. A second run does what is left, and nothing when nothing is.")
+	cmd.Arg("bucket", "The mirrors to mend").StringsVar(&o.buckets)
+	cmd.Flag("all", "Mend all mirrors").UnNegatableBoolVar(&o.all)
+	cmd.Flag("only", "Mend only the findings with this code (can be repeated)").PlaceHolder("CODE").HintOptions(mendableCodes()...).StringsVar(&o.only)
+	cmd.Flag("force", "Change without asking").Short('f').UnNegatableBoolVar(&o.force)
+	cmd.Flag("dry-run", "Show what would be changed and change nothing; exit code 2 when there is something to change").UnNegatableBoolVar(&o.dryRun)
+	jsonFlag(cmd, rt)
+	cmd.Action(func(*fisk.ParseContext) error {
+		selected(func(ctx context.Context) int {
+			r, err := o.run(ctx, rt)
+			return rt.finishFleet(r, err)
+		})
+		return nil
+	})
+}
+
+// mendableCodes are the codes of findings that an update mends.
+func mendableCodes() []string {
+	var codes []string
+	for _, k := range kvcfg.Kinds() {
+		if k.Remedy == kvcfg.ByUpdate {
+			codes = append(codes, k.Code)
+		}
+	}
+	return codes
+}
+
+func (o *syncOptions) complete() error {
+	switch {
+	case o.all && len(o.buckets) > 0:
+		return fail(kindUsage, "", "--all and names of buckets exclude each other")
+	case !o.all && len(o.buckets) == 0:
+		return fail(kindUsage, "say --all to mean all mirrors", "no bucket is named")
+	}
+	for _, code := range o.only {
+		if !slices.Contains(mendableCodes(), code) {
+			return fail(kindUsage, "the codes are "+strings.Join(mendableCodes(), ", "), "--only: there is no finding %q that an update mends", code)
+		}
+	}
+	return nil
+}
+
+// job is a mirror that is to be mended, and how.
+type mendJob struct {
+	mirror fleet.Mirror
+	codes  []string
+	member *render.Member
+}
+
+func (o *syncOptions) run(ctx context.Context, rt *runtime) (render.Fleet, error) {
+	r := render.Fleet{Action: render.Unchanged}
+	if err := o.complete(); err != nil {
+		return r, err
+	}
+	s, err := rt.connect(ctx)
+	if err != nil {
+		return r, err
+	}
+	defer s.conn.Close()
+	read, err := rt.readFleet(ctx, s, o.buckets)
+	if err != nil {
+		return r, fmt.Errorf("cannot read the mirrors: %w", err)
+	}
+	unread := o.noteProblems(rt, &r, read)
+	jobs, err := o.plan(s, &r, read)
+	if err != nil {
+		return r, err
+	}
+	if len(jobs) == 0 {
+		if err := o.showPlan(rt, r, false); err != nil {
+			return r, err
+		}
+		rt.say("There is nothing to change on %s", plural(len(r.Mirrors), "mirror"))
+		return r, unread
+	}
+	asking := !o.force && !o.dryRun
+	if err := o.showPlan(rt, r, asking); err != nil {
+		return r, err
+	}
+	if o.dryRun {
+		r.Action = render.WouldUpdate
+		return r, unread
+	}
+	if err := o.warnOfTTL(rt, &r, jobs); err != nil {
+		return r, err
+	}
+	if asking {
+		yes, err := rt.prompt.Confirm(ctx, fmt.Sprintf("Really sync %s?", plural(len(jobs), "mirror")), s.style.ColorScheme)
+		if err != nil {
+			return r, err
+		}
+		if !yes {
+			rt.say("Nothing was changed")
+			return r, nil
+		}
+	}
+	r.Action = render.Updated
+	return r, errors.Join(o.mend(ctx, rt, s, jobs), unread)
+}
+
+// noteProblems says what could not be read; a mirror that was named and could
+// not be read is a failure.
+func (o *syncOptions) noteProblems(rt *runtime, r *render.Fleet, read fleet.Fleet) error {
+	for _, p := range read.Problems {
+		r.Problems = append(r.Problems, p.Error())
+		if !rt.json {
+			fmt.Fprintf(rt.err, "warning: not read: %s\n", render.Clean(p.Error()))
+		}
+	}
+	if len(read.Problems) == 0 {
+		return nil
+	}
+	first := read.Problems[0]
+	return &failure{kind: explain(first.Err).kind, err: fmt.Errorf("%s could not be read, the first is %w", plural(len(read.Problems), "part"), first)}
+}
+
+// plan decides what to change. Members are listed that have changes, or findings
+// worth a look.
+func (o *syncOptions) plan(s *session, r *render.Fleet, read fleet.Fleet) ([]*mendJob, error) {
+	var jobs []*mendJob
+	r.Mirrors = make([]render.Member, 0, len(read.Mirrors))
+	for _, m := range read.Mirrors {
+		findings := kvcfg.Check(m.Facts, kvcfg.DefaultThresholds())
+		r.Mirrors = append(r.Mirrors, member(m, s.own.Prefix(), findings))
+		member := &r.Mirrors[len(r.Mirrors)-1]
+		member.Action = render.Unchanged
+		codes := kvcfg.Mendable(findings)
+		if len(o.only) > 0 {
+			codes = slices.DeleteFunc(codes, func(c string) bool { return !slices.Contains(o.only, c) })
+		}
+		if len(codes) == 0 {
+			continue
+		}
+		plan, err := kvcfg.Mend(kvcfg.RawOf(m.Facts.Mirror.Config), originConfig(m), codes)
+		if err != nil {
+			return nil, fmt.Errorf("bucket %q: %w", m.Bucket, err)
+		}
+		if len(plan.Changes) == 0 {
+			continue
+		}
+		member.Action, member.Changes = render.WouldUpdate, plan.Changes
+		jobs = append(jobs, &mendJob{mirror: m, codes: codes, member: member})
+	}
+	return jobs, nil
+}
+
+// originConfig is the origin's configuration, empty when it was not read; no
+// finding that needs it is then found.
+func originConfig(m fleet.Mirror) kvcfg.Config {
+	if m.Facts.Origin == nil {
+		return kvcfg.Config{}
+	}
+	return m.Facts.Origin.Config
+}
+
+// showPlan shows what is to be done and what cannot be.
+func (o *syncOptions) showPlan(rt *runtime, r render.Fleet, asking bool) error {
+	switch {
+	case !rt.json:
+		return render.MemberChanges(rt.out, r.Mirrors)
+	case asking:
+		return render.MemberChanges(rt.err, r.Mirrors)
+	}
+	return nil
+}
+
+// warnOfTTL says what cannot be undone.
+func (o *syncOptions) warnOfTTL(rt *runtime, r *render.Fleet, jobs []*mendJob) error {
+	n, messages := 0, uint64(0)
+	for _, j := range jobs {
+		if slices.Contains(j.codes, "ttl-off") {
+			n++
+			messages += j.mirror.Facts.Mirror.State.Msgs
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	text := fmt.Sprintf("per-key TTL can not be turned off again; it is turned on for %s, whose servers have %d messages to scan", plural(n, "mirror"), messages)
+	r.Warnings = append(r.Warnings, text)
+	if rt.json {
+		return nil
+	}
+	_, err := fmt.Fprintf(rt.err, "warning: %s\n", text)
+	return err
+}
+
+// mend does the jobs, several at a time. When ctx ends no further one is begun,
+// and those under way are followed to their end. One that fails does not stop
+// the others.
+func (o *syncOptions) mend(ctx context.Context, rt *runtime, s *session, jobs []*mendJob) error {
+	var wg sync.WaitGroup
+	var lines sync.Mutex
+	slots := make(chan struct{}, mendedAtOnce)
+	begun := 0
+begin:
+	for _, j := range jobs {
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+			break begin
+		}
+		if ctx.Err() != nil {
+			break
+		}
+		begun++
+		wg.Go(func() {
+			defer func() { <-slots }()
+			o.mendOne(ctx, s, j)
+			lines.Lock()
+			defer lines.Unlock()
+			rt.sayOf(j.member)
+		})
+	}
+	wg.Wait()
+	for _, j := range jobs[begun:] {
+		j.member.Action, j.member.Note = render.Skipped, "interrupted before its turn"
+		rt.sayOf(j.member)
+	}
+	return summarize(jobs, begun)
+}
+
+// sayOf says in a line what became of a mirror.
+func (rt *runtime) sayOf(m *render.Member) {
+	switch {
+	case m.Failure != nil:
+		rt.say("%s: %s: %s", m.Bucket, m.Action, m.Failure.Message)
+	case m.Note != "":
+		rt.say("%s: %s: %s", m.Bucket, m.Action, m.Note)
+	default:
+		rt.say("%s: %s", m.Bucket, m.Action)
+	}
+}
+
+// mendOne reads the mirror again, makes sure that it is what the plan was made
+// for, and updates it.
+func (o *syncOptions) mendOne(ctx context.Context, s *session, j *mendJob) {
+	failed := func(err error) {
+		f := explain(err)
+		j.member.Action = render.Failed
+		if f.kind == kindUnknownOutcome {
+			j.member.Action = render.Unknown
+		}
+		j.member.Failure = &render.Failure{Kind: f.kind, Message: f.Error(), Hint: f.hint}
+	}
+	name := j.mirror.Facts.Mirror.Config.Name
+	now, err := s.own.Stream(ctx, name)
+	if err != nil {
+		failed(err)
+		return
+	}
+	if !sameConfig(now.Config, j.mirror.Facts.Mirror.Config) {
+		j.member.Action, j.member.Note = render.Skipped, "it was changed since the plan was shown; run sync again"
+		return
+	}
+	plan, err := kvcfg.Mend(now.Raw, originConfig(j.mirror), j.codes)
+	if err != nil {
+		failed(err)
+		return
+	}
+	j.member.Changes = plan.Changes
+	updated, err := s.update(ctx, name, plan, now.State.Msgs)
+	if err != nil {
+		failed(err)
+		return
+	}
+	j.member.Action = render.Updated
+	j.member.PerKeyTTL = updated.Config.AllowMsgTTL
+	j.member.Values, j.member.Bytes, j.member.LastSeq = updated.State.Msgs, updated.State.Bytes, updated.State.LastSeq
+	if plan.EnablesTTL() && j.mirror.Facts.Origin != nil {
+		j.member.Note = afterTTL(updated, j.mirror)
+	}
+}
+
+// afterTTL says what the server left of what had expired, as far as the counts
+// that were read on the way tell.
+func afterTTL(updated *jsapi.Stream, m fleet.Mirror) string {
+	c := kvcfg.Compare(updated.Config, m.Facts.Origin.Config, updated.State, m.Facts.Origin.State)
+	if n := c.LeftOver(); n > 0 {
+		return fmt.Sprintf("at least %d messages that are gone at the origin are left over; `check` tells more", n)
+	}
+	return ""
+}
+
+// sameConfig says whether a mirror is still configured as it was; what the
+// server says of itself in the metadata does not count.
+func sameConfig(a, b kvcfg.Config) bool {
+	return reflect.DeepEqual(a, b) || len(kvcfg.RawOf(a).Differing(kvcfg.RawOf(b))) == 0 && len(kvcfg.RawOf(b).Differing(kvcfg.RawOf(a))) == 0
+}
+
+// summarize is the failure of the whole: nil when all jobs were done.
+func summarize(jobs []*mendJob, begun int) error {
+	counts := map[render.Action]int{}
+	for _, j := range jobs {
+		counts[j.member.Action]++
+	}
+	said := fmt.Sprintf("%d of %s changed, %d failed, %d left alone, %d with an unknown outcome",
+		counts[render.Updated], plural(len(jobs), "mirror"), counts[render.Failed], counts[render.Skipped], counts[render.Unknown])
+	const hint = "running the command again does what is left"
+	switch {
+	case counts[render.Unknown] > 0:
+		return fail(kindUnknownOutcome, hint, "%s", said)
+	case begun < len(jobs):
+		return fail(kindInterrupted, hint, "interrupted: %s", said)
+	case counts[render.Failed]+counts[render.Skipped] > 0:
+		return fail(kindIncomplete, hint, "%s", said)
+	}
+	return nil
+}

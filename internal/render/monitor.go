@@ -1,0 +1,124 @@
+package render
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/nats-io/jsm.go/monitor"
+
+	"nats-kvmirror/internal/kvcfg"
+)
+
+// Formats are the formats of [Monitor].
+func Formats() []string { return []string{"nagios", "json", "prometheus", "text"} }
+
+// nagiosFindings is how many findings of a severity a line for a monitoring
+// plugin names; the rest is counted.
+const nagiosFindings = 20
+
+// Monitor is the result of a check in a format of monitoring systems, as
+// `nats server check` has them. A nagios line names only the first findings.
+func Monitor(f Fleet, t kvcfg.Thresholds, format string) string {
+	r := monitor.Result{Name: "mirrors", Check: "kv_mirrors", NameSpace: "nats_kvmirror", RenderFormat: renderFormat(format)}
+	counts := map[kvcfg.Severity]int{}
+	var lines [3][]string // critical, warning and unknown
+	add := func(who string, findings []kvcfg.Finding) {
+		for _, found := range findings {
+			line := fmt.Sprintf("%s%s [%s]", who, Clean(found.Message), found.Code)
+			switch found.Severity {
+			case kvcfg.Critical:
+				lines[0] = append(lines[0], line)
+			case kvcfg.Warning:
+				lines[1] = append(lines[1], line)
+			case kvcfg.Unknown:
+				lines[2] = append(lines[2], "unknown: "+line)
+			}
+		}
+	}
+	add("", f.Findings)
+	var behind uint64
+	for _, m := range f.Mirrors {
+		counts[m.State]++
+		add(Clean(m.Bucket)+": ", m.Findings)
+		if m.Behind != nil {
+			behind = max(behind, *m.Behind)
+		}
+	}
+	limit := func(list []string) []string { return list }
+	if format == "nagios" {
+		limit = firstOnes
+	}
+	r.Criticals = limit(lines[0])
+	r.Warnings = append(limit(lines[1]), limit(lines[2])...)
+	status := kvcfg.OK
+	if f.Status != nil {
+		status = *f.Status
+	}
+	if status == kvcfg.OK {
+		r.Ok(fmt.Sprintf("%d mirrors follow their origins", len(f.Mirrors)))
+	}
+	r.Pd(
+		&monitor.PerfDataItem{Name: "mirrors", Value: float64(len(f.Mirrors)), Help: "Mirrors that were looked at"},
+		&monitor.PerfDataItem{Name: "ok", Value: float64(counts[kvcfg.OK]), Help: "Mirrors that are fine"},
+		&monitor.PerfDataItem{Name: "warning", Value: float64(counts[kvcfg.Warning]), Help: "Mirrors with a warning at the worst"},
+		&monitor.PerfDataItem{Name: "critical", Value: float64(counts[kvcfg.Critical]), Help: "Mirrors that are critical"},
+		&monitor.PerfDataItem{Name: "unknown", Value: float64(counts[kvcfg.Unknown]), Help: "Mirrors that could not be looked at"},
+		&monitor.PerfDataItem{Name: "behind_max", Value: float64(behind), Warn: float64(t.LagWarn), Crit: float64(t.LagCritical), Help: "Messages that the last of the mirrors is behind"},
+	)
+	out := r.String()
+	if status == kvcfg.Unknown {
+		out = asUnknown(out, format)
+	}
+	return strings.TrimRight(out, "\n") + "\n"
+}
+
+func renderFormat(format string) monitor.RenderFormat {
+	switch format {
+	case "json":
+		return monitor.JSONFormat
+	case "prometheus":
+		return monitor.PrometheusFormat
+	case "text":
+		return monitor.TextFormat
+	}
+	return monitor.NagiosFormat
+}
+
+func firstOnes(list []string) []string {
+	if len(list) <= nagiosFindings {
+		return list
+	}
+	return append(list[:nagiosFindings:nagiosFindings], fmt.Sprintf("and %d more", len(list)-nagiosFindings))
+}
+
+// asUnknown makes UNKNOWN of the status: jsm.go's renderer (0.5.1,
+// monitor/result.go) sets OK, WARNING or CRITICAL, whatever it was given. Here
+// it has set WARNING, because there are unknown findings and no critical ones,
+// or OK, when there are no findings at all.
+func asUnknown(out, format string) string {
+	for _, set := range []struct{ status, code string }{{"WARNING", "1"}, {"OK", "0"}} {
+		switch format {
+		case "json":
+			var doc map[string]json.RawMessage
+			if json.Unmarshal([]byte(out), &doc) != nil {
+				return out
+			}
+			doc["status"] = json.RawMessage(`"UNKNOWN"`)
+			data, err := json.MarshalIndent(doc, "", "  ")
+			if err != nil {
+				return out
+			}
+			return string(data)
+		case "prometheus":
+			out = strings.Replace(out, `status="`+set.status+`"} `+set.code, `status="UNKNOWN"} 3`, 1)
+		case "text":
+			out = strings.Replace(out, "mirrors: "+set.status, "mirrors: UNKNOWN", 1)
+		default:
+			if rest, ok := strings.CutPrefix(out, set.status+" "); ok {
+				return "UNKNOWN " + rest
+			}
+		}
+	}
+	return out
+}

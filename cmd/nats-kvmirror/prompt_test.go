@@ -4,7 +4,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -17,10 +16,7 @@ import (
 	"time"
 
 	"github.com/creack/pty"
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-
-	"nats-kvmirror/internal/lab"
 )
 
 // session of a person: the command on a pseudo-terminal, what it has shown so
@@ -125,62 +121,6 @@ func (p *person) leaves() int {
 		p.t.Fatalf("the command goes on:\n%s", p.shown())
 		return -1
 	}
-}
-
-// plainSites starts a hub and a leaf with a bucket and a mirror of it as other
-// tools make them, and returns the leaf's address.
-func plainSites(t *testing.T) *lab.Sites {
-	t.Helper()
-	sites, err := lab.HubAndLeaf()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(sites.Stop)
-	keyValue(t, sites.Hub.URL(), jetstream.KeyValueConfig{Bucket: "demo", LimitMarkerTTL: time.Second})
-	keyValue(t, sites.Leaf.URL(), jetstream.KeyValueConfig{Bucket: "plain", Mirror: &jetstream.StreamSource{Name: "demo", Domain: "hub"}})
-	return sites
-}
-
-// keyValue creates a bucket as every client does.
-func keyValue(t testing.TB, url string, cfg jetstream.KeyValueConfig) jetstream.KeyValue {
-	t.Helper()
-	nc, err := nats.Connect(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	kv, err := js.CreateKeyValue(ctx, cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return kv
-}
-
-// hasTTL says whether a bucket's stream has per-key TTL.
-func hasTTL(t *testing.T, url, bucket string) bool {
-	t.Helper()
-	nc, err := nats.Connect(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	s, err := js.Stream(ctx, "KV_"+bucket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s.CachedInfo().Config.AllowMsgTTL
 }
 
 func TestEditAsks(t *testing.T) {

@@ -38,7 +38,7 @@ func TestNew(t *testing.T) {
 	wantConfig(t, p.Config, `{
 		"name": "KV_demo", "retention": "limits", "discard": "new", "storage": "file", "num_replicas": 1,
 		"max_consumers": -1, "max_msgs": -1, "max_bytes": -1, "max_msg_size": 1048576,
-		"max_msgs_per_subject": 5, "max_age": 3600000000000, "duplicate_window": 120000000000,
+		"max_msgs_per_subject": 5, "max_age": 3600000000000, 
 		"allow_msg_ttl": true, "compression": "none",
 		"allow_direct": true, "mirror_direct": true, "allow_rollup_hdrs": true, "deny_delete": true, "deny_purge": false,
 		"mirror": {"name": "KV_demo", "external": {"api": "$JS.hub.API", "deliver": ""}}
@@ -79,7 +79,7 @@ func TestNewWithAllWishes(t *testing.T) {
 	wantConfig(t, p.Config, `{
 		"name": "KV_site", "retention": "limits", "discard": "new", "storage": "memory", "num_replicas": 3,
 		"max_consumers": -1, "max_msgs": -1, "max_bytes": 1099511627776, "max_msg_size": 4096,
-		"max_msgs_per_subject": 64, "max_age": 30000000000, "duplicate_window": 30000000000,
+		"max_msgs_per_subject": 64, "max_age": 30000000000, 
 		"allow_msg_ttl": false, "compression": "s2", "description": "the site's \u003cown\u003e",
 		"allow_direct": true, "mirror_direct": true, "allow_rollup_hdrs": true, "deny_delete": true, "deny_purge": false,
 		"placement": {"cluster": "east", "tags": ["ssd", "eu"]}, "metadata": {"owner": "ops"},
@@ -186,25 +186,11 @@ func TestNewUnread(t *testing.T) {
 	wantValue(t, p.Config, "allow_msg_ttl", "true")
 }
 
-func TestNewDuplicateWindow(t *testing.T) {
-	tests := map[string]struct {
-		origin time.Duration
-		wish   *time.Duration
-		want   string
-	}{
-		"no ttl":               {0, nil, "120000000000"},
-		"long ttl":             {time.Hour, nil, "120000000000"},
-		"just as long":         {2 * time.Minute, nil, "120000000000"},
-		"short ttl at origin":  {time.Minute, nil, "60000000000"},
-		"shortest ttl":         {0, new(100 * time.Millisecond), "100000000"},
-		"short wish":           {time.Hour, new(time.Second), "1000000000"},
-		"wish against a short": {time.Second, new(time.Duration(0)), "120000000000"},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			p := plan(t, demoMirror(Wishes{TTL: test.wish}), &Config{MaxMsgsPerSubject: 1, MaxAge: test.origin})
-			wantValue(t, p.Config, "duplicate_window", test.want)
-		})
+// Servers call a duplicate window invalid on a mirror, and drop it.
+func TestNewHasNoDuplicateWindow(t *testing.T) {
+	p := plan(t, demoMirror(Wishes{TTL: new(time.Second)}), ttlOrigin())
+	if window, ok := p.Config["duplicate_window"]; ok {
+		t.Errorf("duplicate_window is %s, want none", window)
 	}
 }
 

@@ -62,7 +62,9 @@ type NewMirror struct {
 // not be read, which is [ErrUnread] unless the wishes say AllowMsgTTL.
 //
 // The rest is what every client gives a bucket (jetstream/kv.go), so that they
-// all take the mirror for one. The errors of [Wishes.Validate] and
+// all take the mirror for one, but for the duplicate window: servers call it
+// invalid on a mirror and drop it when they restart, and in a cluster at once
+// (server/jetstream.go, fixCfgMirrorWithDedupWindow). The errors of [Wishes.Validate] and
 // [ValidateBucket] are returned as well.
 func New(m NewMirror, origin *Config) (Plan, error) {
 	if err := m.validate(); err != nil {
@@ -110,11 +112,6 @@ func New(m NewMirror, origin *Config) (Plan, error) {
 		return Plan{}, err
 	}
 
-	var maxAge time.Duration
-	if err := json.Unmarshal(p.Config["max_age"], &maxAge); err != nil {
-		return Plan{}, fmt.Errorf("%w: max_age: %w", ErrMalformed, err)
-	}
-	fixed("duplicate_window", duplicateWindow(maxAge, defaultDuplicateWindow))
 	return p, nil
 }
 

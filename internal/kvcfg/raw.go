@@ -83,12 +83,14 @@ func (r Raw) setIn(field, key string, v any) error {
 // Differing returns the names, sorted, of the fields of asked whose meaning is
 // not the same in got. A field that the server left out, null and a zero value
 // are the same thing, as are the spellings of "unlimited"; the server's own
-// metadata does not count, and neither does mirror_direct beside the origin,
-// where the server takes it from the origin's allow_direct (server/stream.go).
+// metadata does not count. Of a mirror, neither does the duplicate window, which
+// servers drop (server/jetstream.go, fixCfgMirrorWithDedupWindow), nor, beside
+// its origin, mirror_direct, which they take from the origin's allow_direct
+// (server/stream.go).
 func (r Raw) Differing(got Raw) []string {
 	var fields []string
 	for _, field := range slices.Sorted(maps.Keys(r)) {
-		if field == "mirror_direct" && !r.external() {
+		if r.serverDecides(field) {
 			continue
 		}
 		if !sameValue(field, r[field], got[field]) {
@@ -98,16 +100,15 @@ func (r Raw) Differing(got Raw) []string {
 	return fields
 }
 
-// external says whether it is the configuration of a mirror whose origin is
-// behind another prefix; what cannot be read counts as one.
-func (r Raw) external() bool {
+// serverDecides says whether a server sets a field of this mirror as it likes.
+func (r Raw) serverDecides(field string) bool {
 	var mirror struct {
 		External json.RawMessage `json:"external"`
 	}
 	if isNull(r["mirror"]) || json.Unmarshal(r["mirror"], &mirror) != nil {
-		return true
+		return false
 	}
-	return !isNull(mirror.External)
+	return field == "duplicate_window" || field == "mirror_direct" && isNull(mirror.External)
 }
 
 // sameValue says whether two spellings of a field mean the same to a server.

@@ -21,8 +21,6 @@ const (
 	MaxReplicas = 5
 	// minMaxAge is the smallest max_age but zero (server/stream.go).
 	minMaxAge = 100 * time.Millisecond
-	// defaultDuplicateWindow is what `nats kv add` asks for (jetstream/kv.go).
-	defaultDuplicateWindow = 2 * time.Minute
 )
 
 // Wishes are the settings that a user asked for; nil is "not said". Zero sizes

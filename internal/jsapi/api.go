@@ -137,11 +137,20 @@ func levelHeader(level int) nats.Header {
 
 // stream makes a request that is answered with a stream.
 func (a *API) stream(ctx context.Context, subject, name string, header nats.Header, body any) (*Stream, error) {
-	var data json.RawMessage
-	if err := a.call(ctx, subject, header, body, &data); err != nil {
+	data, err := a.conn.request(ctx, subject, header, body)
+	if err != nil {
 		return nil, err
 	}
-	s, err := parseStream(data)
+	return streamOf(subject, name, data)
+}
+
+// streamOf reads an answer that has to be about the stream of this name.
+func streamOf(subject, name string, data []byte) (*Stream, error) {
+	var raw json.RawMessage
+	if err := decode(subject, data, &raw); err != nil {
+		return nil, err
+	}
+	s, err := parseStream(raw)
 	if err == nil && s.Config.Name != name {
 		err = fmt.Errorf("it is about the stream %q", s.Config.Name)
 	}

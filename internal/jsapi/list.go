@@ -40,6 +40,11 @@ func (a *API) List(ctx context.Context, offset int) (Page, error) {
 	if err != nil {
 		return Page{}, err
 	}
+	return pageOf(subject, data)
+}
+
+// pageOf reads an answer that has to be a page.
+func pageOf(subject string, data []byte) (Page, error) {
 	var page struct {
 		head
 		Streams []Listed `json:"streams"`

@@ -1,0 +1,206 @@
+package jsapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"nats-kvmirror/internal/kvcfg"
+	"nats-kvmirror/internal/lab"
+)
+
+func TestAnswersAreSorted(t *testing.T) {
+	for _, test := range []struct {
+		name, answer string
+		kind         error
+		says         string
+	}{
+		{"stream not found", `{"type":"x","error":{"code":404,"err_code":10059,"description":"stream not found"}}`, ErrNotFound, "stream not found (10059)"},
+		{"message not found", `{"type":"x","error":{"code":404,"err_code":10037,"description":"no message found"}}`, ErrNotFound, "(10037)"},
+		{"account without", `{"type":"x","error":{"code":503,"err_code":10039,"description":"not enabled for account"}}`, ErrNoJetStream, "(10039)"},
+		{"server without", `{"type":"x","error":{"code":503,"err_code":10076,"description":"not enabled"}}`, ErrNoJetStream, "(10076)"},
+		{"old server", `{"type":"x","error":{"code":412,"err_code":10185,"description":"level"}}`, ErrOldServer, "(10185)"},
+		{"anything else", `{"type":"x","error":{"code":500,"err_code":10052,"description":"no"}}`, ErrRejected, "no (10052)"},
+		{"only an HTTP code", `{"type":"x","error":{"code":500,"description":"no"}}`, ErrRejected, "no (500)"},
+		{"empty", ``, ErrMalformed, "malformed"},
+		{"no JSON", `truncated {`, ErrMalformed, "malformed"},
+		{"truncated", `{"type":"x","config":{"na`, ErrMalformed, "malformed"},
+		{"no type", `{}`, ErrMalformed, "no type"},
+		{"an array", `[]`, ErrMalformed, "malformed"},
+		{"no configuration", `{"type":"x"}`, ErrMalformed, "no configuration"},
+		{"null configuration", `{"type":"x","config":null}`, ErrMalformed, "no configuration"},
+		{"wrong type", `{"type":"x","config":{"name":"KV_a","max_age":"long"}}`, ErrMalformed, "max_age"},
+		{"another stream", `{"type":"x","config":{"name":"KV_b"}}`, ErrMalformed, `"KV_b"`},
+		{"fine", `{"type":"x","config":{"name":"KV_a","unheard_of":[1,{"a":null}]}}`, nil, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s, err := streamOf("SUBJECT", "KV_a", []byte(test.answer))
+			if !errors.Is(err, test.kind) || (err == nil) != (test.kind == nil) {
+				t.Fatalf("got %v, want %v", err, test.kind)
+			}
+			if err == nil {
+				if got := string(s.Raw["unheard_of"]); got != `[1,{"a":null}]` {
+					t.Errorf("the unknown field became %s", got)
+				}
+				return
+			}
+			if !strings.Contains(err.Error(), test.says) || !strings.Contains(err.Error(), `"SUBJECT"`) {
+				t.Errorf("%q does not say %q and the subject", err, test.says)
+			}
+		})
+	}
+}
+
+// FuzzAnswer: whatever a server answers, reading it does not panic, and what is
+// taken for a stream has the name that was asked for.
+func FuzzAnswer(f *testing.F) {
+	f.Add([]byte(`{"type":"x","config":{"name":"KV_a","max_age":1}}`))
+	f.Add([]byte(`{"type":"x","error":{"code":404,"err_code":10059}}`))
+	f.Add([]byte(`{"type":"x","total":1,"streams":[{"config":{"name":"KV_a"}},{"config":7}],"missing":["KV_b"]}`))
+	f.Add([]byte(`{"type":"x","total":-1,"streams":null}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if s, err := streamOf("SUBJECT", "KV_a", data); err == nil && s.Config.Name != "KV_a" {
+			t.Errorf("took %q for KV_a", s.Config.Name)
+		}
+		if p, err := pageOf("SUBJECT", data); err == nil && p.Total < 0 {
+			t.Errorf("a list of %d streams", p.Total)
+		}
+	})
+}
+
+func connect(t *testing.T, url string, timeout time.Duration) *Conn {
+	t.Helper()
+	c, err := Connect(t.Context(), url, timeout, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+// Silence, denial and a link that is gone are told apart, and all but plain
+// silence long before the timeout.
+func TestFailuresComeFast(t *testing.T) {
+	t.Parallel()
+	sites, err := lab.HubAndLeaf()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(sites.Stop)
+	nc, err := nats.Connect(sites.Leaf.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	if _, err := nc.Subscribe("FROZEN.STREAM.INFO.KV_a", func(*nats.Msg) {}); err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+
+	patient := connect(t, sites.Leaf.URL(), time.Minute)
+	for _, test := range []struct {
+		prefix string
+		kind   error
+	}{{"$JS.API", ErrNotFound}, {"$JS.hub.API", ErrNotFound}, {"$JS.typo.API", ErrNoResponders}} {
+		start := time.Now()
+		if _, err := patient.At(test.prefix).Stream(t.Context(), "KV_a"); !errors.Is(err, test.kind) {
+			t.Errorf("%s: %v, want %v", test.prefix, err, test.kind)
+		}
+		if took := time.Since(start); took > 30*time.Second {
+			t.Errorf("%s: it took %v", test.prefix, took)
+		}
+	}
+	if _, err := connect(t, sites.Leaf.URL(), 100*time.Millisecond).At("FROZEN").Stream(t.Context(), "KV_a"); !errors.Is(err, ErrTimeout) {
+		t.Errorf("frozen: %v, want %v", err, ErrTimeout)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := patient.At("FROZEN").Stream(ctx, "KV_a"); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v, want %v", err, context.Canceled)
+	}
+
+	waiting := make(chan error, 1)
+	go func() {
+		_, err := patient.At("FROZEN").Stream(t.Context(), "KV_a")
+		waiting <- err
+	}()
+	for sites.Leaf.Underlying().NumSubscriptions() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	sites.Leaf.Shutdown()
+	select {
+	case err := <-waiting:
+		if !errors.Is(err, ErrDisconnected) {
+			t.Errorf("server gone: %v, want %v", err, ErrDisconnected)
+		}
+	case <-time.After(30 * time.Second):
+		t.Error("a request outlives its connection")
+	}
+}
+
+// A stream is written as it is given, and comes back with all that the server
+// knows of it.
+func TestCreateUpdateAndMessages(t *testing.T) {
+	t.Parallel()
+	s, err := lab.Start(`
+listen: 127.0.0.1:-1
+jetstream { store_dir: "{{dir}}", max_memory_store: 64MB, max_file_store: 64MB }
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Stop)
+	c := connect(t, s.URL(), 10*time.Second)
+	api := c.At("$JS.API")
+	account, err := api.Account(t.Context())
+	if err != nil || account.Level < kvcfg.TTLAPILevel {
+		t.Fatalf("API level %d, %v", account.Level, err)
+	}
+	raw, err := kvcfg.ParseRaw([]byte(`{"name":"KV_a","subjects":["$KV.a.>"],"max_msgs_per_subject":1,"storage":"memory","consumer_limits":{"max_ack_pending":7}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := api.Create(t.Context(), "KV_a", raw, kvcfg.TTLAPILevel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := raw.Differing(made.Raw); len(got) > 0 {
+		t.Errorf("the server has other %v", got)
+	}
+	if _, err := api.Create(t.Context(), "KV_b", raw, 1_000); !errors.Is(err, ErrRejected) && !errors.Is(err, ErrOldServer) {
+		t.Errorf("a name that is not the configuration's: %v", err)
+	}
+	made.Raw["description"] = json.RawMessage(`"changed"`)
+	updated, err := api.Update(t.Context(), "KV_a", made.Raw, 0)
+	if err != nil || updated.Config.Description != "changed" {
+		t.Errorf("description %q, %v", updated.Config.Description, err)
+	}
+	if _, err := api.Update(t.Context(), "KV_a", made.Raw, 1_000); !errors.Is(err, ErrOldServer) {
+		t.Errorf("an API level of 1000: %v, want %v", err, ErrOldServer)
+	}
+
+	for _, key := range []string{"x.1", "y.1", "x.2"} {
+		if _, err := c.nc.Request("$KV.a."+key, nil, 10*time.Second); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, test := range []struct {
+		after   uint64
+		filters []string
+		want    uint64
+	}{
+		{0, nil, 1}, {1, nil, 2}, {3, nil, 0}, {1, []string{"$KV.a.x.*"}, 3}, {2, []string{"$KV.a.y.>"}, 0},
+		{0, []string{"$KV.a.y.>", "$KV.a.x.2"}, 2},
+	} {
+		if got, err := api.Left(t.Context(), "KV_a", test.after, test.filters); err != nil || got != test.want {
+			t.Errorf("after %d of %q: %d, %v; want %d", test.after, test.filters, got, err, test.want)
+		}
+	}
+}

@@ -22,7 +22,6 @@ type addOptions struct {
 	mirror, domain      *string
 	apiPrefix, delivers *string
 	filters             []string
-	storage             *string
 	wait                *time.Duration
 
 	target kvcfg.NewMirror // what the flags add up to
@@ -33,13 +32,13 @@ func addAdd(app *fisk.Application, rt *runtime, selected func(command)) {
 	cmd := app.Command("add", "Creates a mirror of a bucket that follows its origin").Alias("new")
 	cmd.Tag("scope:user", "impact:rw")
 	cmd.HelpLong("Per-key TTL, history, maximum age and maximum value size are the origin's unless a flag says otherwise. Running the same command twice changes nothing the second time.")
-	cmd.Arg("bucket", "Name of the mirror; the origin's when that is in another domain or account").StringVar(&o.bucket)
+	bucketArg(cmd.Arg("bucket", "Name of the mirror; the origin's when that is in another domain or account"), &o.bucket)
 	nameFlag(cmd.Flag("mirror", "The bucket to mirror, its origin").Required(), "mirror", &o.mirror).PlaceHolder("ORIGIN")
 	nameFlag(cmd.Flag("mirror-domain", "JetStream domain of the origin"), "mirror-domain", &o.domain).PlaceHolder("DOMAIN")
 	nameFlag(cmd.Flag("mirror-api-prefix", "Subject prefix of the origin's JetStream API, for an origin in another account"), "mirror-api-prefix", &o.apiPrefix).PlaceHolder("PREFIX")
 	nameFlag(cmd.Flag("mirror-deliver-prefix", "Subject prefix on which the other account delivers"), "mirror-deliver-prefix", &o.delivers).PlaceHolder("PREFIX")
 	cmd.Flag("filter", "Mirror only these keys, wildcards allowed (can be repeated)").PlaceHolder("KEYS").StringsVar(&o.filters)
-	storage := optional[string]{"storage", &o.storage, parseStorage}
+	storage := optional[string]{"storage", &o.wishes.Storage, parseStorage}
 	cmd.Flag("storage", "Where to store the data (file, memory)").PlaceHolder("BACKEND").HintOptions("file", "memory").SetValue(storage)
 	o.addSettings(cmd, "; default: the origin's")
 	durationFlag(cmd.Flag("wait", "Wait until the mirror has all that the origin has now"), "wait", &o.wait).PlaceHolder("DURATION")
@@ -67,7 +66,6 @@ func parseStorage(s string) (string, error) {
 
 // complete validates the flags and adds them up.
 func (o *addOptions) complete() error {
-	o.wishes.Storage = o.storage
 	if err := o.settings.complete(); err != nil {
 		return err
 	}

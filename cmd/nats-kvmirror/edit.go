@@ -26,7 +26,7 @@ func addEdit(app *fisk.Application, rt *runtime, selected func(command)) {
 	cmd := app.Command("edit", "Changes a mirror, whoever made it")
 	cmd.Tag("scope:user", "impact:rw")
 	cmd.HelpLong("Without flags, per-key TTL is turned on if the origin has it. Only what a flag names is changed; all other settings stay as they are, also those that this program does not know.")
-	cmd.Arg("bucket", "The mirror to change").Required().StringVar(&o.bucket)
+	bucketArg(cmd.Arg("bucket", "The mirror to change").Required(), &o.bucket)
 	o.addSettings(cmd, "")
 	cmd.Flag("force", "Change without asking").Short('f').UnNegatableBoolVar(&o.force)
 	jsonFlag(cmd, rt)
@@ -51,9 +51,6 @@ func addEdit(app *fisk.Application, rt *runtime, selected func(command)) {
 func (o *editOptions) run(ctx context.Context, rt *runtime) (render.Report, error) {
 	r := render.Report{Bucket: o.bucket, Stream: kvcfg.StreamName(o.bucket)}
 	if err := o.settings.complete(); err != nil {
-		return r, err
-	}
-	if err := kvcfg.ValidateBucket(o.bucket); err != nil {
 		return r, err
 	}
 	s, err := rt.connect(ctx)

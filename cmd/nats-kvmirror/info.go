@@ -22,7 +22,7 @@ func addInfo(app *fisk.Application, rt *runtime, selected func(command)) {
 	o := &infoOptions{}
 	cmd := app.Command("info", "Shows a bucket, and how it compares with its origin").Alias("view").Alias("status")
 	cmd.Tag("scope:user", "impact:ro")
-	cmd.Arg("bucket", "The bucket to show; asked for on a terminal when left out").StringVar(&o.bucket)
+	bucketArg(cmd.Arg("bucket", "The bucket to show; asked for on a terminal when left out"), &o.bucket)
 	jsonFlag(cmd, rt)
 	cmd.Action(func(*fisk.ParseContext) error {
 		selected(func(ctx context.Context) int {
@@ -37,11 +37,6 @@ func (o *infoOptions) run(ctx context.Context, rt *runtime) (render.Report, erro
 	r := render.Report{Bucket: o.bucket}
 	if o.bucket == "" && !rt.prompt.Available() {
 		return r, fail(kindNoTerminal, "name the bucket: "+appName+" info BUCKET", "there is no terminal to choose a bucket on")
-	}
-	if o.bucket != "" {
-		if err := kvcfg.ValidateBucket(o.bucket); err != nil {
-			return r, err
-		}
 	}
 	s, err := rt.connect(ctx)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/choria-io/fisk"
 	"golang.org/x/term"
 
+	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/render"
 )
 
@@ -113,6 +114,9 @@ func usageCode(app *fisk.Application, args []string) int {
 func usageFailure(err error) error {
 	if f := (*failure)(nil); errors.As(err, &f) {
 		return f
+	}
+	if errors.Is(err, kvcfg.ErrInvalidName) {
+		return err
 	}
 	hint := ""
 	for _, known := range []error{

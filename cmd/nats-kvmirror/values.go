@@ -9,6 +9,7 @@ import (
 
 	"github.com/choria-io/fisk"
 
+	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/units"
 )
 
@@ -66,6 +67,26 @@ func nameFlag(f *fisk.FlagClause, name string, target **string) *fisk.FlagClause
 	}})
 	return f
 }
+
+// bucketArg is the name of a bucket that may be left out, and must not be empty:
+// left out it means something else.
+func bucketArg(a *fisk.ArgClause, target *string) {
+	a.SetValue(argument{target})
+}
+
+type argument struct{ target *string }
+
+// Set takes the name.
+func (a argument) Set(name string) error {
+	if err := kvcfg.ValidateBucket(name); err != nil {
+		return err
+	}
+	*a.target = name
+	return nil
+}
+
+// String is the name.
+func (a argument) String() string { return *a.target }
 
 func boolFlag(f *fisk.FlagClause, name string, target **bool) *fisk.FlagClause {
 	f.SetValue(optionalBool{optional[bool]{name, target, strconv.ParseBool}})

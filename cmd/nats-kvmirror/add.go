@@ -45,13 +45,7 @@ func addAdd(app *fisk.Application, rt *runtime, selected func(command)) {
 	jsonFlag(cmd, rt)
 	refuse(cmd, "marker-ttl", markerTTLReason, markerTTLHint)
 	refuse(cmd, "source", sourceReason, "`nats kv add --source` makes a bucket that sources others")
-	cmd.Action(func(*fisk.ParseContext) error {
-		selected(func(ctx context.Context) int {
-			r, err := o.run(ctx, rt)
-			return rt.finish(r, err)
-		})
-		return nil
-	})
+	cmd.Action(reports(rt, selected, o.run, rt.finish))
 }
 
 func parseStorage(s string) (string, error) {

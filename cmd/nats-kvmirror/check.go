@@ -128,11 +128,15 @@ func (o *checkOptions) fleetFindings(read fleet.Fleet) []kvcfg.Finding {
 			findings = append(findings, f)
 		}
 	}
-	for _, p := range read.Problems {
-		add(problemFinding(p))
-	}
 	have := int64(len(read.Mirrors))
 	wrong := kvcfg.Finding{Code: "count", Severity: kvcfg.Critical, Remedy: kvcfg.ByNothing, Mend: "see what became of the mirrors, or correct --expect"}
+	for _, p := range read.Problems {
+		f := problemFinding(p)
+		add(f)
+		if f.Severity == kvcfg.Unknown {
+			wrong.Severity = kvcfg.Unknown // there may be more of them
+		}
+	}
 	switch {
 	case o.expect != nil && have != *o.expect:
 		wrong.Message = fmt.Sprintf("there are %d mirrors and %d were expected", have, *o.expect)
@@ -160,7 +164,7 @@ func (o *checkOptions) finish(rt *runtime, r checkResult) int {
 	r.fleet.Status = &status
 	code := map[kvcfg.Severity]int{kvcfg.OK: 0, kvcfg.Warning: 1, kvcfg.Critical: 2, kvcfg.Unknown: 3}[status]
 	if rt.json {
-		if rt.document(r.fleet, code) != code {
+		if rt.document(r.fleet, exitOK) != exitOK {
 			return 3
 		}
 		return code

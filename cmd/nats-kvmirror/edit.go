@@ -39,13 +39,7 @@ func addEdit(app *fisk.Application, rt *runtime, selected func(command)) {
 		refuse(cmd, name, "no server changes the origin of a mirror", recreate)
 	}
 	refuseNegated(cmd, "no-mirror", "taking the mirror out makes a bucket that takes no values, and cannot be undone", recreate)
-	cmd.Action(func(*fisk.ParseContext) error {
-		selected(func(ctx context.Context) int {
-			r, err := o.run(ctx, rt)
-			return rt.finish(r, err)
-		})
-		return nil
-	})
+	cmd.Action(reports(rt, selected, o.run, rt.finish))
 }
 
 func (o *editOptions) run(ctx context.Context, rt *runtime) (render.Report, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -28,7 +29,7 @@ func (rt *runtime) readFleet(ctx context.Context, s *session, buckets []string) 
 	defer bar.stop()
 	r := &fleet.Reader{Conn: s.conn, Own: s.own, Progress: bar.at}
 	if len(buckets) > 0 {
-		return r.Named(ctx, buckets)
+		return r.Named(ctx, slices.Compact(slices.Sorted(slices.Values(buckets))))
 	}
 	return r.All(ctx)
 }

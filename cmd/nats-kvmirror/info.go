@@ -24,13 +24,7 @@ func addInfo(app *fisk.Application, rt *runtime, selected func(command)) {
 	cmd.Tag("scope:user", "impact:ro")
 	bucketArg(cmd.Arg("bucket", "The bucket to show; asked for on a terminal when left out"), &o.bucket)
 	jsonFlag(cmd, rt)
-	cmd.Action(func(*fisk.ParseContext) error {
-		selected(func(ctx context.Context) int {
-			r, err := o.run(ctx, rt)
-			return rt.finish(r, err)
-		})
-		return nil
-	})
+	cmd.Action(reports(rt, selected, o.run, rt.finish))
 }
 
 func (o *infoOptions) run(ctx context.Context, rt *runtime) (render.Report, error) {

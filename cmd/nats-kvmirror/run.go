@@ -76,6 +76,15 @@ func run(ctx context.Context, args []string, s streams) int {
 // command is a parsed command, ready to run; it returns the exit code.
 type command func(ctx context.Context) int
 
+// reports makes a command's run function the action that fisk calls: it selects
+// the command, which then shows its report with finish.
+func reports[R any](rt *runtime, selected func(command), run func(context.Context, *runtime) (R, error), finish func(R, error) int) fisk.Action {
+	return func(*fisk.ParseContext) error {
+		selected(func(ctx context.Context) int { return finish(run(ctx, rt)) })
+		return nil
+	}
+}
+
 // exited is what fisk's terminate function panics with, so that --help and
 // --version end the parse without ending the process.
 type exited int

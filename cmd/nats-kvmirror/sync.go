@@ -250,11 +250,14 @@ begin:
 	}
 	wg.Wait()
 	for _, j := range jobs[begun:] {
-		j.member.Action, j.member.Note = render.Skipped, "interrupted before its turn"
+		j.member.Action, j.member.Note = render.Skipped, notReached
 		rt.sayOf(j.member)
 	}
-	return summarize(jobs, begun)
+	return summarize(jobs)
 }
+
+// notReached is why a mirror was left alone after an interrupt.
+const notReached = "interrupted before its turn"
 
 // sayOf says in a line what became of a mirror.
 func (rt *runtime) sayOf(m *render.Member) {
@@ -281,6 +284,10 @@ func (o *syncOptions) mendOne(ctx context.Context, s *session, j *mendJob) {
 	}
 	name := j.mirror.Facts.Mirror.Config.Name
 	now, err := s.own.Stream(ctx, name)
+	if errors.Is(err, context.Canceled) {
+		j.member.Action, j.member.Note = render.Skipped, notReached
+		return
+	}
 	if err != nil {
 		failed(err)
 		return
@@ -325,10 +332,12 @@ func sameConfig(a, b kvcfg.Config) bool {
 }
 
 // summarize is the failure of the whole: nil when all jobs were done.
-func summarize(jobs []*mendJob, begun int) error {
+func summarize(jobs []*mendJob) error {
 	counts := map[render.Action]int{}
+	interrupted := false
 	for _, j := range jobs {
 		counts[j.member.Action]++
+		interrupted = interrupted || j.member.Note == notReached
 	}
 	said := fmt.Sprintf("%d of %s changed, %d failed, %d left alone, %d with an unknown outcome",
 		counts[render.Updated], plural(len(jobs), "mirror"), counts[render.Failed], counts[render.Skipped], counts[render.Unknown])
@@ -336,7 +345,7 @@ func summarize(jobs []*mendJob, begun int) error {
 	switch {
 	case counts[render.Unknown] > 0:
 		return fail(kindUnknownOutcome, hint, "%s", said)
-	case begun < len(jobs):
+	case interrupted:
 		return fail(kindInterrupted, hint, "interrupted: %s", said)
 	case counts[render.Failed]+counts[render.Skipped] > 0:
 		return fail(kindIncomplete, hint, "%s", said)

@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -22,11 +23,19 @@ import (
 )
 
 const (
-	// underWay is how many requests are under way at once.
-	underWay = 8
+	// underWay is how many streams are read at once behind one prefix,
+	// pagesUnderWay how many pages, which are some 200 KB each, and allUnderWay
+	// how many requests there are behind all prefixes: one that does not answer
+	// must not hold up the others.
+	underWay      = 16
+	pagesUnderWay = 8
+	allUnderWay   = 64
 	// few is how many origins of one prefix are read one by one rather than in
-	// a list.
-	few = 16
+	// a list: it takes one round trip.
+	few = underWay
+	// muchMore is how many times the mirrors' streams an origins' side has that
+	// is not read before it is known which of its streams are wanted.
+	muchMore = 2
 	// maxChain is how many origins above an origin are followed.
 	maxChain = 8
 	// secondLook is the pause before whoever seems to be behind is read again.
@@ -43,6 +52,8 @@ type Reader struct {
 	Progress func(done, known int)
 
 	count counter
+	begin sync.Once
+	slots chan struct{} // holds a token for each request under way
 }
 
 // Mirror is one mirror and what is known of it.
@@ -78,20 +89,61 @@ func (r *Reader) All(ctx context.Context) (Fleet, error) {
 	var level *int
 	var wg sync.WaitGroup
 	wg.Go(func() { level = r.level(ctx) })
-	own := r.list(ctx, r.Own)
+	own := r.open(ctx, r.Own, isBucket, "")
+	lists := r.listAhead(ctx, own)
+	r.readOn(ctx, own)
 	wg.Wait()
 	if own.err != nil {
 		return fleet, own.err
 	}
 	fleet.Problems = own.problems
-	for name, b := range own.buckets {
-		if kvcfg.CheckMirror(b.Config) == nil {
-			fleet.Mirrors = append(fleet.Mirrors, newMirror(name, b, level))
+	for name, f := range own.streams {
+		if kvcfg.CheckMirror(f.Config) == nil {
+			bucket, _ := kvcfg.BucketName(name)
+			fleet.Mirrors = append(fleet.Mirrors, newMirror(bucket, f, level))
 		}
 	}
 	slices.SortFunc(fleet.Mirrors, func(a, b Mirror) int { return strings.Compare(a.Bucket, b.Bucket) })
-	return fleet, r.complete(ctx, &fleet, own)
+	return fleet, r.complete(ctx, &fleet, lists)
 }
+
+// lists are lists by the prefix that they are read behind; each is waited for.
+type lists map[string]func() *listing
+
+// listAhead begins to read the lists of the origins, while that of the mirrors is
+// being read: where the first page shows mirrors of many. The mirrors' own list
+// is among those that it returns.
+func (r *Reader) listAhead(ctx context.Context, own *listing) lists {
+	ahead := lists{own.api.Prefix(): func() *listing { return own }}
+	origins := map[string]map[string]bool{} // streams by prefix
+	for _, f := range own.streams {
+		if o, err := kvcfg.OriginOf(f.Config); err == nil {
+			prefix := o.Prefix(own.api.Prefix())
+			if origins[prefix] == nil {
+				origins[prefix] = map[string]bool{}
+			}
+			origins[prefix][o.Stream()] = true
+		}
+	}
+	for prefix, streams := range origins {
+		if ahead[prefix] != nil || len(streams) <= few {
+			continue
+		}
+		read := sync.OnceValue(func() *listing {
+			l := r.open(ctx, r.Conn.At(prefix), isBucket, oneOf(streams))
+			if l.total <= muchMore*own.total {
+				r.readOn(ctx, l)
+			}
+			return l
+		})
+		go read()
+		ahead[prefix] = read
+	}
+	return ahead
+}
+
+// oneOf is the first of a map's keys.
+func oneOf[V any](m map[string]V) string { return slices.Min(slices.Collect(maps.Keys(m))) }
 
 // Names reads the names of all mirrors, and nothing of their origins. What could
 // not be read is left out.
@@ -101,9 +153,10 @@ func (r *Reader) Names(ctx context.Context) ([]string, error) {
 		return nil, own.err
 	}
 	var names []string
-	for name, b := range own.buckets {
-		if kvcfg.CheckMirror(b.Config) == nil {
-			names = append(names, name)
+	for name, f := range own.streams {
+		if kvcfg.CheckMirror(f.Config) == nil {
+			bucket, _ := kvcfg.BucketName(name)
+			names = append(names, bucket)
 		}
 	}
 	slices.Sort(names)
@@ -119,7 +172,7 @@ func (r *Reader) Named(ctx context.Context, buckets []string) (Fleet, error) {
 	wg.Go(func() { level = r.level(ctx) })
 	read := make([]*found, len(buckets))
 	errs := make([]error, len(buckets))
-	r.each(len(buckets), func(i int) {
+	r.each(len(buckets), underWay, func(i int) {
 		read[i], errs[i] = r.one(ctx, r.Own, kvcfg.StreamName(buckets[i]))
 	})
 	wg.Wait()
@@ -165,19 +218,26 @@ func (r *Reader) level(ctx context.Context) *int {
 }
 
 // complete reads the origins and what is above them, and looks again at what
-// seems to be wrong. own is the list of the mirrors' side, nil when there is
-// none.
-func (r *Reader) complete(ctx context.Context, fleet *Fleet, own *listing) error {
-	r.readOrigins(ctx, fleet.Mirrors, own)
+// seems to be wrong. lists are those that the mirrors were read from and that
+// are being read; nil when the mirrors were named.
+func (r *Reader) complete(ctx context.Context, fleet *Fleet, lists lists) error {
+	r.readOrigins(ctx, fleet.Mirrors, lists)
+	if own := lists[r.Own.Prefix()]; own != nil {
+		var listed []*kvcfg.Config
+		for i := range fleet.Mirrors {
+			listed = append(listed, &fleet.Mirrors[i].Facts.Mirror.Config)
+		}
+		r.sayVersion(ctx, own(), listed)
+	}
 	r.followChains(ctx, fleet.Mirrors)
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return r.lookAgain(ctx, fleet.Mirrors)
+	return r.lookAgain(ctx, fleet, lists == nil)
 }
 
 // readOrigins reads the origins, those of a prefix together.
-func (r *Reader) readOrigins(ctx context.Context, mirrors []Mirror, own *listing) {
+func (r *Reader) readOrigins(ctx context.Context, mirrors []Mirror, lists lists) {
 	byPrefix := map[string][]*Mirror{}
 	for i := range mirrors {
 		prefix := mirrors[i].Origin.Prefix(r.Own.Prefix())
@@ -185,49 +245,38 @@ func (r *Reader) readOrigins(ctx context.Context, mirrors []Mirror, own *listing
 	}
 	var wg sync.WaitGroup
 	for prefix, group := range byPrefix {
-		wg.Go(func() {
-			var list *listing
-			if prefix == r.Own.Prefix() {
-				list = own
-			}
-			r.readGroup(ctx, r.Conn.At(prefix), group, list)
-		})
+		wg.Go(func() { r.readGroup(ctx, r.Conn.At(prefix), group, lists[prefix]) })
 	}
 	wg.Wait()
 }
 
 // readGroup reads the origins of mirrors that share a prefix: all that there is
-// in a list, unless they are few, and one by one what is then left.
-func (r *Reader) readGroup(ctx context.Context, api *jsapi.API, group []*Mirror, list *listing) {
+// in a list, unless they are few, and one by one what is then left. ahead is the
+// list if it is being read already.
+func (r *Reader) readGroup(ctx context.Context, api *jsapi.API, group []*Mirror, ahead func() *listing) {
 	wanted := map[string][]*Mirror{}
 	for _, m := range group {
 		wanted[m.Origin.Stream()] = append(wanted[m.Origin.Stream()], m)
 	}
-	if list == nil && len(wanted) > few {
-		list = r.listOnly(ctx, api, wanted)
+	isWanted := func(name string) bool { return wanted[name] != nil }
+	list := &listing{api: api}
+	switch {
+	case ahead != nil:
+		list = ahead()
+	case len(wanted) > few:
+		list = r.open(ctx, api, isWanted, oneOf(wanted))
 	}
-	for name, mirrors := range wanted {
-		if list == nil {
-			break
-		}
-		b, ok := list.streams[name]
-		if !ok {
-			continue
-		}
-		for _, m := range mirrors {
-			setOrigin(m, b, nil)
-		}
-		delete(wanted, name)
+	takeOrigins(list, wanted)
+	if list.worthReading(len(wanted)) {
+		list.keep = isWanted
+		r.readOn(ctx, list)
+		takeOrigins(list, wanted)
 	}
 	// A list that is not whole says nothing of who is not in it, and one that is
 	// may have been read before the origin was made.
-	var names []string
-	for name := range wanted {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	r.each(len(names), func(i int) {
-		b, err := r.one(ctx, api, names[i])
+	names := slices.Sorted(maps.Keys(wanted))
+	r.each(len(names), underWay, func(i int) {
+		b, err := list.one(ctx, r, names[i])
 		for _, m := range wanted[names[i]] {
 			if err != nil {
 				setOrigin(m, found{}, err)
@@ -236,6 +285,27 @@ func (r *Reader) readGroup(ctx context.Context, api *jsapi.API, group []*Mirror,
 			}
 		}
 	})
+	var listed []*kvcfg.Config
+	for _, m := range group {
+		if m.Facts.Origin != nil {
+			listed = append(listed, &m.Facts.Origin.Config)
+		}
+	}
+	r.sayVersion(ctx, list, listed)
+}
+
+// takeOrigins takes from a list what is wanted and there.
+func takeOrigins(list *listing, wanted map[string][]*Mirror) {
+	for name, mirrors := range wanted {
+		f, ok := list.streams[name]
+		if !ok {
+			continue
+		}
+		for _, m := range mirrors {
+			setOrigin(m, f, nil)
+		}
+		delete(wanted, name)
+	}
 }
 
 // setOrigin notes what was read of an origin, or why nothing was.
@@ -244,7 +314,7 @@ func setOrigin(m *Mirror, f found, err error) {
 		err = kvcfg.CheckBucket(f.Config)
 	}
 	if err != nil {
-		m.Facts.Unread = unread(err)
+		m.Facts.Origin, m.Facts.Unread = nil, unread(err)
 		return
 	}
 	m.Facts.Origin = &f.Bucket
@@ -265,7 +335,7 @@ func unread(err error) kvcfg.Unread {
 
 // one reads a single stream.
 func (r *Reader) one(ctx context.Context, api *jsapi.API, name string) (*found, error) {
-	defer r.count.begin(r.Progress)()
+	defer r.request()()
 	s, err := api.Stream(ctx, name)
 	if err != nil {
 		return nil, err
@@ -277,10 +347,10 @@ func (r *Reader) one(ctx context.Context, api *jsapi.API, name string) (*found, 
 	}, nil
 }
 
-// each calls f for 0 to n-1, several at a time, and waits.
-func (r *Reader) each(n int, f func(i int)) {
+// each calls f for 0 to n-1, so many at a time, and waits.
+func (r *Reader) each(n, atOnce int, f func(i int)) {
 	var wg sync.WaitGroup
-	slots := make(chan struct{}, underWay)
+	slots := make(chan struct{}, atOnce)
 	for i := range n {
 		slots <- struct{}{}
 		wg.Go(func() {
@@ -289,6 +359,18 @@ func (r *Reader) each(n int, f func(i int)) {
 		})
 	}
 	wg.Wait()
+}
+
+// request waits until a request may be made; the function that it returns says
+// that it is done.
+func (r *Reader) request() (done func()) {
+	r.begin.Do(func() { r.slots = make(chan struct{}, allUnderWay) })
+	r.slots <- struct{}{}
+	counted := r.count.begin(r.Progress)
+	return func() {
+		counted()
+		<-r.slots
+	}
 }
 
 // counter counts requests for the progress.

@@ -4,67 +4,158 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"nats-kvmirror/internal/jsapi"
 	"nats-kvmirror/internal/kvcfg"
 )
 
-// listing is what a list of streams came to.
+// listing is a list of streams, as far as it was read.
 type listing struct {
+	api  *jsapi.API
+	keep func(name string) bool // what is held of a page
+
+	total int   // how many streams there are
+	rest  []int // the offsets of the pages that nobody asked for yet
+	err   error // nothing was read at all
+
 	mu       sync.Mutex
-	streams  map[string]found // by the stream's name
-	buckets  map[string]found // the same by the bucket's
+	streams  map[string]found // by name
 	problems []Problem
-	err      error // nothing was read at all
+	said     bool   // some stream says the version of its server
+	unsaid   string // a stream that does not
+
+	example    string // a stream that is read singly, for the version
+	asking     sync.WaitGroup
+	exampleIs  *found
+	exampleErr error
 }
+
+// isBucket says whether a stream is named like a bucket.
+func isBucket(stream string) bool { _, ok := kvcfg.BucketName(stream); return ok }
 
 // list reads all streams that are named like buckets.
 func (r *Reader) list(ctx context.Context, api *jsapi.API) *listing {
-	l := r.pages(ctx, api, func(name string) bool { _, ok := kvcfg.BucketName(name); return ok })
-	l.buckets = map[string]found{}
-	for name, f := range l.streams {
-		bucket, _ := kvcfg.BucketName(name)
-		l.buckets[bucket] = f
-	}
+	l := r.open(ctx, api, isBucket, "")
+	r.readOn(ctx, l)
 	return l
 }
 
-// listOnly reads the streams that are wanted, through the list.
-func (r *Reader) listOnly(ctx context.Context, api *jsapi.API, wanted map[string][]*Mirror) *listing {
-	return r.pages(ctx, api, func(name string) bool { _, ok := wanted[name]; return ok })
-}
-
-// pages reads the first page, which says how many there are, and then the others
-// side by side. Of a page only what keep takes is held. A page that does not
-// come is asked for a second time.
-func (r *Reader) pages(ctx context.Context, api *jsapi.API, keep func(name string) bool) *listing {
-	l := &listing{streams: map[string]found{}}
+// open reads the first page of a list, which says how many there are. Of a page
+// only what keep takes is held.
+//
+// A server that is alone does not say its version in a list, as it does of a
+// single stream (server/jetstream_api.go, setDynamicStreamMetadata): so one of
+// the streams is read singly, beside the pages: example, if one is known.
+func (r *Reader) open(ctx context.Context, api *jsapi.API, keep func(name string) bool, example string) *listing {
+	l := &listing{api: api, keep: keep, streams: map[string]found{}}
+	if example != "" {
+		r.ask(ctx, l, example)
+	}
 	first, err := r.page(ctx, api, 0)
 	if err != nil {
 		l.err = err
 		return l
 	}
-	l.take(first, api.Prefix(), keep)
-	total := first.Total
-	var offsets []int
-	for offset := len(first.Streams) + first.Malformed; offset < total && len(first.Streams) > 0; offset += jsapi.PageSize {
-		offsets = append(offsets, offset)
+	l.total = first.Total
+	l.take(first, 0)
+	for offset := jsapi.PageSize; offset < l.total; offset += jsapi.PageSize {
+		l.rest = append(l.rest, offset)
 	}
-	r.each(len(offsets), func(i int) {
-		page, err := r.page(ctx, api, offsets[i])
-		if err != nil {
-			upTo := min(offsets[i]+jsapi.PageSize, total)
-			l.note(fmt.Sprintf("streams %d to %d of %d at %q", offsets[i]+1, upTo, total, api.Prefix()), err)
-			return
-		}
-		if page.Total != total {
-			l.note(fmt.Sprintf("the list at %q", api.Prefix()), fmt.Errorf("%w: from %d to %d streams", errChanged, total, page.Total))
-		}
-		l.take(page, api.Prefix(), keep)
-	})
+	if example == "" && l.unsaid != "" && !l.said {
+		r.ask(ctx, l, l.unsaid)
+	}
 	return l
 }
+
+// readOn reads the pages that are left, side by side. A page that does not come
+// is asked for a second time, and one that is not whole is noted.
+func (r *Reader) readOn(ctx context.Context, l *listing) {
+	offsets := l.rest
+	l.rest = nil
+	r.each(len(offsets), pagesUnderWay, func(i int) {
+		page, err := r.page(ctx, l.api, offsets[i])
+		if err != nil {
+			upTo := min(offsets[i]+jsapi.PageSize, l.total)
+			l.note(fmt.Sprintf("streams %d to %d of %d at %q", offsets[i]+1, upTo, l.total, l.api.Prefix()), err)
+			return
+		}
+		if page.Total != l.total {
+			l.note(fmt.Sprintf("the list at %q", l.api.Prefix()), fmt.Errorf("%w: from %d to %d streams", errChanged, l.total, page.Total))
+		}
+		l.take(page, offsets[i])
+	})
+}
+
+// worthReading says whether pages are left, and reading them takes less round
+// trips than reading the streams that are left one by one.
+func (l *listing) worthReading(streams int) bool {
+	rounds := func(requests, atOnce int) int { return (requests + atOnce - 1) / atOnce }
+	return len(l.rest) > 0 && rounds(len(l.rest), pagesUnderWay) < rounds(streams, underWay)
+}
+
+const versionKey = kvcfg.ReservedMetadata + "ver"
+
+// ask begins to read a stream of the list singly.
+func (r *Reader) ask(ctx context.Context, l *listing, stream string) {
+	l.example = stream
+	l.asking.Go(func() { l.exampleIs, l.exampleErr = r.one(ctx, l.api, stream) })
+}
+
+// one reads a stream singly, unless it is the one that was.
+func (l *listing) one(ctx context.Context, r *Reader, stream string) (*found, error) {
+	if stream != l.example {
+		return r.one(ctx, l.api, stream)
+	}
+	l.asking.Wait()
+	return l.exampleIs, l.exampleErr
+}
+
+// sayVersion waits for the version, and tells it those streams behind the list's
+// prefix that do not say it; none in a cluster, which may be of several versions.
+// Servers have said it since 2.11.
+func (r *Reader) sayVersion(ctx context.Context, l *listing, streams []*kvcfg.Config) {
+	l.asking.Wait()
+	if l.said {
+		return
+	}
+	if l.exampleErr != nil && l.unsaid != "" {
+		r.ask(ctx, l, l.unsaid)
+		l.asking.Wait()
+	}
+	if l.exampleIs == nil || l.exampleIs.Config.Metadata[versionKey] == "" {
+		return
+	}
+	version := l.exampleIs.Config.Metadata[versionKey]
+	for _, c := range streams {
+		switch {
+		case c.Metadata == nil:
+			c.Metadata = map[string]string{versionKey: version}
+		case c.Metadata[versionKey] == "":
+			c.Metadata[versionKey] = version
+		}
+	}
+}
+
+// shown is how many streams a page speaks of. One whose servers are all offline
+// is both shown, without a state, and missing.
+func shown(p jsapi.Page) int {
+	names := map[string]bool{}
+	for _, s := range p.Streams {
+		names[s.Config.Name] = true
+	}
+	for _, name := range p.Missing {
+		names[name] = true
+	}
+	return len(names) + p.Malformed
+}
+
+// What is noted of a list that is not whole.
+var (
+	errShort   = errors.New("the list leaves them out")
+	errOffline = errors.New("its servers do not answer")
+)
 
 // errChanged is noted when streams came or went while the list was read, so that
 // some may have moved from one page to another unseen.
@@ -72,7 +163,7 @@ var errChanged = errors.New("it changed while it was read")
 
 // page reads a page, at the second try if need be.
 func (r *Reader) page(ctx context.Context, api *jsapi.API, offset int) (jsapi.Page, error) {
-	defer r.count.begin(r.Progress)()
+	defer r.request()()
 	page, err := api.List(ctx, offset)
 	if err != nil && ctx.Err() == nil && (errors.Is(err, jsapi.ErrTimeout) || errors.Is(err, jsapi.ErrDisconnected)) {
 		page, err = api.List(ctx, offset)
@@ -80,13 +171,23 @@ func (r *Reader) page(ctx context.Context, api *jsapi.API, offset int) (jsapi.Pa
 	return page, err
 }
 
-// take keeps what is wanted of a page.
-func (l *listing) take(p jsapi.Page, prefix string, keep func(name string) bool) {
+// take keeps what is wanted of the page at offset, and notes what is not on it.
+func (l *listing) take(p jsapi.Page, offset int) {
+	prefix := l.api.Prefix()
+	if shown, want := shown(p), min(jsapi.PageSize, p.Total-offset); shown < want {
+		l.note(fmt.Sprintf("%d streams from %d of %d on at %q", want-shown, offset+1, p.Total, prefix), errShort)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, s := range p.Streams {
-		if !keep(s.Config.Name) {
+		// What a list has of a stream whose servers are all offline is no state.
+		if !l.keep(s.Config.Name) || slices.Contains(p.Missing, s.Config.Name) {
 			continue
+		}
+		if s.Config.Metadata[versionKey] != "" {
+			l.said = true
+		} else {
+			l.unsaid = s.Config.Name
 		}
 		l.streams[s.Config.Name] = found{
 			Bucket:  kvcfg.Bucket{Config: s.Config, State: s.State, Created: s.Created, Prefix: prefix},
@@ -95,8 +196,8 @@ func (l *listing) take(p jsapi.Page, prefix string, keep func(name string) bool)
 		}
 	}
 	for _, name := range p.Missing {
-		if keep(name) {
-			l.problems = append(l.problems, Problem{fmt.Sprintf("stream %q at %q", name, prefix), errors.New("its servers do not answer")})
+		if l.keep(name) {
+			l.problems = append(l.problems, Problem{fmt.Sprintf("stream %q at %q", name, prefix), errOffline})
 		}
 	}
 	if p.Malformed > 0 {

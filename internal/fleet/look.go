@@ -2,6 +2,9 @@ package fleet
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"nats-kvmirror/internal/jsapi"
@@ -18,7 +21,7 @@ func (r *Reader) followChains(ctx context.Context, mirrors []Mirror) {
 			chained = append(chained, &mirrors[i])
 		}
 	}
-	r.each(len(chained), func(i int) {
+	r.each(len(chained), underWay, func(i int) {
 		m := chained[i]
 		below := *m.Facts.Origin
 		for range maxChain {
@@ -38,12 +41,13 @@ func (r *Reader) followChains(ctx context.Context, mirrors []Mirror) {
 
 // lookAgain reads the suspicious ones a second time, both sides, after a pause:
 // the first time they were read at different moments. Whoever is still behind
-// is asked for, at the origin, by the next message to take.
-func (r *Reader) lookAgain(ctx context.Context, mirrors []Mirror) error {
+// is asked for, at the origin, by the next message to take. A bucket that is no
+// mirror by then is a [Problem] only if it was named.
+func (r *Reader) lookAgain(ctx context.Context, fleet *Fleet, named bool) error {
 	var suspects []*Mirror
-	for i := range mirrors {
-		if mirrors[i].Facts.Suspicious() {
-			suspects = append(suspects, &mirrors[i])
+	for i := range fleet.Mirrors {
+		if m := &fleet.Mirrors[i]; m.Facts.Suspicious() {
+			suspects = append(suspects, m)
 		}
 	}
 	if len(suspects) == 0 {
@@ -54,37 +58,71 @@ func (r *Reader) lookAgain(ctx context.Context, mirrors []Mirror) error {
 		return ctx.Err()
 	case <-time.After(secondLook):
 	}
-	r.each(len(suspects), func(i int) { r.again(ctx, suspects[i]) })
-	return ctx.Err()
+	errs := make([]error, len(suspects))
+	// There are many when a link was down, and then this takes the most time.
+	r.each(len(suspects), allUnderWay, func(i int) { errs[i] = r.again(ctx, suspects[i]) })
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	gone := map[string]bool{}
+	for i, err := range errs {
+		bucket := suspects[i].Bucket
+		gone[bucket] = errors.Is(err, jsapi.ErrNotFound) || errors.Is(err, kvcfg.ErrNotMirror) || errors.Is(err, kvcfg.ErrNotBucket)
+		if err != nil && (named || !gone[bucket]) {
+			fleet.Problems = append(fleet.Problems, Problem{fmt.Sprintf("bucket %q", bucket), err})
+		}
+	}
+	fleet.Mirrors = slices.DeleteFunc(fleet.Mirrors, func(m Mirror) bool { return gone[m.Bucket] })
+	return nil
 }
 
 // again reads a mirror and then its origin once more. In this order the origin
-// can only be ahead of what the mirror could have, never short of it.
-func (r *Reader) again(ctx context.Context, m *Mirror) {
+// can only be ahead of what the mirror could have, never short of it. The error
+// is why the mirror was not looked at a second time.
+func (r *Reader) again(ctx context.Context, m *Mirror) error {
 	origins := r.Conn.At(m.Origin.Prefix(r.Own.Prefix()))
 	earlier := kvcfg.Look{Mirror: m.Facts.Mirror.State, Origin: m.Facts.Origin.State}
 	mirror, err := r.one(ctx, r.Own, m.Facts.Mirror.Config.Name)
+	if err == nil {
+		err = sameOrigin(m, mirror.Config)
+	}
 	if err != nil {
-		return
+		return err
 	}
 	origin, err := r.one(ctx, origins, m.Origin.Stream())
+	if err != nil && !errors.Is(err, jsapi.ErrNotFound) {
+		return err
+	}
+	m.Facts.Mirror, m.Facts.Link, m.Facts.Cluster = mirror.Bucket, mirror.link, mirror.cluster
 	if err != nil {
-		return
+		setOrigin(m, found{}, err)
+		return nil
 	}
 	m.Facts.Earlier = &earlier
-	m.Facts.Mirror, m.Facts.Link, m.Facts.Cluster = mirror.Bucket, mirror.link, mirror.cluster
-	m.Facts.Origin = &origin.Bucket
+	setOrigin(m, *origin, nil)
 	if c, ok := m.Facts.Compare(); ok && c.Behind > 0 {
-		m.Facts.NothingLeft = nothingLeft(ctx, origins, m)
+		m.Facts.Left = left(ctx, origins, m)
 	}
+	return nil
 }
 
-// nothingLeft asks the origin for the next message that the mirror has to take.
-func nothingLeft(ctx context.Context, origins *jsapi.API, m *Mirror) *bool {
-	left, err := origins.Left(ctx, m.Origin.Stream(), m.Facts.Mirror.State.LastSeq, m.Facts.Mirror.Config.Filters())
+// sameOrigin is nil when a stream still mirrors the origin that it did.
+func sameOrigin(m *Mirror, now kvcfg.Config) error {
+	origin, err := kvcfg.OriginOf(now)
+	if err == nil && origin != m.Origin {
+		return fmt.Errorf("%w: it is now a mirror of %v", errChanged, origin)
+	}
+	return err
+}
+
+// left asks the origin for the next message that the mirror has to take.
+func left(ctx context.Context, origins *jsapi.API, m *Mirror) *uint64 {
+	if m.Facts.Origin.State.Msgs == 0 {
+		return new(uint64(0))
+	}
+	seq, err := origins.Left(ctx, m.Origin.Stream(), m.Facts.Mirror.State.LastSeq, m.Facts.Mirror.Config.Filters())
 	if err != nil {
 		return nil
 	}
-	none := left == 0
-	return &none
+	return &seq
 }

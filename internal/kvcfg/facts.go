@@ -1,6 +1,9 @@
 package kvcfg
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Facts are what was read about one mirror. They are gathered beforehand, so
 // that a check needs no connection.
@@ -20,11 +23,11 @@ type Facts struct {
 	// Earlier is what an earlier look saw; nil when there was one look alone.
 	// Whoever is suspicious is looked at twice.
 	Earlier *Look
-	// NothingLeft says whether the origin, when asked for the first message that
-	// the mirror still has to take, had none: those between have expired, or are
-	// of keys that the mirror does not take. It is nil when nobody asked, or
-	// there was no answer.
-	NothingLeft *bool
+	// Left is the sequence of the first message that the mirror still has to
+	// take, as the origin says; 0 when there is none, because those between have
+	// expired, or are of keys that the mirror does not take. It is nil when
+	// nobody asked, or there was no answer.
+	Left *uint64
 }
 
 // Bucket is what a stream is and holds.
@@ -62,7 +65,7 @@ func (f Facts) Compare() (c Comparison, ok bool) {
 		return Comparison{}, false
 	}
 	c = Compare(f.Mirror.Config, f.Origin.Config, f.Mirror.State, f.Origin.State)
-	if f.NothingLeft != nil && *f.NothingLeft {
+	if f.Left != nil && *f.Left == 0 {
 		c.Behind = 0
 	}
 	return c, true
@@ -82,10 +85,10 @@ func (f Facts) LeftOver() uint64 {
 
 // Missing is the smallest number of messages that the origin holds and the
 // mirror does not; 0 when that is not known. It is LeftOver with the sides
-// changed.
+// changed. A mirror that drops messages by a limit of its own may hold less.
 func (f Facts) Missing() uint64 {
 	c, ok := f.Compare()
-	if !ok || f.Earlier == nil || !c.Counted {
+	if !ok || f.Earlier == nil || !c.Counted || f.dropsOfItself() {
 		return 0
 	}
 	held := f.Earlier.Mirror.Msgs
@@ -98,11 +101,18 @@ func (f Facts) Missing() uint64 {
 	return f.Origin.State.Msgs - held
 }
 
+// dropsOfItself says that the mirror does not keep all that its origin keeps: it
+// has a shorter maximum age, or drops the oldest messages at a limit.
+func (f Facts) dropsOfItself() bool {
+	c, age := f.Mirror.Config, f.Origin.Config.MaxAge
+	return c.MaxAge > 0 && (age <= 0 || c.MaxAge < age) || c.Discard != "new" && (c.MaxBytes > 0 || c.MaxMsgs > 0)
+}
+
 // tailUnread says that a filtered mirror seems to be behind, as it does whenever
 // the origin's last message is not for it, and that nobody knows better.
 func (f Facts) tailUnread() bool {
 	c, ok := f.Compare()
-	return ok && c.Behind > 0 && f.Mirror.Config.Filtered() && f.NothingLeft == nil
+	return ok && c.Behind > 0 && f.Mirror.Config.Filtered() && f.Left == nil
 }
 
 // Suspicious says that one look does not suffice: the two sides are not read at
@@ -110,5 +120,11 @@ func (f Facts) tailUnread() bool {
 // be on its way.
 func (f Facts) Suspicious() bool {
 	c, ok := f.Compare()
-	return ok && (c.Behind > 0 || c.LeftOver() > 0 || c.Missing > 0 || f.Mirror.State.LastSeq > f.Origin.State.LastSeq)
+	return ok && (c.Behind > 0 || c.LeftOver() > 0 || c.Missing > 0 || f.Mirror.State.LastSeq > f.Origin.State.LastSeq || f.neverHeard())
+}
+
+// neverHeard says that the mirror has never heard of its origin, which is also so
+// of one that was just created.
+func (f Facts) neverHeard() bool {
+	return f.Link != nil && (f.Link.Active < 0 || f.Link.Active == math.MaxInt64)
 }

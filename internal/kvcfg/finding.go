@@ -2,8 +2,8 @@ package kvcfg
 
 import (
 	"fmt"
-	"math"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -123,13 +123,15 @@ type check struct {
 
 // remedy is the kind's, unless the mirror's server cannot do it.
 func (c check) remedy(f Facts) (Remedy, string) {
-	if c.Code == "ttl-off" {
-		switch {
-		case f.tooOld():
-			return ByNothing, "upgrade the mirror's server to 2.11 or later"
-		case f.Mirror.Config.ServerVersion().TTLUpdate() == UpdateRefused:
-			return ByRecreate, newMirror
-		}
+	switch {
+	case c.Code == "ttl-off" && f.tooOld():
+		return ByNothing, "upgrade the mirror's server to 2.11 or later"
+	case c.Code == "ttl-off" && f.Mirror.Config.ServerVersion().TTLUpdate() == UpdateRefused:
+		return ByRecreate, newMirror
+	case c.Code == "rollup-off" && f.Mirror.Config.DenyPurge:
+		// Roll-ups require the purge permission, which no update gives back
+		// (server/stream.go).
+		return ByRecreate, newMirror
 	}
 	return c.Remedy, c.Mend
 }
@@ -209,10 +211,18 @@ func ttlOriginOff(f Facts, t Thresholds) (Severity, string, bool) {
 }
 
 // ignoresTTL says that the origin's server is older than per-key TTL: it stores
-// a TTL as a header like any other. Servers from 2.11 on say their version in
-// each stream's metadata.
+// a TTL as a header like any other. Servers from 2.11 on say in each stream's
+// metadata what it needs and, unless it is in a list, their version.
 func (f Facts) ignoresTTL() bool {
-	return f.Origin != nil && f.Origin.Config.ServerVersion() == (Version{})
+	if f.Origin == nil {
+		return false
+	}
+	for key := range f.Origin.Config.Metadata {
+		if strings.HasPrefix(key, ReservedMetadata) {
+			return false
+		}
+	}
+	return true
 }
 
 func ttlOriginIgnored(f Facts, _ Thresholds) (Severity, string, bool) {
@@ -278,7 +288,8 @@ func originRecreated(f Facts, _ Thresholds) (Severity, string, bool) {
 		return none()
 	}
 	mirror, origin := f.Mirror.State, f.Origin.State
-	if mirror.LastSeq > origin.LastSeq {
+	// At a single look the origin may have been read before the mirror.
+	if f.Earlier != nil && mirror.LastSeq > origin.LastSeq {
 		return found(Critical, "the mirror is at sequence %d and its origin only at %d: the origin was created again", mirror.LastSeq, origin.LastSeq)
 	}
 	// Times of a mirror's messages are those of the first origin, which may be
@@ -291,14 +302,14 @@ func originRecreated(f Facts, _ Thresholds) (Severity, string, bool) {
 }
 
 func neverConnected(f Facts, _ Thresholds) (Severity, string, bool) {
-	if f.Link == nil || f.Link.Active >= 0 && f.Link.Active < math.MaxInt64 {
+	if !f.neverHeard() {
 		return none()
 	}
 	return found(Critical, "the mirror has never heard of its origin")
 }
 
 func notSeen(f Facts, t Thresholds) (Severity, string, bool) {
-	if f.Link == nil || f.Link.Active < 0 || f.Link.Active == math.MaxInt64 {
+	if f.Link == nil || f.neverHeard() {
 		return none()
 	}
 	seen := f.Link.Active
@@ -319,10 +330,17 @@ func mirrorError(f Facts, _ Thresholds) (Severity, string, bool) {
 }
 
 // standsStill says that the mirror is behind and was so, at the same sequence,
-// at the earlier look.
+// at the earlier look. What the origin has got since may be on its way.
 func (f Facts) standsStill() bool {
 	c, ok := f.Compare()
-	return ok && c.Behind > 0 && !f.tailUnread() && f.Earlier != nil && f.Earlier.Mirror.LastSeq == f.Mirror.State.LastSeq
+	if !ok || c.Behind == 0 || f.tailUnread() || f.Earlier == nil || f.Earlier.Mirror.LastSeq != f.Mirror.State.LastSeq {
+		return false
+	}
+	next := f.Mirror.State.LastSeq + 1
+	if f.Left != nil {
+		next = *f.Left
+	}
+	return next <= f.Earlier.Origin.LastSeq
 }
 
 func stalled(f Facts, _ Thresholds) (Severity, string, bool) {

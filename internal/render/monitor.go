@@ -26,6 +26,9 @@ func Monitor(f Fleet, t kvcfg.Thresholds, format string) string {
 	add := func(who string, findings []kvcfg.Finding) {
 		for _, found := range findings {
 			line := fmt.Sprintf("%s%s [%s]", who, Clean(found.Message), found.Code)
+			if format == "nagios" {
+				line = strings.ReplaceAll(line, "|", `\x7c`) // what follows a | is data
+			}
 			switch found.Severity {
 			case kvcfg.Critical:
 				lines[0] = append(lines[0], line)

@@ -324,7 +324,7 @@ func Value(field string, data json.RawMessage) string {
 	switch field {
 	case "max_age":
 		return ageOrUnlimited(time.Duration(n))
-	case "duplicate_window":
+	case "duplicate_window", "subject_delete_marker_ttl":
 		return columns.F(time.Duration(n))
 	case "max_msg_size", "max_bytes":
 		return bytesOrUnlimited(n)

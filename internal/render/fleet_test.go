@@ -1,0 +1,155 @@
+package render
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"nats-kvmirror/internal/kvcfg"
+)
+
+const nasty = "a\x1b[31m\u202e\n\"b"
+
+// members are mirrors in all states.
+func members() []Member {
+	finding := func(code string, s kvcfg.Severity, remedy kvcfg.Remedy) kvcfg.Finding {
+		return kvcfg.Finding{Code: code, Severity: s, Message: "the words of " + code, Remedy: remedy, Mend: "do something about " + code}
+	}
+	origin := func(bucket, prefix string) MemberOrigin {
+		return MemberOrigin{Bucket: bucket, Stream: "KV_" + bucket, APIPrefix: prefix, Reachable: true, PerKeyTTL: new(true), LastSeq: new(uint64(2000))}
+	}
+	return []Member{
+		{
+			Bucket: "broken", Stream: "KV_broken", Origin: origin("demo", "$JS.hub.API"), Values: 1234, Bytes: 5 << 20, LastSeq: 1900,
+			Behind: new(uint64(100)), Active: new(1500 * time.Millisecond), State: kvcfg.Critical,
+			Findings: []kvcfg.Finding{finding("ttl-off", kvcfg.Critical, kvcfg.ByUpdate), finding("stops-when-full", kvcfg.Warning, kvcfg.ByNothing), finding("discard-old", kvcfg.OK, kvcfg.ByNothing)},
+			Changes:  []kvcfg.Change{{Field: "allow_msg_ttl", From: json.RawMessage("false"), To: json.RawMessage("true"), Source: kvcfg.FromOrigin}},
+			Action:   WouldUpdate,
+		},
+		{
+			Bucket: "far", Stream: "KV_far", Origin: MemberOrigin{Bucket: "demo", Stream: "KV_demo", APIPrefix: "JS.A.API"}, PerKeyTTL: true,
+			Active: new(time.Duration(-1)), State: kvcfg.Unknown, Findings: []kvcfg.Finding{finding("origin-unreachable", kvcfg.Unknown, kvcfg.ByNothing)},
+		},
+		{
+			Bucket: nasty, Stream: "KV_" + nasty, Origin: MemberOrigin{Bucket: nasty, Stream: "KV_" + nasty, APIPrefix: nasty}, State: kvcfg.Warning,
+			Findings: []kvcfg.Finding{{Code: "mirror-error", Severity: kvcfg.Warning, Message: nasty + " | x=1", Remedy: kvcfg.ByNothing, Mend: nasty}},
+		},
+		{
+			Bucket: "fine", Stream: "KV_fine", Origin: origin("demo", "$JS.hub.API"), PerKeyTTL: true, Values: 2, Bytes: 80, LastSeq: 2000,
+			Behind: new(uint64(0)), Active: new(350 * time.Millisecond), State: kvcfg.OK, Findings: []kvcfg.Finding{finding("discard-old", kvcfg.OK, kvcfg.ByNothing)},
+		},
+	}
+}
+
+// harmless fails when a text could do something to a terminal.
+func harmless(t *testing.T, text string) {
+	t.Helper()
+	if strings.ContainsAny(text, "\x1b\u202e") {
+		t.Errorf("a control character is written:\n%q", text)
+	}
+}
+
+func listed(t *testing.T, style Style) string {
+	t.Helper()
+	var b strings.Builder
+	if err := List(&b, members(), style); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestList(t *testing.T) {
+	for _, format := range []string{"", "csv", "tsv", "md"} {
+		t.Run("as "+format, func(t *testing.T) {
+			human(t)
+			t.Setenv("NATS_TABLE_FORMAT", format)
+			text := listed(t, Style{})
+			harmless(t, text)
+			golden(t, strings.TrimSuffix("list-"+format, "-"), text)
+		})
+	}
+	t.Run("for models", func(t *testing.T) {
+		human(t)
+		t.Setenv("LLMFORMAT", "1")
+		golden(t, "list-md", listed(t, Style{}))
+	})
+}
+
+// On a terminal what needs attention has its color, and nothing is wider than
+// the terminal.
+func TestListOnTerminal(t *testing.T) {
+	human(t)
+	t.Setenv("NATS_TABLE_FORMAT", "")
+	text := listed(t, Style{Terminal: true})
+	for _, want := range []string{"\x1b[31mcritical: ttl-off, stops-when-full\x1b[0m", "\x1b[33munknown: origin-unreachable\x1b[0m", "\x1b[33mwarning: mirror-error\x1b[0m", " ok "} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in:\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "\x1b[31mok") {
+		t.Error("what is fine has a color")
+	}
+	for line := range strings.Lines(listed(t, Style{Terminal: true, Width: 60})) {
+		if n := len([]rune(strings.NewReplacer("\x1b[31m", "", "\x1b[33m", "", "\x1b[0m", "", "\n", "").Replace(line))); n > 60 {
+			t.Errorf("a line of %d characters: %q", n, line)
+		}
+	}
+}
+
+func TestMemberChanges(t *testing.T) {
+	var b strings.Builder
+	all := members()
+	// A finding that an update mends, and of which nothing is to be done now.
+	all[3].Findings = append(all[3].Findings, kvcfg.Finding{Code: "rollup-off", Severity: kvcfg.Warning, Message: "roll-ups are off", Remedy: kvcfg.ByUpdate, Mend: "`sync` does"})
+	if err := MemberChanges(&b, append(all, Member{Bucket: "nothing", State: kvcfg.OK})); err != nil {
+		t.Fatal(err)
+	}
+	harmless(t, b.String())
+	golden(t, "member-changes", b.String())
+}
+
+// failingWriter is a stdout that takes nothing.
+type failingWriter struct{}
+
+var errFull = errors.New("full")
+
+func (failingWriter) Write([]byte) (int, error) { return 0, errFull }
+
+func TestFleetWriteErrors(t *testing.T) {
+	edges := []Edge{{Node{Bucket: "a"}, Node{Bucket: "b"}}}
+	for name, err := range map[string]error{
+		"list":    List(failingWriter{}, members(), Style{}),
+		"changes": MemberChanges(failingWriter{}, members()),
+		"tree":    Tree(failingWriter{}, edges),
+		"dot":     Dot(failingWriter{}, edges),
+	} {
+		if !errors.Is(err, errFull) {
+			t.Errorf("%s: %v, want %v", name, err, errFull)
+		}
+	}
+}
+
+// The document has all of its fields, with empty lists as [] and unknown values
+// as null.
+func TestFleetJSON(t *testing.T) {
+	var b strings.Builder
+	status := kvcfg.Critical
+	f := Fleet{Action: Checked, Status: &status, Mirrors: members(), Problems: []string{nasty}, Warnings: []string{"<&>"}}
+	if err := JSON(&b, f); err != nil {
+		t.Fatal(err)
+	}
+	harmless(t, strings.ReplaceAll(b.String(), "\u202e", "")) // JSON has no need to escape it
+	golden(t, "fleet.json", b.String())
+
+	b.Reset()
+	if err := JSON(&b, Fleet{Action: Listed}); err != nil {
+		t.Fatal(err)
+	}
+	for _, field := range []string{`"mirrors": []`, `"findings": []`, `"problems": []`, `"warnings": []`, `"status": null`, `"error": null`} {
+		if !strings.Contains(b.String(), field) {
+			t.Errorf("%s is not in:\n%s", field, b.String())
+		}
+	}
+}

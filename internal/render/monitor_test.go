@@ -1,0 +1,123 @@
+package render
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"nats-kvmirror/internal/kvcfg"
+)
+
+// checked is a fleet in a state.
+func checked(s kvcfg.Severity) Fleet {
+	f := Fleet{Action: Checked, Status: &s}
+	all := members()
+	switch s {
+	case kvcfg.OK:
+		f.Mirrors = all[3:]
+	case kvcfg.Warning:
+		f.Mirrors = all[2:]
+	case kvcfg.Unknown:
+		f.Mirrors = all[1:]
+		f.Findings = []kvcfg.Finding{{Code: "unread", Severity: kvcfg.Unknown, Message: "streams 257 to 300 of 300"}}
+	case kvcfg.Critical:
+		f.Mirrors = all
+		f.Findings = []kvcfg.Finding{{Code: "count", Severity: kvcfg.Critical, Message: "there are 4 mirrors and 5 were expected"}}
+	}
+	return f
+}
+
+var statuses = map[kvcfg.Severity]string{kvcfg.OK: "OK", kvcfg.Warning: "WARNING", kvcfg.Critical: "CRITICAL", kvcfg.Unknown: "UNKNOWN"}
+
+// said is the status that a result says in its format.
+func said(t *testing.T, format, out string) (status string) {
+	t.Helper()
+	switch format {
+	case "nagios":
+		if strings.Count(out, "\n") != 1 {
+			t.Errorf("it is not one line: %q", out)
+		}
+		status, _, _ = strings.Cut(out, " ")
+	case "json":
+		var doc struct{ Status string }
+		if err := json.Unmarshal([]byte(out), &doc); err != nil {
+			t.Fatal(err)
+		}
+		status = doc.Status
+	case "prometheus":
+		for line := range strings.Lines(out) {
+			if _, labels, ok := strings.Cut(line, "status_code{"); ok {
+				_, status, _ = strings.Cut(labels, `status="`)
+				code := map[string]string{"OK": "0", "WARNING": "1", "CRITICAL": "2", "UNKNOWN": "3"}
+				name, number, _ := strings.Cut(strings.TrimSpace(status), `"} `)
+				if code[name] != number {
+					t.Errorf("the code of %s is %s", name, number)
+				}
+				status = name
+			}
+		}
+	case "text":
+		line, _, _ := strings.Cut(out, "\n")
+		_, status, _ = strings.Cut(line, ": ")
+	}
+	return status
+}
+
+func TestMonitor(t *testing.T) {
+	for _, format := range Formats() {
+		for s, want := range statuses {
+			t.Run(format+"/"+want, func(t *testing.T) {
+				out := Monitor(checked(s), kvcfg.DefaultThresholds(), format)
+				harmless(t, out)
+				if got := said(t, format, out); got != want {
+					t.Errorf("it says %q, want %q:\n%s", got, want, out)
+				}
+				if s == kvcfg.Unknown || s == kvcfg.Critical {
+					golden(t, "monitor-"+format+"-"+strings.ToLower(want), out)
+				}
+			})
+		}
+	}
+}
+
+// Nothing to look at, and nothing found, is said to be what the status says and
+// never taken for health.
+func TestMonitorWithoutFindings(t *testing.T) {
+	for _, format := range Formats() {
+		for s, want := range statuses {
+			if s == kvcfg.Warning || s == kvcfg.Critical {
+				continue // they come from findings alone
+			}
+			out := Monitor(Fleet{Status: &s}, kvcfg.Thresholds{}, format)
+			if got := said(t, format, out); got != want {
+				t.Errorf("%s: it says %q, want %q:\n%s", format, got, want, out)
+			}
+		}
+	}
+}
+
+// What follows the first | of a nagios line is data, so no message has one.
+func TestMonitorHasOneBar(t *testing.T) {
+	if out := Monitor(checked(kvcfg.Warning), kvcfg.DefaultThresholds(), "nagios"); strings.Count(out, "|") != 1 {
+		t.Errorf("more than one bar in %q", out)
+	}
+}
+
+// A long line is cut, and what was cut is counted; other formats have it all.
+func TestMonitorOfMany(t *testing.T) {
+	status := kvcfg.Critical
+	f := Fleet{Status: &status}
+	for i := range 100 {
+		f.Mirrors = append(f.Mirrors, Member{Bucket: fmt.Sprintf("m%02d", i), State: kvcfg.Critical, Findings: []kvcfg.Finding{{Code: "stalled", Severity: kvcfg.Critical, Message: "stands"}}})
+	}
+	out := Monitor(f, kvcfg.DefaultThresholds(), "nagios")
+	if n := strings.Count(out, "[stalled]"); n != nagiosFindings || !strings.Contains(out, "and 80 more") || !strings.Contains(out, "critical=100") {
+		t.Errorf("%d findings in %q", n, out)
+	}
+	for _, format := range []string{"json", "text"} {
+		if n := strings.Count(Monitor(f, kvcfg.DefaultThresholds(), format), "[stalled]"); n != 100 {
+			t.Errorf("%d findings as %s, want 100", n, format)
+		}
+	}
+}

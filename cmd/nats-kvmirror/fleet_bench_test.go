@@ -34,7 +34,8 @@ import (
 //     it; B both ways, with the connection's own
 //   - rounds/op: how many of the requests had to be made one after the other,
 //     which shows where the round trip is longer than the servers' work
-//   - peak-MiB: the highest resident memory of a `check`
+//   - peak-MiB: the highest resident memory of a `check`, or that of the launcher
+//     if it is higher: 30 MiB, and 56 MiB with the race detector
 func BenchmarkFleet(b *testing.B) {
 	ours, theirs := binaries(b)
 	fleet, err := lab.NewFleet()

@@ -47,6 +47,8 @@ func TestScript(t *testing.T) {
 			env.Setenv("XDG_DATA_HOME", filepath.Join(env.WorkDir, ".data"))
 			env.Setenv("LLMFORMAT", "")
 			env.Setenv("TESTING", "")
+			// Under the race detector each process would wait a second to end.
+			env.Setenv("GORACE", "atexit_sleep_ms=0")
 			env.Values[wireKey{}] = &wire{}
 			return nil
 		},
@@ -59,6 +61,7 @@ func TestScript(t *testing.T) {
 			"put":        cmdPut,
 			"purge":      cmdPurge,
 			"holds":      cmdHolds,
+			"api":        cmdAPI,
 			"config":     cmdConfig,
 			"requests":   cmdRequests,
 			"json":       cmdJSON,
@@ -273,6 +276,18 @@ func cmdHolds(ts *testscript.TestScript, _ bool, args []string) {
 			ts.Fatalf("bucket %s is at sequence %d with %d messages", args[1], state.LastSeq, state.Msgs)
 		case <-time.After(20 * time.Millisecond):
 		}
+	}
+}
+
+// api URL SUBJECT asks the JetStream API for something that is done with no more
+// than its subject, as STREAM.DELETE.KV_demo.
+func cmdAPI(ts *testscript.TestScript, _ bool, args []string) {
+	_, nc, done := jetStream(ts, args[0])
+	defer done()
+	reply, err := nc.Request("$JS.API."+args[1], nil, 10*time.Second)
+	check(ts, err)
+	if strings.Contains(string(reply.Data), `"error"`) {
+		ts.Fatalf("%s", reply.Data)
 	}
 }
 

@@ -20,7 +20,11 @@ import (
 var update = flag.Bool("update", false, "write the golden files anew")
 
 func TestMain(m *testing.M) {
-	time.Local = time.UTC // text shows local times
+	// Text shows local times. time.Local is no good: a timer of nats-server reads
+	// it as well.
+	if err := os.Setenv("TZ", "UTC"); err != nil {
+		panic(err)
+	}
 	os.Exit(m.Run())
 }
 

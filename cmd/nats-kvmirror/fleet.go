@@ -76,16 +76,8 @@ func problemFinding(p fleet.Problem) kvcfg.Finding {
 // finishFleet shows what a command on many mirrors did and returns the exit
 // code: like finish.
 func (rt *runtime) finishFleet(r render.Fleet, err error) int {
-	code, failed := rt.verdict(err)
-	if failed != nil {
-		r.Error = failed
-		r.Action = render.Failed
-		if code == exitUnknown {
-			r.Action = render.Unknown
-		}
-	} else if r.Action == render.WouldUpdate {
-		code = exitDifferences
-	}
+	var code int
+	r.Action, r.Error, code = rt.outcome(r.Action, err)
 	return rt.document(r, code)
 }
 

@@ -41,7 +41,7 @@ func sitDown(t *testing.T, url string, args ...string) *person {
 	// The test binary is the command when it is called by the command's name.
 	cmd := exec.Command(program, args...)
 	cmd.Args[0] = appName
-	cmd.Env = append(os.Environ(), "NATS_URL="+url, "HOME="+t.TempDir(), "XDG_CONFIG_HOME="+t.TempDir(), "TERM=xterm", "LLMFORMAT=", "TESTING=")
+	cmd.Env = append(os.Environ(), "NATS_URL="+url, "HOME="+t.TempDir(), "XDG_CONFIG_HOME="+t.TempDir(), "TERM=xterm", "LLMFORMAT=", "TESTING=", "GORACE=atexit_sleep_ms=0")
 	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 40, Cols: 120})
 	if err != nil {
 		t.Fatal(err)
@@ -94,11 +94,27 @@ func (p *person) isAsked(question string) {
 	p.waitsFor("\x1b[?25h\x1b[6n")
 }
 
+// types presses keys until something comes of them: survey throws away those
+// that come together with what the terminal says of the cursor.
 func (p *person) types(keys string) {
 	p.t.Helper()
-	if _, err := io.WriteString(p.tty, keys); err != nil {
-		p.t.Fatal(err)
+	before := p.shown()
+	for range 5 {
+		if _, err := io.WriteString(p.tty, keys); err != nil {
+			p.t.Fatal(err)
+		}
+		for start := time.Now(); time.Since(start) < 2*time.Second; time.Sleep(10 * time.Millisecond) {
+			select {
+			case <-p.done:
+				return
+			default:
+			}
+			if p.shown() != before {
+				return
+			}
+		}
 	}
+	p.t.Fatalf("nothing comes of the keys %q:\n%s", keys, p.shown())
 }
 
 // leaves waits until the command has ended and returns its exit code.

@@ -142,17 +142,24 @@ func usageFailure(err error) error {
 // finish shows what a command on one bucket did, and how it failed if it did,
 // and returns the exit code.
 func (rt *runtime) finish(r render.Report, err error) int {
-	code, failed := rt.verdict(err)
-	if failed != nil {
-		r.Error = failed
-		r.Action = render.Failed
-		if code == exitUnknown {
-			r.Action = render.Unknown
-		}
-	} else if r.Action == render.WouldCreate || r.Action == render.WouldUpdate {
-		code = exitDifferences
-	}
+	var code int
+	r.Action, r.Error, code = rt.outcome(r.Action, err)
 	return rt.document(r, code)
+}
+
+// outcome is what a command that did something, or failed to, came to: the
+// action, the failure if there is one, and the exit code.
+func (rt *runtime) outcome(done render.Action, err error) (render.Action, *render.Failure, int) {
+	code, failed := rt.verdict(err)
+	switch {
+	case failed != nil && code == exitUnknown:
+		return render.Unknown, failed, code
+	case failed != nil:
+		return render.Failed, failed, code
+	case done == render.WouldCreate || done == render.WouldUpdate:
+		return done, nil, exitDifferences
+	}
+	return done, nil, code
 }
 
 // verdict says on stderr why a command failed, and returns the exit code and

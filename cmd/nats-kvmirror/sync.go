@@ -41,13 +41,7 @@ func addSync(app *fisk.Application, rt *runtime, selected func(command)) {
 	cmd.Flag("force", "Change without asking").Short('f').UnNegatableBoolVar(&o.force)
 	cmd.Flag("dry-run", "Show what would be changed and change nothing; exit code 2 when there is something to change").UnNegatableBoolVar(&o.dryRun)
 	jsonFlag(cmd, rt)
-	cmd.Action(func(*fisk.ParseContext) error {
-		selected(func(ctx context.Context) int {
-			r, err := o.run(ctx, rt)
-			return rt.finishFleet(r, err)
-		})
-		return nil
-	})
+	cmd.Action(reports(rt, selected, o.run, rt.finishFleet))
 }
 
 // mendableCodes are the codes of findings that an update mends.

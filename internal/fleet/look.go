@@ -13,7 +13,7 @@ import (
 
 // followChains reads the origins of origins that are mirrors themselves. The
 // prefix of such an origin is the one that its mirror uses; where that means
-// nothing to this connection, the chain ends there.
+// nothing to this connection, the chain ends there, unread.
 func (r *Reader) followChains(ctx context.Context, mirrors []Mirror) {
 	var chained []*Mirror
 	for i := range mirrors {
@@ -26,15 +26,25 @@ func (r *Reader) followChains(ctx context.Context, mirrors []Mirror) {
 		below := *m.Facts.Origin
 		for range maxChain {
 			origin, err := kvcfg.OriginOf(below.Config)
-			if err != nil {
-				return
+			if errors.Is(err, kvcfg.ErrNotMirror) {
+				return // this is the top
 			}
-			above, err := r.one(ctx, r.Conn.At(origin.Prefix(below.Prefix)), origin.Stream())
-			if err != nil || kvcfg.CheckBucket(above.Config) != nil {
+			var above *found
+			if err == nil {
+				above, err = r.one(ctx, r.Conn.At(origin.Prefix(below.Prefix)), origin.Stream())
+			}
+			if err == nil {
+				err = kvcfg.CheckBucket(above.Config)
+			}
+			if err != nil {
+				m.Facts.AboveUnread = err.Error()
 				return
 			}
 			m.Facts.Above = append(m.Facts.Above, above.Bucket)
 			below = above.Bucket
+		}
+		if below.Config.Mirror != nil {
+			m.Facts.AboveUnread = fmt.Sprintf("there are more than %d origins above it", maxChain)
 		}
 	})
 }

@@ -73,6 +73,13 @@ func ttlLostAbove(f Facts, _ Thresholds) (Severity, string, bool) {
 	return none()
 }
 
+func chainUnread(f Facts, _ Thresholds) (Severity, string, bool) {
+	if f.AboveUnread == "" {
+		return none()
+	}
+	return found(Unknown, "the origin is a mirror itself, and what it mirrors was not read: %s", f.AboveUnread)
+}
+
 func serverTooOld(f Facts, _ Thresholds) (Severity, string, bool) {
 	if !f.originHasTTL() || !f.tooOld() {
 		return none()

@@ -19,6 +19,9 @@ type Facts struct {
 	// Above are the origin's own origins, the nearest first, when the origin is
 	// a mirror itself.
 	Above []Bucket
+	// AboveUnread is why the chain could not be followed to its top; empty when
+	// it was.
+	AboveUnread string
 
 	// Earlier is what an earlier look saw; nil when there was one look alone.
 	// Whoever is suspicious is looked at twice.

@@ -148,6 +148,7 @@ func checks() []check {
 		{Kind{"ttl-origin-off", "the mirror has per-key TTL and the origin has not", ByNothing, "nothing has to be"}, ttlOriginOff},
 		{Kind{"ttl-origin-ignored", "the origin's server ignores TTLs that the mirror heeds", ByRecreate, "upgrade the origin's server, or " + newMirror + " with --no-allow-msg-ttl"}, ttlOriginIgnored},
 		{Kind{"ttl-lost-above", "per-key TTL is lost further up the chain of origins", ByNothing, "turn per-key TTL on there, with `edit`"}, ttlLostAbove},
+		{Kind{"chain-unread", "the origin is a mirror itself, and what is above it could not be read", ByNothing, "check the origin from its own site"}, chainUnread},
 		{Kind{"server-too-old", "the origin has per-key TTL and the mirror's server knows none", ByNothing, "upgrade the mirror's server to 2.11 or later"}, serverTooOld},
 		{Kind{"server-leaves-expired", "the mirror's server leaves expired messages behind", ByRecreate, newMirror + ", or upgrade its server first"}, serverLeavesExpired},
 

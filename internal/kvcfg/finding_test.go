@@ -108,6 +108,10 @@ var findingCases = map[string][]findingCase{
 		{"the top has none", func(f *Facts) { f.Above = []Bucket{aboveWith("top", false)} }, noFinding, ""},
 		{"no chain", func(f *Facts) { f.Origin.Config.AllowMsgTTL = false }, noFinding, ""},
 	},
+	"chain-unread": {
+		{"unread", func(f *Facts) { f.AboveUnread = "nobody answers" }, Unknown, "was not read: nobody answers"},
+		{"read", func(f *Facts) { f.Above = []Bucket{aboveWith("top", true)} }, noFinding, ""},
+	},
 	"server-too-old": {
 		{"level 0", func(f *Facts) { f.Level = new(0) }, Critical, "older than 2.11"},
 		{"level 1", func(f *Facts) { f.Level = new(1) }, noFinding, ""},

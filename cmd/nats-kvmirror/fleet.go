@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/progress"
@@ -32,6 +31,16 @@ func (rt *runtime) readFleet(ctx context.Context, s *session, buckets []string) 
 		return r.Named(ctx, slices.Compact(slices.Sorted(slices.Values(buckets))))
 	}
 	return r.All(ctx)
+}
+
+// noteProblems says what could not be read.
+func (rt *runtime) noteProblems(r *render.Fleet, read fleet.Fleet) {
+	for _, p := range read.Problems {
+		r.Problems = append(r.Problems, p.Error())
+		if !rt.json {
+			fmt.Fprintf(rt.err, "warning: not read: %s\n", render.Clean(p.Error()))
+		}
+	}
 }
 
 // member says of a mirror what was read and found.
@@ -88,7 +97,6 @@ type slowBar struct {
 	tracker *progress.Tracker
 	begin   *time.Timer
 	started chan struct{}
-	once    sync.Once
 }
 
 func newSlowBar(rt *runtime, style render.Style, what string) *slowBar {
@@ -124,15 +132,13 @@ func (b *slowBar) stop() {
 	if b.writer == nil {
 		return
 	}
-	b.once.Do(func() {
-		if b.begin.Stop() {
-			return // it was never shown
-		}
-		<-b.started
-		b.tracker.MarkAsDone()
-		b.writer.Stop()
-		waitForBar(b.writer)
-	})
+	if b.begin.Stop() {
+		return // it was never shown
+	}
+	<-b.started
+	b.tracker.MarkAsDone()
+	b.writer.Stop()
+	waitForBar(b.writer)
 }
 
 const barUpdate = 250 * time.Millisecond

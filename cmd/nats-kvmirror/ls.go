@@ -59,12 +59,7 @@ func (o *lsOptions) run(ctx context.Context, rt *runtime) (render.Fleet, error) 
 	if err != nil {
 		return r, fmt.Errorf("cannot list the mirrors: %w", err)
 	}
-	for _, p := range read.Problems {
-		r.Problems = append(r.Problems, p.Error())
-		if !rt.json {
-			fmt.Fprintf(rt.err, "warning: not read: %s\n", render.Clean(p.Error()))
-		}
-	}
+	rt.noteProblems(&r, read)
 	var shown []fleet.Mirror
 	for _, m := range read.Mirrors {
 		member := member(m, s.own.Prefix(), kvcfg.Check(m.Facts, kvcfg.DefaultThresholds()))

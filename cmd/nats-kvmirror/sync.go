@@ -70,7 +70,7 @@ func (o *syncOptions) complete() error {
 	return nil
 }
 
-// job is a mirror that is to be mended, and how.
+// mendJob is a mirror that is to be mended, and how.
 type mendJob struct {
 	mirror fleet.Mirror
 	codes  []string
@@ -91,7 +91,8 @@ func (o *syncOptions) run(ctx context.Context, rt *runtime) (render.Fleet, error
 	if err != nil {
 		return r, fmt.Errorf("cannot read the mirrors: %w", err)
 	}
-	unread := o.noteProblems(rt, &r, read)
+	rt.noteProblems(&r, read)
+	unread := unreadFailure(read)
 	jobs, err := o.plan(s, &r, read)
 	if err != nil {
 		return r, err
@@ -128,15 +129,9 @@ func (o *syncOptions) run(ctx context.Context, rt *runtime) (render.Fleet, error
 	return r, errors.Join(o.mend(ctx, rt, s, jobs), unread)
 }
 
-// noteProblems says what could not be read; a mirror that was named and could
-// not be read is a failure.
-func (o *syncOptions) noteProblems(rt *runtime, r *render.Fleet, read fleet.Fleet) error {
-	for _, p := range read.Problems {
-		r.Problems = append(r.Problems, p.Error())
-		if !rt.json {
-			fmt.Fprintf(rt.err, "warning: not read: %s\n", render.Clean(p.Error()))
-		}
-	}
+// unreadFailure is the failure that parts of a fleet could not be read; nil when
+// all was.
+func unreadFailure(read fleet.Fleet) error {
 	if len(read.Problems) == 0 {
 		return nil
 	}

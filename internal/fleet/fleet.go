@@ -97,11 +97,8 @@ func (r *Reader) All(ctx context.Context) (Fleet, error) {
 		return fleet, own.err
 	}
 	fleet.Problems = own.problems
-	for name, f := range own.streams {
-		if kvcfg.CheckMirror(f.Config) == nil {
-			bucket, _ := kvcfg.BucketName(name)
-			fleet.Mirrors = append(fleet.Mirrors, newMirror(bucket, f, level))
-		}
+	for bucket, f := range own.mirrors() {
+		fleet.Mirrors = append(fleet.Mirrors, newMirror(bucket, f, level))
 	}
 	slices.SortFunc(fleet.Mirrors, func(a, b Mirror) int { return strings.Compare(a.Bucket, b.Bucket) })
 	return fleet, r.complete(ctx, &fleet, lists)
@@ -153,11 +150,8 @@ func (r *Reader) Names(ctx context.Context) ([]string, error) {
 		return nil, own.err
 	}
 	var names []string
-	for name, f := range own.streams {
-		if kvcfg.CheckMirror(f.Config) == nil {
-			bucket, _ := kvcfg.BucketName(name)
-			names = append(names, bucket)
-		}
+	for bucket := range own.mirrors() {
+		names = append(names, bucket)
 	}
 	slices.Sort(names)
 	return names, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"sync"
 
@@ -34,6 +35,18 @@ type listing struct {
 
 // isBucket says whether a stream is named like a bucket.
 func isBucket(stream string) bool { _, ok := kvcfg.BucketName(stream); return ok }
+
+// mirrors are the mirrors in a list, by the names of their buckets.
+func (l *listing) mirrors() iter.Seq2[string, found] {
+	return func(yield func(string, found) bool) {
+		for name, f := range l.streams {
+			bucket, _ := kvcfg.BucketName(name)
+			if kvcfg.CheckMirror(f.Config) == nil && !yield(bucket, f) {
+				return
+			}
+		}
+	}
+}
 
 // list reads all streams that are named like buckets.
 func (r *Reader) list(ctx context.Context, api *jsapi.API) *listing {

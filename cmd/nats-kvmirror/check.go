@@ -11,6 +11,7 @@ import (
 
 	"github.com/choria-io/fisk"
 
+	"nats-kvmirror/internal/content"
 	"nats-kvmirror/internal/fleet"
 	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/render"
@@ -26,6 +27,8 @@ type checkOptions struct {
 	lagCrit    *int64
 	seenWarn   *time.Duration
 	seenCrit   *time.Duration
+	messages   contentOptions
+	quick      bool
 	thresholds kvcfg.Thresholds // what the flags leave of the defaults
 }
 
@@ -33,7 +36,7 @@ func addCheck(app *fisk.Application, rt *runtime, selected func(command)) {
 	o := &checkOptions{}
 	cmd := app.Command("check", "Finds what is wrong with mirrors, for people and monitoring systems")
 	cmd.Tag("scope:user", "impact:ro")
-	cmd.HelpLong("Exit codes are those of monitoring plugins in every format: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN. Whatever could not be looked at is UNKNOWN.\n\nFindings: " + strings.Join(codes(), ", "))
+	cmd.HelpLong("Exit codes are those of monitoring plugins in every format: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN. Whatever could not be looked at is UNKNOWN.\n\nWith --content, all messages of mirror and origin are read, without their bodies, and compared one by one; what differs is looked at a second time.\n\nFindings: " + strings.Join(codes(), ", "))
 	d := kvcfg.DefaultThresholds()
 	cmd.Arg("bucket", "The mirrors to check; all when left out").StringsVar(&o.buckets)
 	countFlag(cmd.Flag("lag-warn", fmt.Sprintf("Warn of a mirror that is more messages behind its origin's last sequence; default %d", d.LagWarn)), "lag-warn", &o.lagWarn).PlaceHolder("MSGS")
@@ -42,6 +45,8 @@ func addCheck(app *fisk.Application, rt *runtime, selected func(command)) {
 	durationFlag(cmd.Flag("seen-critical", fmt.Sprintf("The same, critical; default %v", d.SeenCritical)), "seen-critical", &o.seenCrit).PlaceHolder("DURATION")
 	cmd.Flag("ignore", "Leave out the findings with this code (can be repeated)").PlaceHolder("CODE").HintOptions(codes()...).StringsVar(&o.ignore)
 	countFlag(cmd.Flag("expect", "How many mirrors there must be"), "expect", &o.expect).PlaceHolder("MIRRORS")
+	o.messages.addContent(cmd, "Compare the messages of mirror and origin one by one")
+	cmd.Flag("quick", "With --content, be content with a sample where all counts agree").UnNegatableBoolVar(&o.quick)
 	cmd.Flag("format", "Format of the result (nagios, json, prometheus, text)").Default("nagios").EnumVar(&o.format, render.Formats()...)
 	jsonFlag(cmd, rt)
 	cmd.Action(func(*fisk.ParseContext) error {
@@ -63,8 +68,10 @@ func codes() []string {
 
 // checkResult is what a check came to.
 type checkResult struct {
-	fleet render.Fleet
-	err   error // why nothing could be looked at
+	fleet    render.Fleet
+	contents []*render.Content // by mirror, if they were compared
+	err      error             // why nothing could be looked at
+	style    render.Style
 }
 
 func (o *checkOptions) complete() error {
@@ -86,12 +93,15 @@ func (o *checkOptions) complete() error {
 	if o.seenCrit != nil {
 		o.thresholds.SeenCritical = *o.seenCrit
 	}
+	if o.quick && !o.messages.content {
+		return fail(kindUsage, "", "--quick needs --content")
+	}
 	for _, code := range o.ignore {
 		if !slices.Contains(codes(), code) {
 			return fail(kindUsage, "the codes are "+strings.Join(codes(), ", "), "--ignore: there is no finding %q", code)
 		}
 	}
-	return nil
+	return o.messages.complete()
 }
 
 func (o *checkOptions) run(ctx context.Context, rt *runtime) checkResult {
@@ -105,19 +115,52 @@ func (o *checkOptions) run(ctx context.Context, rt *runtime) checkResult {
 		return r
 	}
 	defer s.conn.Close()
+	r.style = s.style
 	read, err := rt.readFleet(ctx, s, o.buckets)
 	if err != nil {
 		r.err = fmt.Errorf("cannot read the mirrors: %w", err)
 		return r
 	}
-	for _, m := range read.Mirrors {
-		r.fleet.Mirrors = append(r.fleet.Mirrors, member(m, s.own.Prefix(), kvcfg.Check(m.Facts, o.thresholds, o.ignore...)))
+	if o.messages.content {
+		r.contents, r.err = o.compare(ctx, rt, s, read)
+		if r.err != nil {
+			return r
+		}
+	}
+	for i, m := range read.Mirrors {
+		member := member(m, s.own.Prefix(), kvcfg.Check(m.Facts, o.thresholds, o.ignore...))
+		if o.messages.content {
+			member.Content = r.contents[i]
+		}
+		r.fleet.Mirrors = append(r.fleet.Mirrors, member)
 	}
 	r.fleet.Findings = o.fleetFindings(read)
 	for _, p := range read.Problems {
 		r.fleet.Problems = append(r.fleet.Problems, p.Error())
 	}
 	return r
+}
+
+// compare compares the messages of the mirrors, one mirror after the other, and
+// completes their facts.
+func (o *checkOptions) compare(ctx context.Context, rt *runtime, s *session, read fleet.Fleet) ([]*render.Content, error) {
+	file, err := createItemFile(o.messages.outfile)
+	if err != nil {
+		return nil, err
+	}
+	var contents []*render.Content
+	for i := range read.Mirrors {
+		m := &read.Mirrors[i]
+		c := o.messages.comparer(s, *m)
+		c.Quick = o.quick
+		compared, err := rt.compare(ctx, s, &o.messages, *m, c, func(item content.Item) error { return file.add(m.Bucket, item) })
+		if ctx.Err() != nil {
+			return nil, errors.Join(ctx.Err(), file.close())
+		}
+		contents = append(contents, compared)
+		m.Facts.Content = contentFacts(compared, err)
+	}
+	return contents, file.close()
 }
 
 // fleetFindings are the findings about the fleet as a whole.
@@ -169,7 +212,11 @@ func (o *checkOptions) finish(rt *runtime, r checkResult) int {
 		}
 		return code
 	}
-	if _, err := io.WriteString(rt.out, render.Monitor(r.fleet, o.thresholds, o.format)); err != nil {
+	_, err := io.WriteString(rt.out, render.Monitor(r.fleet, o.thresholds, o.format))
+	if err == nil && (o.format == "nagios" || o.format == "text") {
+		err = render.Contents(rt.out, r.fleet.Mirrors, r.style)
+	}
+	if err != nil {
 		_, _ = rt.verdict(errors.Join(errors.New("cannot write the result"), err))
 		return 3
 	}

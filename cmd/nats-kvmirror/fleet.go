@@ -100,13 +100,25 @@ type slowBar struct {
 }
 
 func newSlowBar(rt *runtime, style render.Style, what string) *slowBar {
+	return startSlowBar(rt, what, barStyle(style))
+}
+
+// newContentBar is a slow bar that shows the time left.
+func newContentBar(rt *runtime, style render.Style, what string) *slowBar {
+	look := barStyle(style)
+	look.Visibility.ETA = true
+	look.Options.ETAPrecision = time.Second
+	return startSlowBar(rt, what, look)
+}
+
+func startSlowBar(rt *runtime, what string, look progress.Style) *slowBar {
 	b := &slowBar{}
 	if !isTerminal(rt.err) {
 		return b
 	}
 	b.tracker = &progress.Tracker{Message: what}
 	b.writer = progress.NewWriter()
-	b.writer.SetStyle(barStyle(style))
+	b.writer.SetStyle(look)
 	b.writer.SetOutputWriter(rt.err)
 	b.writer.SetNumTrackersExpected(1)
 	b.writer.SetUpdateFrequency(barUpdate)

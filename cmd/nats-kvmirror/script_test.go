@@ -62,6 +62,7 @@ func TestScript(t *testing.T) {
 			"purge":      cmdPurge,
 			"holds":      cmdHolds,
 			"api":        cmdAPI,
+			"consumers":  cmdConsumers,
 			"config":     cmdConfig,
 			"requests":   cmdRequests,
 			"json":       cmdJSON,
@@ -279,15 +280,44 @@ func cmdHolds(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// api URL SUBJECT asks the JetStream API for something that is done with no more
-// than its subject, as STREAM.DELETE.KV_demo.
+// api URL SUBJECT [BODY] asks the JetStream API for something, as
+// STREAM.DELETE.KV_demo.
 func cmdAPI(ts *testscript.TestScript, _ bool, args []string) {
 	_, nc, done := jetStream(ts, args[0])
 	defer done()
-	reply, err := nc.Request("$JS.API."+args[1], nil, 10*time.Second)
+	reply, err := nc.Request("$JS.API."+args[1], []byte(strings.Join(args[2:], " ")), 10*time.Second)
 	check(ts, err)
 	if strings.Contains(string(reply.Data), `"error"`) {
 		ts.Fatalf("%s", reply.Data)
+	}
+}
+
+// consumers URL BUCKET N waits until a bucket has so many consumers besides those
+// of mirrors.
+func cmdConsumers(ts *testscript.TestScript, _ bool, args []string) {
+	ctx, cancel := scriptContext()
+	defer cancel()
+	js, _, done := jetStream(ts, args[0])
+	defer done()
+	s, err := js.Stream(ctx, "KV_"+args[1])
+	check(ts, err)
+	for {
+		var ours []string
+		list := s.ListConsumers(ctx)
+		for c := range list.Info() {
+			if strings.HasPrefix(c.Name, "kvmirror-") {
+				ours = append(ours, c.Name)
+			}
+		}
+		check(ts, list.Err())
+		if fmt.Sprint(len(ours)) == args[2] {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			ts.Fatalf("consumers of %s: %q, want %s", args[1], ours, args[2])
+		case <-time.After(20 * time.Millisecond):
+		}
 	}
 }
 

@@ -23,21 +23,23 @@ const mendedAtOnce = 4
 
 // syncOptions are the flags of sync.
 type syncOptions struct {
-	buckets []string
-	all     bool
-	only    []string
-	force   bool
-	dryRun  bool
+	buckets  []string
+	all      bool
+	only     []string
+	messages contentOptions
+	force    bool
+	dryRun   bool
 }
 
 func addSync(app *fisk.Application, rt *runtime, selected func(command)) {
 	o := &syncOptions{}
 	cmd := app.Command("sync", "Mends what check finds, where an update of the mirror can")
 	cmd.Tag("scope:user", "impact:rw")
-	cmd.HelpLong("Shows for every mirror what will be changed, asks once, and changes several at a time. What no update can mend is listed with its remedy. A second run does what is left, and nothing when nothing is.")
+	cmd.HelpLong("Shows for every mirror what will be changed, asks once, and changes several at a time. What no update can mend is listed with its remedy. A second run does what is left, and nothing when nothing is.\n\nWith --content, mirror and origin are compared message by message, what is left over on the mirror is purged, and a second comparison proves it.")
 	cmd.Arg("bucket", "The mirrors to mend").StringsVar(&o.buckets)
 	cmd.Flag("all", "Mend all mirrors").UnNegatableBoolVar(&o.all)
 	cmd.Flag("only", "Mend only the findings with this code (can be repeated)").PlaceHolder("CODE").HintOptions(mendableCodes()...).StringsVar(&o.only)
+	o.messages.addContent(cmd, "Purge the messages that are left over on the mirrors, and nothing else")
 	cmd.Flag("force", "Change without asking").Short('f').UnNegatableBoolVar(&o.force)
 	cmd.Flag("dry-run", "Show what would be changed and change nothing; exit code 2 when there is something to change").UnNegatableBoolVar(&o.dryRun)
 	jsonFlag(cmd, rt)
@@ -61,13 +63,15 @@ func (o *syncOptions) complete() error {
 		return fail(kindUsage, "", "--all and names of buckets exclude each other")
 	case !o.all && len(o.buckets) == 0:
 		return fail(kindUsage, "say --all to mean all mirrors", "no bucket is named")
+	case o.messages.content && len(o.only) > 0:
+		return fail(kindUsage, "", "--content and --only exclude each other")
 	}
 	for _, code := range o.only {
 		if !slices.Contains(mendableCodes(), code) {
 			return fail(kindUsage, "the codes are "+strings.Join(mendableCodes(), ", "), "--only: there is no finding %q that an update mends", code)
 		}
 	}
-	return nil
+	return o.messages.complete()
 }
 
 // mendJob is a mirror that is to be mended, and how.
@@ -93,6 +97,10 @@ func (o *syncOptions) run(ctx context.Context, rt *runtime) (render.Fleet, error
 	}
 	rt.noteProblems(&r, read)
 	unread := unreadFailure(read)
+	if o.messages.content {
+		err := o.runContent(ctx, rt, s, read, &r)
+		return r, errors.Join(err, unread)
+	}
 	jobs, err := o.plan(s, &r, read)
 	if err != nil {
 		return r, err
@@ -264,12 +272,10 @@ func (rt *runtime) sayOf(m *render.Member) {
 // for, and updates it.
 func (o *syncOptions) mendOne(ctx context.Context, s *session, j *mendJob) {
 	failed := func(err error) {
-		f := explain(err)
-		j.member.Action = render.Failed
-		if f.kind == kindUnknownOutcome {
+		j.member.Action, j.member.Failure = render.Failed, failureOf(err)
+		if j.member.Failure.Kind == kindUnknownOutcome {
 			j.member.Action = render.Unknown
 		}
-		j.member.Failure = &render.Failure{Kind: f.kind, Message: f.Error(), Hint: f.hint}
 	}
 	name := j.mirror.Facts.Mirror.Config.Name
 	now, err := s.own.Stream(ctx, name)
@@ -302,6 +308,12 @@ func (o *syncOptions) mendOne(ctx context.Context, s *session, j *mendJob) {
 	if plan.EnablesTTL() && j.mirror.Facts.Origin != nil {
 		j.member.Note = afterTTL(updated, j.mirror)
 	}
+}
+
+// failureOf is an error as it stands in a document.
+func failureOf(err error) *render.Failure {
+	f := explain(err)
+	return &render.Failure{Kind: f.kind, Message: f.Error(), Hint: f.hint}
 }
 
 // afterTTL says what the server left of what had expired, as far as the counts

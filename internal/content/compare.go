@@ -116,9 +116,12 @@ func (c *Comparer) Compare(ctx context.Context) (Result, error) {
 	result := c.newResult()
 	err := c.compare(ctx, &result)
 	if u := (*unreadError)(nil); errors.As(err, &u) && ctx.Err() == nil {
-		result = c.newResult()
+		err = nil
+		if result.wrong() == 0 { // else what was told of already is true
+			result = c.newResult()
+			err = c.alone(ctx, &result)
+		}
 		result.Unread = u.err.Error()
-		err = c.alone(ctx, &result)
 	}
 	return result, err
 }

@@ -2,6 +2,8 @@ package kvcfg
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -206,19 +208,72 @@ func tailUnread(f Facts, _ Thresholds) (Severity, string, bool) {
 }
 
 func leftOver(f Facts, _ Thresholds) (Severity, string, bool) {
+	if f.Content != nil && len(f.Content.LeftOver) > 0 {
+		return found(Critical, "the mirror holds %s that its origin does not: %s", messages(f.Content.LeftOver), byReason(f.Content.LeftOver))
+	}
 	n := f.LeftOver()
-	if n == 0 {
+	if n == 0 || f.proved() {
 		return none()
 	}
 	return found(Critical, "at least %d messages on the mirror are gone at its origin", n)
 }
 
 func missing(f Facts, _ Thresholds) (Severity, string, bool) {
+	if f.Content != nil && len(f.Content.Missing) > 0 {
+		return found(Critical, "the mirror lacks %s of its origin: %s", messages(f.Content.Missing), byReason(f.Content.Missing))
+	}
 	n := f.Missing()
-	if n == 0 {
+	if n == 0 || f.proved() {
 		return none()
 	}
 	return found(Critical, "at least %d messages of the origin are missing on the mirror", n)
+}
+
+func different(f Facts, _ Thresholds) (Severity, string, bool) {
+	if f.Content == nil || len(f.Content.Different) == 0 {
+		return none()
+	}
+	return found(Critical, "the mirror holds %s other than its origin does, at the same sequence: %s", messages(f.Content.Different), byReason(f.Content.Different))
+}
+
+func contentUnproved(f Facts, _ Thresholds) (Severity, string, bool) {
+	if f.Content == nil || f.Content.Unproved == "" {
+		return none()
+	}
+	return found(Unknown, "whether the mirror holds what its origin holds is not proved: %s", f.Content.Unproved)
+}
+
+// proved says that all messages were compared, which counts cannot better.
+func (f Facts) proved() bool { return f.Content != nil && f.Content.Unproved == "" }
+
+// messages is how many messages a count by reasons has.
+func messages(reasons map[string]uint64) string {
+	var n uint64
+	for _, count := range reasons {
+		n += count
+	}
+	if n == 1 {
+		return "1 message"
+	}
+	return fmt.Sprintf("%d messages", n)
+}
+
+// byReason lists the reasons with their counts.
+func byReason(reasons map[string]uint64) string {
+	words := map[string]string{
+		"expired": "expired by TTL", "too-old": "older than the origin's maximum age",
+		"gone": "purged, deleted or replaced", "absent": "for no known reason",
+		"subject": "in the subject", "time": "in the time", "size": "in the size", "headers": "in the headers", "payload": "in the body",
+	}
+	var list []string
+	for _, reason := range slices.Sorted(maps.Keys(reasons)) {
+		word := words[reason]
+		if word == "" {
+			word = reason
+		}
+		list = append(list, fmt.Sprintf("%d %s", reasons[reason], word))
+	}
+	return strings.Join(list, ", ")
 }
 
 func maxAge(f Facts, _ Thresholds) (Severity, string, bool) {

@@ -31,6 +31,17 @@ type Facts struct {
 	// expired, or are of keys that the mirror does not take. It is nil when
 	// nobody asked, or there was no answer.
 	Left *uint64
+	// Content is what comparing the messages one by one has shown; nil when
+	// that was not done.
+	Content *Content
+}
+
+// Content is how many messages differ between a mirror and its origin, by
+// reason, as counted one by one.
+type Content struct {
+	LeftOver, Missing, Different map[string]uint64
+	// Unproved is why not all could be compared; empty when all was.
+	Unproved string
 }
 
 // Bucket is what a stream is and holds.

@@ -137,7 +137,8 @@ func (c check) remedy(f Facts) (Remedy, string) {
 // Remedies in words.
 const (
 	syncMends   = "`sync` does"
-	newMirror   = "delete the mirror and create it again"
+	newMirror   = "`sync --recreate` makes it anew"
+	contentSync = "`sync --content` does"
 	atTheOrigin = "at the origin, not here"
 )
 
@@ -146,7 +147,7 @@ func checks() []check {
 	return []check{
 		{Kind{"ttl-off", "the origin has per-key TTL and the mirror has not", ByUpdate, syncMends}, ttlOff},
 		{Kind{"ttl-origin-off", "the mirror has per-key TTL and the origin has not", ByNothing, "nothing has to be"}, ttlOriginOff},
-		{Kind{"ttl-origin-ignored", "the origin's server ignores TTLs that the mirror heeds", ByRecreate, "upgrade the origin's server, or " + newMirror + " with --no-allow-msg-ttl"}, ttlOriginIgnored},
+		{Kind{"ttl-origin-ignored", "the origin's server ignores TTLs that the mirror heeds", ByRecreate, "upgrade the origin's server, or let `sync --recreate --no-allow-msg-ttl` make the mirror anew"}, ttlOriginIgnored},
 		{Kind{"ttl-lost-above", "per-key TTL is lost further up the chain of origins", ByNothing, "turn per-key TTL on there, with `edit`"}, ttlLostAbove},
 		{Kind{"chain-unread", "the origin is a mirror itself, and what is above it could not be read", ByNothing, "check the origin from its own site"}, chainUnread},
 		{Kind{"server-too-old", "the origin has per-key TTL and the mirror's server knows none", ByNothing, "upgrade the mirror's server to 2.11 or later"}, serverTooOld},
@@ -164,8 +165,10 @@ func checks() []check {
 		{Kind{"stalled", "the mirror is behind and does not move", ByNothing, "see to the link and the limits; restart the mirror's server, or " + newMirror}, stalled},
 		{Kind{"behind", "the mirror is behind its origin", ByNothing, "wait, or see to the link"}, behind},
 		{Kind{"tail-unread", "whether a mirror of some keys is behind could not be found out", ByNothing, "let the user read single messages of the origin"}, tailUnread},
-		{Kind{"left-over", "the mirror holds more messages than its origin", ByPurge, "purge what is left over, or " + newMirror}, leftOver},
-		{Kind{"missing", "the mirror holds less messages than its origin", ByRecreate, newMirror}, missing},
+		{Kind{"left-over", "the mirror holds messages that are gone at its origin", ByPurge, contentSync}, leftOver},
+		{Kind{"missing", "the mirror lacks messages that its origin holds", ByRecreate, newMirror}, missing},
+		{Kind{"different", "the mirror holds other messages than its origin at the same sequences", ByRecreate, newMirror}, different},
+		{Kind{"content-unproved", "whether the messages are the same could not be found out", ByNothing, "see to the cause and look again"}, contentUnproved},
 
 		{Kind{"max-age", "values are kept for longer than at the origin", ByUpdate, syncMends}, maxAge},
 		{Kind{"history", "less values are kept of each key than at the origin", ByUpdate, syncMends}, history},

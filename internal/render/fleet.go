@@ -49,10 +49,13 @@ type Member struct {
 	// State is the worst of the findings.
 	State    kvcfg.Severity  `json:"state"`
 	Findings []kvcfg.Finding `json:"findings"`
+	// Content is what comparing the messages has shown; nil when nobody did.
+	Content *Content `json:"content,omitempty"`
 
 	// What sync did.
 	Action  Action         `json:"action,omitempty"`
 	Changes []kvcfg.Change `json:"changes,omitempty"`
+	Sweep   *Sweep         `json:"sweep,omitempty"` // of sync --content
 	Failure *Failure       `json:"error,omitempty"`
 	Note    string         `json:"note,omitempty"` // why it was left alone
 }

@@ -18,11 +18,9 @@ import (
 // addOptions are the flags of add.
 type addOptions struct {
 	settings
-	bucket              string
-	mirror, domain      *string
-	apiPrefix, delivers *string
-	filters             []string
-	wait                *time.Duration
+	originFlags
+	bucket string
+	wait   *time.Duration
 
 	target kvcfg.NewMirror // what the flags add up to
 }
@@ -34,10 +32,7 @@ func addAdd(app *fisk.Application, rt *runtime, selected func(command)) {
 	cmd.HelpLong("Per-key TTL, history, maximum age and maximum value size are the origin's unless a flag says otherwise. Running the same command twice changes nothing the second time.")
 	bucketArg(cmd.Arg("bucket", "Name of the mirror; the origin's when that is in another domain or account"), &o.bucket)
 	nameFlag(cmd.Flag("mirror", "The bucket to mirror, its origin").Required(), "mirror", &o.mirror).PlaceHolder("ORIGIN")
-	nameFlag(cmd.Flag("mirror-domain", "JetStream domain of the origin"), "mirror-domain", &o.domain).PlaceHolder("DOMAIN")
-	nameFlag(cmd.Flag("mirror-api-prefix", "Subject prefix of the origin's JetStream API, for an origin in another account"), "mirror-api-prefix", &o.apiPrefix).PlaceHolder("PREFIX")
-	nameFlag(cmd.Flag("mirror-deliver-prefix", "Subject prefix on which the other account delivers"), "mirror-deliver-prefix", &o.delivers).PlaceHolder("PREFIX")
-	cmd.Flag("filter", "Mirror only these keys, wildcards allowed (can be repeated)").PlaceHolder("KEYS").StringsVar(&o.filters)
+	o.originFlags.addTo(cmd, "")
 	storage := optional[string]{"storage", &o.wishes.Storage, parseStorage}
 	cmd.Flag("storage", "Where to store the data (file, memory)").PlaceHolder("BACKEND").HintOptions("file", "memory").SetValue(storage)
 	o.addSettings(cmd, "; default: the origin's")
@@ -63,7 +58,7 @@ func (o *addOptions) complete() error {
 	if err := o.settings.complete(); err != nil {
 		return err
 	}
-	origin, err := o.origin()
+	origin, err := o.origin(kvcfg.Origin{})
 	if err != nil {
 		return err
 	}
@@ -77,15 +72,8 @@ func (o *addOptions) complete() error {
 	if bucket == origin.Bucket && !origin.External() {
 		return mirrorsItself(bucket)
 	}
-	for _, name := range []string{bucket, origin.Bucket} {
-		if err := kvcfg.ValidateBucket(name); err != nil {
-			return err
-		}
-	}
-	for _, f := range o.filters {
-		if err := kvcfg.ValidateFilter(f); err != nil {
-			return err
-		}
+	if err := kvcfg.ValidateBucket(bucket); err != nil {
+		return err
 	}
 	if o.wait != nil && *o.wait == 0 {
 		return fail(kindUsage, "", "--wait: it must be longer than 0")
@@ -95,34 +83,6 @@ func (o *addOptions) complete() error {
 	}
 	o.target = kvcfg.NewMirror{Bucket: bucket, Origin: origin, Filters: o.filters, Wishes: o.wishes}
 	return nil
-}
-
-// origin is the origin that the flags name.
-func (o *addOptions) origin() (kvcfg.Origin, error) {
-	origin := kvcfg.Origin{Bucket: *o.mirror}
-	switch {
-	case o.domain != nil && (o.apiPrefix != nil || o.delivers != nil):
-		return origin, fail(kindUsage, "a domain is the prefix $JS.<domain>.API; give one or the other", "--mirror-domain and a prefix exclude each other")
-	case o.delivers != nil && o.apiPrefix == nil:
-		return origin, fail(kindUsage, "", "--mirror-deliver-prefix needs --mirror-api-prefix")
-	case o.domain != nil:
-		if err := kvcfg.ValidateDomain(*o.domain); err != nil {
-			return origin, err
-		}
-		origin.APIPrefix = kvcfg.DomainPrefix(*o.domain)
-	case o.apiPrefix != nil:
-		origin.APIPrefix = strings.TrimSuffix(*o.apiPrefix, ".")
-		if err := kvcfg.ValidatePrefix(origin.APIPrefix); err != nil {
-			return origin, err
-		}
-		if o.delivers != nil {
-			origin.DeliverPrefix = strings.TrimSuffix(*o.delivers, ".")
-			if err := kvcfg.ValidatePrefix(origin.DeliverPrefix); err != nil {
-				return origin, err
-			}
-		}
-	}
-	return origin, nil
 }
 
 func mirrorsItself(bucket string) error {

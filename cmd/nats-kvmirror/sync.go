@@ -27,19 +27,21 @@ type syncOptions struct {
 	all      bool
 	only     []string
 	messages contentOptions
-	force    bool
-	dryRun   bool
+	recreateOptions
+	force  bool
+	dryRun bool
 }
 
 func addSync(app *fisk.Application, rt *runtime, selected func(command)) {
 	o := &syncOptions{}
 	cmd := app.Command("sync", "Mends what check finds, where an update of the mirror can")
 	cmd.Tag("scope:user", "impact:rw")
-	cmd.HelpLong("Shows for every mirror what will be changed, asks once, and changes several at a time. What no update can mend is listed with its remedy. A second run does what is left, and nothing when nothing is.\n\nWith --content, mirror and origin are compared message by message, what is left over on the mirror is purged, and a second comparison proves it.")
+	cmd.HelpLong("Shows for every mirror what will be changed, asks once, and changes several at a time. What no update can mend is listed with its remedy. A second run does what is left, and nothing when nothing is.\n\nWith --content, mirror and origin are compared message by message, what is left over on the mirror is purged, and a second comparison proves it.\n\nWith --recreate, one mirror is deleted and created again, after it was made sure that its origin holds what it holds; then it is compared with its origin.")
 	cmd.Arg("bucket", "The mirrors to mend").StringsVar(&o.buckets)
 	cmd.Flag("all", "Mend all mirrors").UnNegatableBoolVar(&o.all)
 	cmd.Flag("only", "Mend only the findings with this code (can be repeated)").PlaceHolder("CODE").HintOptions(mendableCodes()...).StringsVar(&o.only)
 	o.messages.addContent(cmd, "Purge the messages that are left over on the mirrors, and nothing else")
+	o.addRecreate(cmd)
 	cmd.Flag("force", "Change without asking").Short('f').UnNegatableBoolVar(&o.force)
 	cmd.Flag("dry-run", "Show what would be changed and change nothing; exit code 2 when there is something to change").UnNegatableBoolVar(&o.dryRun)
 	jsonFlag(cmd, rt)
@@ -63,6 +65,8 @@ func (o *syncOptions) complete() error {
 		return fail(kindUsage, "", "--all and names of buckets exclude each other")
 	case !o.all && len(o.buckets) == 0:
 		return fail(kindUsage, "say --all to mean all mirrors", "no bucket is named")
+	case o.recreate && (o.messages.content || len(o.only) > 0 || o.all):
+		return fail(kindUsage, "", "--recreate excludes --content, --only and --all")
 	case o.messages.content && len(o.only) > 0:
 		return fail(kindUsage, "", "--content and --only exclude each other")
 	}
@@ -70,6 +74,9 @@ func (o *syncOptions) complete() error {
 		if !slices.Contains(mendableCodes(), code) {
 			return fail(kindUsage, "the codes are "+strings.Join(mendableCodes(), ", "), "--only: there is no finding %q that an update mends", code)
 		}
+	}
+	if err := o.recreateOptions.complete(o.buckets); err != nil {
+		return err
 	}
 	return o.messages.complete()
 }
@@ -91,6 +98,10 @@ func (o *syncOptions) run(ctx context.Context, rt *runtime) (render.Fleet, error
 		return r, err
 	}
 	defer s.conn.Close()
+	if o.recreate {
+		err := o.runRecreate(ctx, rt, s, &r)
+		return r, err
+	}
 	read, err := rt.readFleet(ctx, s, o.buckets)
 	if err != nil {
 		return r, fmt.Errorf("cannot read the mirrors: %w", err)

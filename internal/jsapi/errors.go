@@ -36,6 +36,7 @@ var (
 const (
 	codeMessageNotFound  = 10037
 	codeNotEnabledForAcc = 10039
+	codeNameInUse        = 10058
 	codeStreamNotFound   = 10059
 	codeNotEnabled       = 10076
 	codeRequiredAPILevel = 10185
@@ -67,6 +68,13 @@ func (e *Error) Unwrap() error { return e.Kind }
 // the same.
 func OutcomeUnknown(err error) bool {
 	return errors.Is(err, ErrTimeout) || errors.Is(err, ErrDisconnected) || errors.Is(err, ErrMalformed)
+}
+
+// NameInUse says of a failed creation that there is a stream of that name, which
+// may be one that is about to be gone.
+func NameInUse(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Code == codeNameInUse
 }
 
 // apiError is the error object of a reply.

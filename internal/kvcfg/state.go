@@ -14,6 +14,7 @@ type State struct {
 	LastTime  time.Time `json:"last_ts"`
 	Deleted   int       `json:"num_deleted"`
 	Subjects  int       `json:"num_subjects"`
+	Consumers int       `json:"consumer_count"`
 }
 
 // Link is the state of a mirror's, or of a sourcing stream's, connection to the

@@ -20,6 +20,9 @@ const (
 	Listed  Action = "listed"
 	Checked Action = "checked"
 	Skipped Action = "skipped" // a mirror that sync left alone
+	// Recreated is a mirror that was deleted and created again.
+	Recreated     Action = "recreated"
+	WouldRecreate Action = "would-recreate"
 )
 
 // Fleet is the result of a command on many mirrors. Its JSON form is documented

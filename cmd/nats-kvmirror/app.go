@@ -68,6 +68,7 @@ func newApp(rt *runtime, selected func(command)) *fisk.Application {
 	addSync(app, rt, selected)
 	addDemo(app, rt, selected)
 	addGlobals(app, &rt.globals)
+	addCompletion(app)
 	return app
 }
 

@@ -63,6 +63,9 @@ type runtime struct {
 func run(ctx context.Context, args []string, s streams) int {
 	rt := &runtime{streams: s, log: log.New(s.err, "", log.Ltime)}
 	rt.prompt = newTerminal(rt)
+	if code, done := rt.completion(ctx, args); done {
+		return code
+	}
 	cmd, code := parse(rt, args)
 	if cmd == nil {
 		return code

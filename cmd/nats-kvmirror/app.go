@@ -2,7 +2,6 @@ package main
 
 import (
 	_ "embed"
-	"runtime/debug"
 	"time"
 
 	"github.com/choria-io/fisk"
@@ -116,28 +115,6 @@ func (v *timeoutValue) Set(text string) error {
 
 // String is the duration.
 func (v *timeoutValue) String() string { return v.target.String() }
-
-// release is set by the linker in release builds.
-var release string
-
-// version is the release and, when known, the revision that it was built from.
-func version() string {
-	v := release
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return orDefault(v, "development")
-	}
-	if v == "" && info.Main.Version != "" && info.Main.Version != "(devel)" {
-		v = info.Main.Version
-	}
-	v = orDefault(v, "development")
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
-			return v + " (" + s.Value[:12] + ")"
-		}
-	}
-	return v
-}
 
 func orDefault(s, fallback string) string {
 	if s == "" {

@@ -42,7 +42,7 @@ func addCheck(app *fisk.Application, rt *runtime, selected func(command)) {
 	durationFlag(cmd.Flag("seen-critical", fmt.Sprintf("The same, critical; default %v", d.SeenCritical)), "seen-critical", &o.seenCrit).PlaceHolder("DURATION")
 	cmd.Flag("ignore", "Leave out the findings with this code (can be repeated)").PlaceHolder("CODE").HintOptions(codes()...).StringsVar(&o.ignore)
 	countFlag(cmd.Flag("expect", "How many mirrors there must be"), "expect", &o.expect).PlaceHolder("MIRRORS")
-	cmd.Flag("format", "Format of the result (nagios, json, prometheus, text)").Default("nagios").EnumVar(&o.format, render.Formats()...)
+	cmd.Flag("format", "Format of the result (nagios, json, prometheus, text)").Default("nagios").PlaceHolder("FORMAT").EnumVar(&o.format, render.Formats()...)
 	jsonFlag(cmd, rt)
 	cmd.Action(func(*fisk.ParseContext) error {
 		selected(func(ctx context.Context) int { return o.finish(rt, o.run(ctx, rt)) })

@@ -66,6 +66,9 @@ func run(ctx context.Context, args []string, s streams) int {
 	if code, done := rt.completion(ctx, args); done {
 		return code
 	}
+	if wantsMan(args) {
+		return rt.finish(render.Report{}, writeMan(s.out, newApp(rt, func(command) {}).Model(), thisBuild()))
+	}
 	cmd, code := parse(rt, args)
 	if cmd == nil {
 		return code

@@ -18,10 +18,19 @@ they expire at the origin, which no mirror made by 'nats kv' does.
 
 See 'nats-kvmirror cheat' for examples.`
 	appLLM = `
-Commands carry tags: scope:user needs no system credentials, impact:ro changes
-nothing, impact:rw does. Add --json to get exactly one JSON document on stdout,
-also on failure, and --force to be asked nothing. Exit codes: 0 done, 1 failed,
-2 --dry-run found differences, 3 the outcome of a write is unknown.
+Set LLMFORMAT=1 for every run: help, tables and blocks are Markdown then. With
+--help-llm the help alone is.
+
+Commands carry tags:
+
+ - scope:user - needs no system credentials
+ - impact:ro - changes nothing
+ - impact:rw - changes mirrors
+
+Add --json to get exactly one JSON document on stdout, also on failure, --force to
+be asked nothing and --dry-run to see what would be changed. Exit codes: 0 done,
+1 failed, 2 --dry-run found differences, 3 the outcome of a write is unknown. Those
+of check: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
 `
 )
 

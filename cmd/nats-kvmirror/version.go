@@ -6,8 +6,15 @@ import (
 	"strings"
 )
 
-// release is set by the linker in release builds.
-var release string
+// These are set by the linker in release builds (internal/release). What Go
+// itself records lacks the revision in a worktree, and depends on the tags that
+// a clone has.
+var (
+	release   string // the version
+	revision  string // the commit
+	committed string // the day of the commit, as 2026-11-23
+	modified  string // "true" when files differed from the commit
+)
 
 // build is what this program was built from, as far as it is known.
 type build struct {
@@ -19,19 +26,25 @@ type build struct {
 
 // thisBuild is the build of this program.
 func thisBuild() build {
+	if release != "" {
+		return build{version: release, revision: short(revision), modified: modified == "true", date: committed}
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		info = &debug.BuildInfo{}
 	}
-	return buildOf(release, info)
+	return buildOf(info)
 }
 
-func buildOf(release string, info *debug.BuildInfo) build {
+func short(revision string) string { return revision[:min(len(revision), 12)] }
+
+// buildOf is the build as Go records it.
+func buildOf(info *debug.BuildInfo) build {
 	var b build
 	for _, s := range info.Settings {
 		switch s.Key {
 		case "vcs.revision":
-			b.revision = s.Value[:min(len(s.Value), 12)]
+			b.revision = short(s.Value)
 		case "vcs.modified":
 			b.modified = s.Value == "true"
 		case "vcs.time":
@@ -42,7 +55,7 @@ func buildOf(release string, info *debug.BuildInfo) build {
 	if module == "(devel)" || b.revision != "" && strings.Contains(module, b.revision) {
 		module = "" // it says no more than the revision
 	}
-	b.version = cmp.Or(release, module, "development")
+	b.version = cmp.Or(module, "development")
 	return b
 }
 

@@ -44,6 +44,16 @@ type Stream struct {
 	Cluster *Cluster     `json:"cluster"`
 	Mirror  *Upstream    `json:"mirror"`
 	Sources []Upstream   `json:"sources"`
+	// Now is the server's time when it answered; zero when it did not say.
+	Now time.Time `json:"ts"`
+}
+
+// Time is the server's time when it answered, or ours.
+func (s *Stream) Time() time.Time {
+	if s.Now.IsZero() {
+		return time.Now()
+	}
+	return s.Now
 }
 
 // The parts of a stream that kvcfg looks at as well.
@@ -126,6 +136,43 @@ func (a *API) Left(ctx context.Context, stream string, after uint64, filters []s
 		}
 	}
 	return first, nil
+}
+
+// Purge removes the messages of a stream with a subject and a sequence below
+// before, and returns how many there were. What comes meanwhile has a higher
+// sequence and stays.
+func (a *API) Purge(ctx context.Context, stream, subject string, before uint64) (uint64, error) {
+	body := struct {
+		Subject string `json:"filter"`
+		Before  uint64 `json:"seq"`
+	}{subject, before}
+	var r struct {
+		Success bool   `json:"success"`
+		Purged  uint64 `json:"purged"`
+	}
+	to := a.prefix + ".STREAM.PURGE." + stream
+	if err := a.call(ctx, to, nil, body, &r); err != nil {
+		return 0, err
+	}
+	if !r.Success {
+		return 0, &Error{Kind: ErrMalformed, Subject: to, Description: "it is no success and no failure"}
+	}
+	return r.Purged, nil
+}
+
+// Delete deletes a stream.
+func (a *API) Delete(ctx context.Context, stream string) error {
+	var r struct {
+		Success bool `json:"success"`
+	}
+	subject := a.prefix + ".STREAM.DELETE." + stream
+	if err := a.call(ctx, subject, nil, nil, &r); err != nil {
+		return err
+	}
+	if !r.Success {
+		return &Error{Kind: ErrMalformed, Subject: subject, Description: "it is no success and no failure"}
+	}
+	return nil
 }
 
 func levelHeader(level int) nats.Header {

@@ -111,14 +111,20 @@ func (c *Conn) asyncError(err error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if subscription {
-		// All answers come to one subscription, which is not tried again.
-		c.inbox = denied("")
-	}
+	known := false
 	for w := range c.waiting {
-		if subscription || w.subject == m[2] {
+		if w.subject == m[2] {
+			known = true
 			w.fail(denied(w.subject))
 		}
+	}
+	if !subscription || known {
+		return
+	}
+	// All answers come to one subscription, which is not tried again.
+	c.inbox = denied("")
+	for w := range c.waiting {
+		w.fail(denied(w.subject))
 	}
 }
 

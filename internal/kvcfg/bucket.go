@@ -85,6 +85,17 @@ func displayBucket(stream string) string {
 // Subject is the subject under which all keys of a bucket are stored.
 func Subject(bucket string) string { return "$KV." + bucket + ".>" }
 
+// Key is the key that a bucket's subject stores, or the subject where it is none
+// of a bucket's.
+func Key(subject string) string {
+	rest, isKV := strings.CutPrefix(subject, "$KV.")
+	_, key, ok := strings.Cut(rest, ".")
+	if !isKV || !ok {
+		return subject
+	}
+	return key
+}
+
 // CheckBucket returns an error that wraps [ErrNotBucket], with the reason, when
 // the stream does not hold a Key-Value bucket: nats.go opens only streams that
 // bound their history (jetstream/kv.go), and keys are found only under the

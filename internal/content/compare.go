@@ -1,0 +1,521 @@
+package content
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"nats-kvmirror/internal/jsapi"
+	"nats-kvmirror/internal/kvcfg"
+)
+
+const (
+	// secondLook is the pause before what differs is looked at again. Servers
+	// look for expired messages about once a second.
+	secondLook = 2500 * time.Millisecond
+	// patience is how long a mirror may take to get what came at its origin
+	// while we were reading, and poll how often it is asked.
+	patience = 5 * time.Second
+	poll     = 100 * time.Millisecond
+	// tellEvery is after how many messages the progress is told.
+	tellEvery = 4096
+	// samples is how many ranges of sampleSize sequences a quick comparison
+	// reads.
+	samples    = 8
+	sampleSize = 500
+)
+
+// Verdict is what a comparison came to.
+type Verdict string
+
+// The verdicts.
+const (
+	Identical Verdict = "identical" // every message was compared
+	Alike     Verdict = "alike"     // the counts agree, and a sample of messages
+	Differs   Verdict = "differs"
+	Unproved  Verdict = "unproved" // not all could be compared
+)
+
+// ErrRenames is returned for a mirror that renames keys in a way that cannot be
+// followed.
+var ErrRenames = errors.New("the mirror renames keys in a way that cannot be compared")
+
+// Comparer compares a mirror with its origin.
+type Comparer struct {
+	Mirror, Origin             *jsapi.API
+	MirrorStream, OriginStream string
+	// DeliverPrefix is where the messages of an origin in another account
+	// arrive; "" where they come straight to the inbox.
+	DeliverPrefix string
+	// Bodies asks for the bodies and all headers to be compared, by their
+	// digests.
+	Bodies bool
+	// Rate is how many messages a second are read of the origin at the most; 0
+	// means as many as come.
+	Rate int
+	// Quick is content with a sample where all counts agree.
+	Quick bool
+	// Found is told of each item, by rising sequence; nil to count them alone.
+	// Its error ends the comparison.
+	Found func(Item) error
+	// Progress is told how many of about how many messages were read; nil for
+	// nobody.
+	Progress func(done, of uint64)
+}
+
+// Result is what a comparison found.
+type Result struct {
+	Verdict Verdict `json:"verdict"`
+	// Through is the last sequence that was compared, and Compared how many
+	// messages are the same on both sides.
+	Through  uint64 `json:"through"`
+	Compared uint64 `json:"compared"`
+	Payload  bool   `json:"payload"` // whether the bodies were compared
+	// Missing and the others are how many messages differ, by reason.
+	Missing   map[string]uint64 `json:"missing"`
+	LeftOver  map[string]uint64 `json:"left_over"`
+	Different map[string]uint64 `json:"different"`
+	// ByDesign is how many messages only one side is meant to hold.
+	ByDesign uint64 `json:"by_design"`
+	// Pending is how many messages of the mirror may go when it has caught up,
+	// and Behind how many sequences it lacks up to the origin's last.
+	Pending uint64 `json:"pending"`
+	Behind  uint64 `json:"behind"`
+	// Unread is why the origin's messages could not be read; what is left over
+	// is then what the mirror alone shows to be.
+	Unread string `json:"unread,omitempty"`
+}
+
+// wrong is how many messages are not as they should be.
+func (r *Result) wrong() uint64 { return Sum(r.Missing) + Sum(r.LeftOver) + Sum(r.Different) }
+
+// Sum is how many messages a map of reasons counts.
+func Sum(reasons map[string]uint64) uint64 {
+	var n uint64
+	for _, count := range reasons {
+		n += count
+	}
+	return n
+}
+
+// moment is what both sides were when they were read.
+type moment struct {
+	mirror, origin *jsapi.Stream
+	to             uint64 // up to where both can be compared
+	behind         uint64
+}
+
+// Compare compares. What differs is looked at a second time, after a pause,
+// before it is counted: messages come and expire all the while, and not on both
+// sides at once. An origin whose messages cannot be read is no error; the
+// verdict is then [Unproved].
+func (c *Comparer) Compare(ctx context.Context) (Result, error) {
+	result := c.newResult()
+	err := c.compare(ctx, &result)
+	if u := (*unreadError)(nil); errors.As(err, &u) && ctx.Err() == nil {
+		result = c.newResult()
+		result.Unread = u.err.Error()
+		err = c.alone(ctx, &result)
+	}
+	return result, err
+}
+
+func (c *Comparer) newResult() Result {
+	return Result{
+		Verdict: Unproved, Payload: c.Bodies,
+		Missing: map[string]uint64{}, LeftOver: map[string]uint64{}, Different: map[string]uint64{},
+	}
+}
+
+func (c *Comparer) compare(ctx context.Context, result *Result) error {
+	now, err := c.read(ctx)
+	if err != nil {
+		return err
+	}
+	if c.Quick && now.agree() {
+		if alike, err := c.sample(ctx, now, result); err != nil || alike {
+			return err
+		}
+	}
+	suspects, err := c.suspects(ctx, now, result)
+	if err != nil {
+		return err
+	}
+	if suspects.n > 0 {
+		if now, err = c.confirm(ctx, suspects, result); err != nil {
+			return err
+		}
+	}
+	result.Behind = now.behind
+	switch {
+	case result.wrong() > 0:
+		result.Verdict = Differs
+	case result.Pending == 0:
+		result.Verdict = Identical
+	}
+	return nil
+}
+
+// alone looks at the mirror by itself, where the origin's messages cannot be
+// read: what has expired there should not be there.
+func (c *Comparer) alone(ctx context.Context, result *Result) error {
+	mirror, err := c.Mirror.Stream(ctx, c.MirrorStream)
+	if err != nil {
+		return err
+	}
+	now := moment{mirror: mirror, origin: &jsapi.Stream{}, to: mirror.State.LastSeq}
+	if origin, err := c.Origin.Stream(ctx, c.OriginStream); err == nil {
+		now.origin = origin
+	}
+	j, err := now.judge()
+	if err != nil {
+		return err
+	}
+	heads, err := c.openMirror(ctx, now, Range{max(mirror.State.FirstSeq, 1), now.to}, false)
+	if err != nil {
+		return err
+	}
+	defer heads.close()
+	tell := c.teller(now)
+	result.Through = now.to
+	return merge(heads, nothing{}, func(p pair) error {
+		tell()
+		v, kind, reason := j.judge(p)
+		if v == wrong && reason != Gone {
+			return c.report(p, kind, reason, result)
+		}
+		return nil
+	})
+}
+
+// nothing is a side without messages.
+type nothing struct{}
+
+// Next is the end.
+func (nothing) Next() (*jsapi.Head, error) { return nil, io.EOF }
+
+// read reads both sides and finds out up to where they can be compared. It gives
+// a mirror that is behind some time.
+func (c *Comparer) read(ctx context.Context) (moment, error) {
+	var m moment
+	var err error
+	if m.origin, err = c.Origin.Stream(ctx, c.OriginStream); err != nil {
+		return m, unread(err)
+	}
+	target := m.origin.State.LastSeq
+	for start := time.Now(); ; {
+		if m.mirror, err = c.Mirror.Stream(ctx, c.MirrorStream); err != nil {
+			return m, err
+		}
+		if m.mirror.State.LastSeq >= target || c.nothingLeft(ctx, m.mirror, target) {
+			m.to = target
+			break
+		}
+		if time.Since(start) > patience {
+			m.to, m.behind = m.mirror.State.LastSeq, target-m.mirror.State.LastSeq
+			return m, nil
+		}
+		select {
+		case <-time.After(poll):
+		case <-ctx.Done():
+			return m, ctx.Err()
+		}
+	}
+	if m.mirror.State.LastSeq > target {
+		// Either messages came meanwhile, or the origin is another one now.
+		if m.origin, err = c.Origin.Stream(ctx, c.OriginStream); err != nil {
+			return m, unread(err)
+		}
+		if m.origin.State.LastSeq < m.mirror.State.LastSeq {
+			m.to = m.mirror.State.LastSeq
+		}
+	}
+	return m, nil
+}
+
+// nothingLeft says that the origin has no message up to target that the mirror
+// still has to take.
+func (c *Comparer) nothingLeft(ctx context.Context, mirror *jsapi.Stream, target uint64) bool {
+	next, err := c.Origin.Left(ctx, c.OriginStream, mirror.State.LastSeq, mirror.Config.Filters())
+	return err == nil && (next == 0 || next > target)
+}
+
+// agree says whether all that the states tell of both sides is the same.
+func (m moment) agree() bool {
+	a, b := m.mirror.State, m.origin.State
+	return a.FirstSeq == b.FirstSeq && a.LastSeq == b.LastSeq && a.Msgs == b.Msgs && a.Deleted == b.Deleted &&
+		(a.Bytes == b.Bytes || m.mirror.Config.Storage != m.origin.Config.Storage)
+}
+
+// all is the range of all messages of both sides.
+func (m moment) all() Range {
+	from := min(m.mirror.State.FirstSeq, m.origin.State.FirstSeq)
+	return Range{max(from, 1), m.to}
+}
+
+// judge is who judges at this moment.
+func (m moment) judge() (*judge, error) {
+	rename, ok := m.mirror.Config.Rename()
+	if !ok {
+		return nil, ErrRenames
+	}
+	j := &judge{
+		mirror: m.mirror.Config, origin: m.origin.Config,
+		mirrorNow: m.mirror.Time(), originNow: m.origin.Time(),
+		mirrorFirst: m.mirror.State.FirstSeq, behind: m.behind > 0, rename: rename,
+	}
+	return j, nil
+}
+
+// sample compares some ranges and says whether all is the same there.
+func (c *Comparer) sample(ctx context.Context, now moment, result *Result) (bool, error) {
+	j, err := now.judge()
+	if err != nil {
+		return false, err
+	}
+	alike := true
+	var compared uint64
+	for _, r := range sampleOf(now.all()) {
+		err := c.walk(ctx, now, r, func() {}, func(p pair) error {
+			if v, _, _ := j.judge(p); v != same {
+				alike = false
+			} else {
+				compared++
+			}
+			return nil
+		})
+		if err != nil || !alike {
+			return false, err
+		}
+	}
+	result.Verdict, result.Compared, result.Through = Alike, compared, now.to
+	return true, nil
+}
+
+// sampleOf spreads samples over a range, the first and the last sequence among
+// them.
+func sampleOf(all Range) []Range {
+	if all.To < all.From || all.To-all.From < samples*sampleSize {
+		return []Range{all}
+	}
+	var ranges []Range
+	step := (all.To - all.From + 1 - sampleSize) / (samples - 1)
+	for i := range uint64(samples - 1) {
+		from := all.From + i*step
+		ranges = append(ranges, Range{from, from + sampleSize - 1})
+	}
+	return append(ranges, Range{all.To - sampleSize + 1, all.To})
+}
+
+// suspects compares everything and returns the sequences that are to be looked
+// at again.
+func (c *Comparer) suspects(ctx context.Context, now moment, result *Result) (*trace, error) {
+	found := &trace{}
+	j, err := c.judgeOf(ctx, now)
+	if err != nil {
+		return found, err
+	}
+	tell := c.teller(now)
+	err = c.walk(ctx, now, now.all(), tell, func(p pair) error {
+		switch v, _, _ := j.judge(p); v {
+		case same:
+			result.Compared++
+		case designed:
+			result.ByDesign++
+		case wrong, pending:
+			found.add(p.seq())
+		}
+		return nil
+	})
+	result.Through = now.to
+	return found, err
+}
+
+// confirm looks at the suspects again and reports those that are still wrong.
+func (c *Comparer) confirm(ctx context.Context, suspects *trace, result *Result) (now moment, err error) {
+	select {
+	case <-time.After(secondLook):
+	case <-ctx.Done():
+		return now, ctx.Err()
+	}
+	now, err = c.read(ctx)
+	if err != nil {
+		return now, err
+	}
+	j, err := c.judgeOf(ctx, now)
+	if err != nil {
+		return now, err
+	}
+	ranges := suspects.ranges()
+	if j.kept != nil {
+		ranges = []Range{now.all()} // counting takes all of them
+	}
+	known := suspects.reader()
+	for _, r := range ranges {
+		err := c.walk(ctx, now, r, func() {}, func(p pair) error {
+			v, kind, reason := j.judge(p)
+			if !known.has(p.seq()) {
+				return nil
+			}
+			switch v {
+			case same:
+				result.Compared++
+			case designed:
+				result.ByDesign++
+			case pending:
+				result.Pending++
+			case wrong:
+				return c.report(p, kind, reason, result)
+			}
+			return nil
+		})
+		if err != nil {
+			return now, err
+		}
+	}
+	return now, nil
+}
+
+// report counts an item and tells of it.
+func (c *Comparer) report(p pair, kind Kind, reason string, result *Result) error {
+	counts := map[Kind]map[string]uint64{Missing: result.Missing, LeftOver: result.LeftOver, Different: result.Different}
+	counts[kind][reason]++
+	if c.Found == nil {
+		return nil
+	}
+	return c.Found(itemOf(p, kind, reason))
+}
+
+// itemOf describes a message, as the mirror has it if it does.
+func itemOf(p pair, kind Kind, reason string) Item {
+	h := p.mirror
+	if h == nil {
+		h = p.origin
+	}
+	subject := string(h.Subject)
+	return Item{
+		Kind: kind, Reason: reason, Seq: h.Seq, Key: kvcfg.Key(subject), Time: time.Unix(0, h.Time).UTC(),
+		TTL: h.Header(jsapi.TTLHeader), Subject: subject,
+	}
+}
+
+// judgeOf is who judges now, with the keys counted where the histories are
+// unlike.
+func (c *Comparer) judgeOf(ctx context.Context, now moment) (*judge, error) {
+	j, err := now.judge()
+	if err != nil {
+		return nil, err
+	}
+	unlike, onMirror := unlikeHistories(now.mirror.Config, now.origin.Config)
+	if !unlike {
+		return j, nil
+	}
+	j.kept = newHistory(onMirror)
+	open := c.openOrigin
+	if onMirror {
+		open = c.openMirror
+	}
+	heads, err := open(ctx, now, now.all(), false)
+	if err != nil {
+		return nil, err
+	}
+	defer heads.close()
+	return j, j.kept.count(heads)
+}
+
+// walk merges a range of both sides.
+func (c *Comparer) walk(ctx context.Context, now moment, r Range, tell func(), visit func(pair) error) error {
+	var mirror, origin side
+	var mirrorErr, originErr error
+	var wg sync.WaitGroup
+	wg.Go(func() { mirror, mirrorErr = c.openMirror(ctx, now, r, c.Bodies) })
+	wg.Go(func() { origin, originErr = c.openOrigin(ctx, now, r, c.Bodies) })
+	wg.Wait()
+	defer func() {
+		var wg sync.WaitGroup
+		wg.Go(mirror.close)
+		wg.Go(origin.close)
+		wg.Wait()
+	}()
+	if err := errors.Join(mirrorErr, originErr); err != nil {
+		return err
+	}
+	return merge(mirror, origin, func(p pair) error {
+		tell()
+		return visit(p)
+	})
+}
+
+// teller counts the messages that were read for the progress.
+func (c *Comparer) teller(now moment) func() {
+	if c.Progress == nil {
+		return func() {}
+	}
+	var done uint64
+	of := max(now.mirror.State.Msgs, now.origin.State.Msgs)
+	if now.mirror.Config.Filtered() {
+		of = now.mirror.State.Msgs
+	}
+	return func() {
+		if done++; done%tellEvery == 0 {
+			c.Progress(done, max(of, done))
+		}
+	}
+}
+
+// seq is the sequence of a pair.
+func (p pair) seq() uint64 {
+	if p.mirror != nil {
+		return p.mirror.Seq
+	}
+	return p.origin.Seq
+}
+
+// side is a walk over one side, or nothing.
+type side struct {
+	walk   *jsapi.Walk
+	origin bool
+}
+
+// Next is the walk's, with the origin's failures marked.
+func (s side) Next() (*jsapi.Head, error) {
+	h, err := s.walk.Next()
+	if err != nil && s.origin {
+		return nil, unread(err)
+	}
+	return h, err
+}
+
+func (s side) close() {
+	if s.walk != nil {
+		s.walk.Close()
+	}
+}
+
+func (c *Comparer) openMirror(ctx context.Context, _ moment, r Range, bodies bool) (side, error) {
+	w, err := c.Mirror.Walk(ctx, jsapi.WalkOptions{Stream: c.MirrorStream, From: r.From, To: r.To, Bodies: bodies})
+	return side{walk: w}, err
+}
+
+func (c *Comparer) openOrigin(ctx context.Context, now moment, r Range, bodies bool) (side, error) {
+	w, err := c.Origin.Walk(ctx, jsapi.WalkOptions{
+		Stream: c.OriginStream, From: r.From, To: r.To, Filters: now.mirror.Config.Filters(),
+		Bodies: bodies, Rate: c.Rate, DeliverPrefix: c.DeliverPrefix,
+	})
+	if err != nil {
+		err = unread(err)
+	}
+	return side{walk: w, origin: true}, err
+}
+
+// unreadError is a failure to read the origin.
+type unreadError struct{ err error }
+
+func unread(err error) error { return &unreadError{err} }
+func (e *unreadError) Error() string {
+	return fmt.Sprintf("the origin's messages cannot be read: %v", e.err)
+}
+func (e *unreadError) Unwrap() error { return e.err }

@@ -1,0 +1,171 @@
+package content
+
+import (
+	"strconv"
+	"time"
+
+	"nats-kvmirror/internal/jsapi"
+	"nats-kvmirror/internal/kvcfg"
+)
+
+// Kind is a way in which mirror and origin differ at a sequence.
+type Kind string
+
+// The kinds.
+const (
+	Missing   Kind = "missing"   // the origin has the message, the mirror has not
+	LeftOver  Kind = "left-over" // the mirror has it, the origin has not
+	Different Kind = "different" // both have one, and not the same
+)
+
+// Reasons for which a message is left over, or missing. Of a different one, the
+// reason is in what: subject, time, size, headers or payload.
+const (
+	Expired = "expired" // its TTL is over
+	TooOld  = "too-old" // it is older than the origin's maximum age
+	Gone    = "gone"    // purged, deleted or replaced at the origin
+	Absent  = "absent"  // nothing explains that it is missing
+)
+
+// Item is a message that mirror and origin do not have in common.
+type Item struct {
+	Kind   Kind      `json:"kind"`
+	Reason string    `json:"reason"`
+	Seq    uint64    `json:"seq"`
+	Key    string    `json:"key"`
+	Time   time.Time `json:"time"` // when it was stored at the origin
+	TTL    string    `json:"ttl,omitempty"`
+
+	Subject string `json:"-"` // on the mirror if it is there
+}
+
+// grace is how long after its time a message may still be there: servers look
+// for expired ones about once a second, and not all of them at once.
+const grace = 10 * time.Second
+
+// judge decides whether what differs matters. Each side is judged by the clock
+// of its own server.
+type judge struct {
+	mirror, origin       kvcfg.Config
+	mirrorNow, originNow time.Time
+	mirrorFirst          uint64 // the first sequence on the mirror
+	// behind says that the mirror has not got all that came at the origin, so
+	// that what replaces its messages may only be on its way.
+	behind bool
+	rename func(string) string
+	// kept counts, by key, what of the side with the larger history is still to
+	// come; nil when both keep the same.
+	kept *history
+}
+
+// verdict is what is to be thought of a difference.
+type verdict int
+
+const (
+	same      verdict = iota
+	designed          // the mirror is meant to hold less, or more
+	transient         // it will be gone in a moment
+	pending           // it may go when the mirror has caught up
+	wrong
+)
+
+// judge says what is to be thought of a sequence and, if something is wrong,
+// what.
+func (j *judge) judge(p pair) (verdict, Kind, string) {
+	newer := j.kept.pass(p)
+	switch {
+	case p.mirror != nil && p.origin != nil:
+		if what := unlike(p, j.rename); what != "" {
+			return wrong, Different, what
+		}
+		return same, "", ""
+	case p.origin != nil:
+		return j.missing(p.origin, newer)
+	}
+	return j.leftOver(p.mirror, newer)
+}
+
+// missing judges a message that only the origin has; newer is how many of its
+// key are newer there.
+func (j *judge) missing(h *jsapi.Head, newer int64) (verdict, Kind, string) {
+	switch {
+	case j.mirror.MaxAge > 0 && over(h, j.mirror.MaxAge, j.mirrorNow.Add(grace)) && ttlOf(h) != never,
+		j.dropsOldest() && h.Seq < j.mirrorFirst,
+		j.kept.ofOrigin() && newer >= j.mirror.MaxMsgsPerSubject:
+		return designed, "", ""
+	}
+	switch ttl := ttlOf(h); {
+	case ttl <= 0 || !over(h, ttl, j.mirrorNow.Add(grace)):
+		return wrong, Missing, Absent
+	case over(h, ttl, j.originNow.Add(-grace)):
+		return wrong, Missing, Expired // the origin's server heeds no TTL
+	}
+	return transient, "", ""
+}
+
+// leftOver judges a message that only the mirror has; newer is how many of its
+// key are newer there.
+func (j *judge) leftOver(h *jsapi.Head, newer int64) (verdict, Kind, string) {
+	ttl := ttlOf(h)
+	for _, limit := range []struct {
+		age    time.Duration
+		reason string
+	}{{ttl, Expired}, {j.origin.MaxAge, TooOld}} {
+		if limit.age <= 0 || limit.reason == TooOld && ttl == never || !over(h, limit.age, j.originNow.Add(grace)) {
+			continue
+		}
+		if over(h, limit.age, j.mirrorNow.Add(-grace)) {
+			return wrong, LeftOver, limit.reason
+		}
+		return transient, "", ""
+	}
+	switch {
+	case j.kept.ofMirror() && newer >= j.origin.MaxMsgsPerSubject:
+		return designed, "", ""
+	case j.behind:
+		return pending, LeftOver, Gone
+	}
+	return wrong, LeftOver, Gone
+}
+
+func (j *judge) dropsOldest() bool {
+	c := j.mirror
+	return c.Discard != "new" && (c.MaxBytes > 0 || c.MaxMsgs > 0)
+}
+
+// over says whether a message's age is over at a time.
+func over(h *jsapi.Head, age time.Duration, now time.Time) bool {
+	return time.Unix(0, h.Time).Add(age).Before(now)
+}
+
+// never is the TTL of a message that does not expire, whatever the maximum age
+// is.
+const never time.Duration = -1
+
+// ttlOf is a message's TTL: 0 when it has none (ADR-43: seconds, a duration, or
+// "never").
+func ttlOf(h *jsapi.Head) time.Duration {
+	if len(h.Decisive) == 0 {
+		return 0
+	}
+	text := h.Header(jsapi.TTLHeader)
+	if text == "never" {
+		return never
+	}
+	if seconds, err := strconv.ParseInt(text, 10, 64); err == nil {
+		switch {
+		case seconds == -1:
+			return never
+		case seconds < 0 || seconds > int64(maxTTL/time.Second):
+			return 0
+		}
+		return time.Duration(seconds) * time.Second
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 {
+		return 0
+	}
+	return d
+}
+
+const maxTTL time.Duration = 1<<63 - 1

@@ -1,0 +1,516 @@
+package jsapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nuid"
+)
+
+const (
+	// firstWindow is how many bytes a consumer with flow control sends before
+	// it waits for an answer; each answer doubles that, up to 32 MB
+	// (server/consumer.go, JsFlowControlMaxPending and processFlowControl).
+	firstWindow = 2 << 20
+	// maxAnswers is how many flow control requests of one consumer are
+	// answered: then the consumer is made anew, with its first window, so that
+	// what waits to be read stays within 16 MB.
+	maxAnswers = 3
+	// heartbeat is how often a consumer that has nothing to send says so, and
+	// silence how many of them may fail to come.
+	heartbeat = time.Second
+	silence   = 4
+	// orphaned is when a server takes away a consumer that nobody listens to:
+	// for when it could not be deleted.
+	orphaned = 10 * time.Second
+	// standstill is how long nothing comes before a consumer is taken to have
+	// sent all that its window allows.
+	standstill = 100 * time.Millisecond
+	// maxTries is how many consumers in a row may bring nothing.
+	maxTries = 3
+	// dropTime is what the deletion of a consumer may take.
+	dropTime = time.Second
+	// headSize is what a message without its body takes on the wire, roughly.
+	headSize = 256
+)
+
+// WalkOptions say what to read of a stream.
+type WalkOptions struct {
+	Stream string
+	// From and To are the first and the last sequence to read.
+	From, To uint64
+	// Filters are the subjects to read; none means all.
+	Filters []string
+	// Bodies asks for the messages' bodies, of which a digest is kept.
+	Bodies bool
+	// Rate is how many messages a second are read at the most; 0 means as many
+	// as come. The server is told to send no faster than that either.
+	Rate int
+	// DeliverPrefix is where messages from another account arrive; "" where
+	// they come straight to the inbox.
+	DeliverPrefix string
+}
+
+// Walk reads the messages of a stream in the order of their sequences, through
+// an ephemeral consumer without acknowledgements. Lost messages are asked for
+// again. Memory does not grow with their number.
+//
+// It is a push consumer with flow control, which is about twice as fast as the
+// pull consumers of nats.go (measured on 2.15.2 with a million messages), and
+// needs no permission but that to create a consumer.
+type Walk struct {
+	ctx  context.Context
+	api  *API
+	opts WalkOptions
+	pace pace
+
+	deliver  string
+	sub      *nats.Subscription
+	trouble  *waiter // told of a lost connection and of a denied subscription
+	name     string  // the consumer's; "" when there is none
+	owed     flow    // the request to answer when what was taken is read
+	answered string  // the last request that was
+	answers  int     // how many were
+	deaf     bool    // answers do not reach the consumer
+
+	reading headReader
+	read    uint64 // the last sequence that was given out
+	tries   int    // how often a consumer was made without a message coming of it
+
+	mu    sync.Mutex
+	wake  chan struct{} // holds one when something came
+	got   received
+	taken headBuffer // what the caller reads from
+}
+
+// received is what came from the consumer and was not taken yet.
+type received struct {
+	generation int // counts consumers: what comes from an earlier one is not wanted
+	heads      headBuffer
+	flow       flow
+	bytes      int    // since the consumer was made
+	base       int    // of these, how many were before the last answered request
+	window     int    // how many bytes may follow base
+	delivered  uint64 // the consumer's count of messages
+	last       uint64 // the last sequence
+	done       bool   // nothing is left to come
+	lost       bool   // something was lost on the way
+	stalled    string // the request that the consumer waits to be answered
+	idle       int    // heartbeats since the last message
+	at         time.Time
+	err        error
+}
+
+// flow is a flow control request: its subject, and the bytes that had come
+// before it.
+type flow struct {
+	reply string
+	bytes int
+}
+
+// Walk begins to read a stream. The caller closes the walk.
+func (a *API) Walk(ctx context.Context, opts WalkOptions) (*Walk, error) {
+	w := &Walk{ctx: ctx, api: a, opts: opts, wake: make(chan struct{}, 1), pace: newPace(opts.Rate)}
+	w.got.last = max(opts.From, 1) - 1
+	w.read = w.got.last
+	if opts.From > opts.To {
+		w.got.done = true
+		return w, nil
+	}
+	w.deliver = a.conn.nc.NewInbox()
+	if opts.DeliverPrefix != "" {
+		w.deliver = opts.DeliverPrefix + "." + nuid.Next()
+	}
+	if err := w.consume(); err != nil {
+		w.Close()
+		return nil, err
+	}
+	return w, nil
+}
+
+// Next is the next message, until the next call; io.EOF after the last.
+func (w *Walk) Next() (*Head, error) {
+	for {
+		if h := w.reading.next(); h != nil {
+			w.read = h.Seq
+			if err := w.pace.wait(w.ctx); err != nil {
+				return nil, err
+			}
+			return h, nil
+		}
+		if err := w.take(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// take waits for messages and takes all that came.
+func (w *Walk) take() error {
+	look := time.NewTicker(standstill)
+	defer look.Stop()
+	for {
+		// What came before the request was read.
+		if err := w.answer(); err != nil {
+			return err
+		}
+		w.mu.Lock()
+		state := w.got
+		if state.flow.reply != "" {
+			w.owed, w.got.flow = state.flow, flow{}
+		}
+		if state.heads.n > 0 {
+			w.taken, w.got.heads = state.heads, w.taken.emptied()
+			w.mu.Unlock()
+			w.reading = headReader{buf: &w.taken}
+			w.tries = 0
+			return nil
+		}
+		w.mu.Unlock()
+		switch {
+		case state.err != nil:
+			return state.err
+		case state.done:
+			return io.EOF
+		case w.owed.reply != "" && w.answers < w.maxAnswers():
+			continue
+		case w.spent(state):
+			if err := w.renew(); err != nil {
+				return err
+			}
+			continue
+		}
+		select {
+		case <-w.wake:
+		case <-look.C:
+		case err := <-w.trouble.failed:
+			return err
+		case <-w.ctx.Done():
+			return w.ctx.Err()
+		}
+	}
+}
+
+// maxAnswers is how many requests of a consumer are answered.
+func (w *Walk) maxAnswers() int {
+	if w.deaf {
+		return 0
+	}
+	return maxAnswers
+}
+
+// spent says that nothing more is to be expected of the consumer: something was
+// lost, or it waits for an answer that it does not get.
+func (w *Walk) spent(state received) bool {
+	quiet := time.Since(state.at)
+	switch {
+	case state.lost, quiet > silence*heartbeat:
+		return true
+	case state.stalled != "" && state.stalled == w.answered:
+		w.deaf = true // as across accounts, where $JS.FC is not imported
+		return true
+	case w.owed.reply != "":
+		return state.bytes-state.base > state.window || quiet > standstill
+	}
+	return false
+}
+
+// answer tells the consumer that what it sent was read, unless it is to send no
+// more.
+func (w *Walk) answer() error {
+	if w.owed.reply == "" || w.answers >= w.maxAnswers() {
+		return nil
+	}
+	if err := w.api.conn.nc.Publish(w.owed.reply, nil); err != nil {
+		return &Error{Kind: ErrDisconnected, Subject: w.owed.reply, Description: err.Error()}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.got.base, w.got.window = w.owed.bytes, 2*w.got.window
+	w.got.stalled, w.got.at = "", time.Now()
+	w.answers++
+	w.answered, w.owed = w.owed.reply, flow{}
+	return nil
+}
+
+// renew makes the consumer anew, behind what was received.
+func (w *Walk) renew() error {
+	w.tries++
+	if w.tries > maxTries {
+		return &Error{Kind: ErrTimeout, Subject: w.api.createSubject(w.opts.Stream, w.name),
+			Description: fmt.Sprintf("the consumer was made %d times and sent nothing after sequence %d", w.tries, w.read)}
+	}
+	w.drop()
+	return w.consume()
+}
+
+// consume makes a consumer that begins behind what was received.
+func (w *Walk) consume() error {
+	w.mu.Lock()
+	w.got.generation++
+	generation := w.got.generation
+	from := w.got.last + 1
+	w.got.flow, w.got.bytes, w.got.base, w.got.window = flow{}, 0, 0, firstWindow
+	w.got.delivered, w.got.lost, w.got.stalled, w.got.idle, w.got.at = 0, false, "", 0, time.Now()
+	w.mu.Unlock()
+	w.owed, w.answered, w.answers = flow{}, "", 0
+
+	deliver := w.deliver + "." + strconv.Itoa(generation)
+	trouble, err := w.api.conn.wait(deliver)
+	if err != nil {
+		return err
+	}
+	w.trouble = trouble
+	sub, err := w.api.conn.nc.Subscribe(deliver, func(m *nats.Msg) { w.receive(generation, m) })
+	if err == nil {
+		err = sub.SetPendingLimits(-1, -1)
+	}
+	if err != nil {
+		return &Error{Kind: ErrDisconnected, Subject: deliver, Description: err.Error()}
+	}
+	w.sub = sub
+	w.name = "kvmirror-" + nuid.Next()
+	pending, err := w.api.createConsumer(w.ctx, w.name, deliver, from, w.opts)
+	if err != nil {
+		return err
+	}
+	if pending == 0 {
+		w.mu.Lock()
+		w.got.done = true
+		w.mu.Unlock()
+	}
+	return nil
+}
+
+// receive takes a message from the consumer of a generation.
+func (w *Walk) receive(generation int, m *nats.Msg) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.got.generation != generation || w.got.done || w.got.lost || w.got.err != nil {
+		return
+	}
+	w.got.at = time.Now()
+	if len(m.Data) == 0 && len(m.Header) > 0 && m.Header.Get("Status") != "" {
+		w.control(m)
+	} else {
+		w.message(m)
+	}
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// control takes a flow control request or a heartbeat.
+func (w *Walk) control(m *nats.Msg) {
+	if status := m.Header.Get("Status"); status != "100" {
+		w.got.lost = true // 409, the consumer was deleted or its server goes down
+		return
+	}
+	if m.Reply != "" {
+		w.got.flow = flow{m.Reply, w.got.bytes}
+		return
+	}
+	w.got.stalled = m.Header.Get("Nats-Consumer-Stalled")
+	if sent, err := strconv.ParseUint(m.Header.Get("Nats-Last-Consumer"), 10, 64); err == nil && sent != w.got.delivered {
+		w.got.lost = true
+		return
+	}
+	// What was left may have gone since: a new consumer knows.
+	w.got.idle++
+	w.got.lost = w.got.idle > 1 && w.got.stalled == ""
+}
+
+// message takes a message of the stream.
+func (w *Walk) message(m *nats.Msg) {
+	at, err := parseAck(m.Reply)
+	switch {
+	case err != nil:
+		w.got.err = &Error{Kind: ErrMalformed, Subject: m.Subject, Description: err.Error()}
+		return
+	case at.delivered != w.got.delivered+1 || at.seq <= w.got.last:
+		w.got.lost = true
+		return
+	case at.seq > w.opts.To:
+		w.got.done = true
+		return
+	}
+	w.got.delivered, w.got.last, w.got.idle = at.delivered, at.seq, 0
+	w.got.bytes += m.Size()
+	if err := w.got.heads.add(at.seq, at.time, m, w.opts.Bodies); err != nil {
+		w.got.err = &Error{Kind: ErrMalformed, Subject: m.Subject, Description: err.Error()}
+		return
+	}
+	// The count is kept up by the consumer; whether nothing is left is for a new
+	// one to say, that counts anew.
+	w.got.done = at.seq == w.opts.To
+	w.got.lost = at.pending == 0
+}
+
+// Close takes the consumer away. It does so also after the context has ended.
+func (w *Walk) Close() {
+	w.mu.Lock()
+	w.got.generation++
+	w.mu.Unlock()
+	w.drop()
+}
+
+// drop deletes the consumer, if there is one. Where that is denied, the server
+// does it when it sees that nobody listens.
+func (w *Walk) drop() {
+	if w.trouble != nil {
+		w.api.conn.forget(w.trouble)
+		w.trouble = nil
+	}
+	if w.sub != nil {
+		_ = w.sub.Unsubscribe()
+		w.sub = nil
+	}
+	if w.name == "" || !w.api.conn.nc.IsConnected() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.ctx), min(dropTime, w.api.conn.timeout))
+	defer cancel()
+	_ = w.api.call(ctx, w.api.prefix+".CONSUMER.DELETE."+w.opts.Stream+"."+w.name, nil, nil, &struct{}{})
+	w.name = ""
+}
+
+func (a *API) createSubject(stream, consumer string) string {
+	return a.prefix + ".CONSUMER.CREATE." + stream + "." + consumer
+}
+
+// createConsumer makes the consumer of a walk and returns how many messages it
+// has to send.
+func (a *API) createConsumer(ctx context.Context, name, deliver string, from uint64, opts WalkOptions) (pending uint64, err error) {
+	type config struct {
+		Name          string        `json:"name"`
+		Description   string        `json:"description"`
+		Deliver       string        `json:"deliver_subject"`
+		DeliverPolicy string        `json:"deliver_policy"`
+		From          uint64        `json:"opt_start_seq"`
+		AckPolicy     string        `json:"ack_policy"`
+		ReplayPolicy  string        `json:"replay_policy"`
+		Filters       []string      `json:"filter_subjects,omitempty"`
+		HeadersOnly   bool          `json:"headers_only,omitempty"`
+		FlowControl   bool          `json:"flow_control"`
+		Heartbeat     time.Duration `json:"idle_heartbeat"`
+		Inactive      time.Duration `json:"inactive_threshold"`
+		Memory        bool          `json:"mem_storage"`
+		Replicas      int           `json:"num_replicas"`
+		RateLimit     uint64        `json:"rate_limit_bps,omitempty"`
+	}
+	body := struct {
+		Stream string `json:"stream_name"`
+		Config config `json:"config"`
+		Action string `json:"action"`
+	}{opts.Stream, config{
+		Name:          name,
+		Description:   "reads the messages once, to compare them",
+		Deliver:       deliver,
+		DeliverPolicy: "by_start_sequence",
+		From:          from,
+		AckPolicy:     "none",
+		ReplayPolicy:  "instant",
+		Filters:       opts.Filters,
+		HeadersOnly:   !opts.Bodies,
+		FlowControl:   true,
+		Heartbeat:     heartbeat,
+		Inactive:      orphaned,
+		Memory:        true,
+		Replicas:      1,
+		RateLimit:     8 * headSize * uint64(opts.Rate),
+	}, "create"}
+	var r struct {
+		Stream  string `json:"stream_name"`
+		Pending uint64 `json:"num_pending"`
+	}
+	subject := a.createSubject(opts.Stream, name)
+	if err := a.call(ctx, subject, nil, body, &r); err != nil {
+		return 0, err
+	}
+	if r.Stream != opts.Stream {
+		return 0, &Error{Kind: ErrMalformed, Subject: subject, Description: fmt.Sprintf("it is about the stream %q", r.Stream)}
+	}
+	return r.Pending, nil
+}
+
+// position is what a message's acknowledgement subject says of it.
+type position struct {
+	seq, delivered, pending uint64
+	time                    int64 // nanoseconds since 1970
+}
+
+var errAck = errors.New("the message does not say its sequence")
+
+// parseAck reads the subject on which a message would be acknowledged:
+// $JS.ACK.<stream>.<consumer>.<tries>.<sequence>.<count>.<time>.<pending>, with
+// a domain and an account before the stream, and perhaps more at the end, from
+// 2.12 on (ADR-15).
+func parseAck(reply string) (position, error) {
+	const short, long = 9, 11
+	tokens := strings.Count(reply, ".") + 1
+	skip := 5
+	switch {
+	case !strings.HasPrefix(reply, "$JS.ACK."), tokens < short, tokens > short && tokens < long:
+		return position{}, errAck
+	case tokens >= long:
+		skip = 7
+	}
+	for range skip {
+		_, reply, _ = strings.Cut(reply, ".")
+	}
+	var p position
+	var err error
+	for _, field := range []*uint64{&p.seq, &p.delivered, nil, &p.pending} {
+		var token string
+		token, reply, _ = strings.Cut(reply, ".")
+		if field == nil {
+			p.time, err = strconv.ParseInt(token, 10, 64)
+		} else {
+			*field, err = strconv.ParseUint(token, 10, 64)
+		}
+		if err != nil {
+			return position{}, errAck
+		}
+	}
+	return p, nil
+}
+
+// pace keeps to a rate.
+type pace struct {
+	each time.Duration // 0 for as fast as can be
+	due  time.Time
+}
+
+func newPace(rate int) pace {
+	if rate <= 0 {
+		return pace{}
+	}
+	return pace{each: time.Second / time.Duration(rate), due: time.Now()}
+}
+
+// wait returns when the next message is due.
+func (p *pace) wait(ctx context.Context) error {
+	if p.each == 0 {
+		return nil
+	}
+	p.due = p.due.Add(p.each)
+	ahead := time.Until(p.due)
+	switch {
+	case ahead < -time.Second:
+		p.due = time.Now() // what was missed is not made up for
+	case ahead > 10*time.Millisecond:
+		select {
+		case <-time.After(ahead):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}

@@ -32,7 +32,7 @@ ok  	nats-kvmirror/cmd/nats-kvmirror	80.123s
 | add | 2 | 3, origin unread | 15 ms | 27 ms | 371 ms | 1.49 s |
 | edit | ? | ? | ? | ? | ? | ? |
 | info | ? | ?, origin unread | ? | ? | ? | ? |
-| ` + "`--help`" + ` |  |  | 9.1 ms | 25 ms |  |  |
+| ` + "`--help`" + ` | | | 9.1 ms | 25 ms | | |
 `},
 		{fleet(all[6:8]), "| mirrors, each with its origin | requests | round trips | on the wire | `check` | `nats kv ls` | `check`, 100 ms | `nats kv ls`, 100 ms | memory of `check` |\n" + `|---|---|---|---|---|---|---|---|---|
 | 2,000 | 19 | 3 | 3.4 MB | 186 ms | 520 ms | 563 ms | 1.47 s | 45 MiB |

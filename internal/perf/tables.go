@@ -13,11 +13,11 @@ import (
 const missing = "?"
 
 func row(b *strings.Builder, cells ...string) {
-	b.WriteString("| " + strings.Join(cells, " | ") + " |\n")
+	b.WriteString(strings.ReplaceAll("| "+strings.Join(cells, " | ")+" |\n", "|  ", "| "))
 }
 
 func header(b *strings.Builder, cells ...string) {
-	b.WriteString(strings.ReplaceAll("| "+strings.Join(cells, " | ")+" |\n", "|  |", "| |"))
+	row(b, cells...)
 	b.WriteString(strings.Repeat("|---", len(cells)) + "|\n")
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	_ "embed"
-	"runtime/debug"
 	"time"
 
 	"github.com/choria-io/fisk"
@@ -19,10 +18,19 @@ they expire at the origin, which no mirror made by 'nats kv' does.
 
 See 'nats-kvmirror cheat' for examples.`
 	appLLM = `
-Commands carry tags: scope:user needs no system credentials, impact:ro changes
-nothing, impact:rw does. Add --json to get exactly one JSON document on stdout,
-also on failure, and --force to be asked nothing. Exit codes: 0 done, 1 failed,
-2 --dry-run found differences, 3 the outcome of a write is unknown.
+Set LLMFORMAT=1 for every run: help, tables and blocks are Markdown then. With
+--help-llm the help alone is.
+
+Commands carry tags:
+
+ - scope:user - needs no system credentials
+ - impact:ro - changes nothing
+ - impact:rw - changes mirrors
+
+Add --json to get exactly one JSON document on stdout, also on failure, --force to
+be asked nothing and --dry-run to see what would be changed. Exit codes: 0 done,
+1 failed, 2 --dry-run found differences, 3 the outcome of a write is unknown. Those
+of check: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
 `
 )
 
@@ -68,6 +76,7 @@ func newApp(rt *runtime, selected func(command)) *fisk.Application {
 	addSync(app, rt, selected)
 	addDemo(app, rt, selected)
 	addGlobals(app, &rt.globals)
+	addCompletion(app)
 	return app
 }
 
@@ -115,28 +124,6 @@ func (v *timeoutValue) Set(text string) error {
 
 // String is the duration.
 func (v *timeoutValue) String() string { return v.target.String() }
-
-// release is set by the linker in release builds.
-var release string
-
-// version is the release and, when known, the revision that it was built from.
-func version() string {
-	v := release
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return orDefault(v, "development")
-	}
-	if v == "" && info.Main.Version != "" && info.Main.Version != "(devel)" {
-		v = info.Main.Version
-	}
-	v = orDefault(v, "development")
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
-			return v + " (" + s.Value[:12] + ")"
-		}
-	}
-	return v
-}
 
 func orDefault(s, fallback string) string {
 	if s == "" {

@@ -47,7 +47,7 @@ func addCheck(app *fisk.Application, rt *runtime, selected func(command)) {
 	countFlag(cmd.Flag("expect", "How many mirrors there must be"), "expect", &o.expect).PlaceHolder("MIRRORS")
 	o.messages.addContent(cmd, "Compare the messages of mirror and origin one by one")
 	cmd.Flag("quick", "With --content, be content with a sample where all counts agree").UnNegatableBoolVar(&o.quick)
-	cmd.Flag("format", "Format of the result (nagios, json, prometheus, text)").Default("nagios").EnumVar(&o.format, render.Formats()...)
+	cmd.Flag("format", "Format of the result (nagios, json, prometheus, text)").Default("nagios").PlaceHolder("FORMAT").EnumVar(&o.format, render.Formats()...)
 	jsonFlag(cmd, rt)
 	cmd.Action(func(*fisk.ParseContext) error {
 		selected(func(ctx context.Context) int { return o.finish(rt, o.run(ctx, rt)) })

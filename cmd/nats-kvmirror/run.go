@@ -61,13 +61,16 @@ type runtime struct {
 // The environment is the process's, because fisk, natscontext and columns read
 // it there.
 func run(ctx context.Context, args []string, s streams) int {
-	rt := &runtime{streams: s, json: wantsJSON(args), log: log.New(s.err, "", log.Ltime)}
+	rt := &runtime{streams: s, log: log.New(s.err, "", log.Ltime)}
 	rt.prompt = newTerminal(rt)
-	cmd, code, err := parse(rt, args)
-	switch {
-	case err != nil:
-		return max(rt.finish(render.Report{}, usageFailure(err)), code)
-	case cmd == nil:
+	if code, done := rt.completion(ctx, args); done {
+		return code
+	}
+	if wantsMan(args) {
+		return rt.finish(render.Report{}, writeMan(s.out, newApp(rt, func(command) {}).Model(), thisBuild()))
+	}
+	cmd, code := parse(rt, args)
+	if cmd == nil {
 		return code
 	}
 	return cmd(ctx)
@@ -89,34 +92,50 @@ func reports[R any](rt *runtime, selected func(command), run func(context.Contex
 // --version end the parse without ending the process.
 type exited int
 
-// parse reads the command line. It returns no command when fisk has done all
-// there was to do, as for --help.
-func parse(rt *runtime, args []string) (cmd command, code int, err error) {
+// parse reads the command line. It returns no command, but an exit code, when
+// all is done, as for --help or for a command line that is wrong.
+func parse(rt *runtime, args []string) (cmd command, code int) {
 	defer func() {
 		if r := recover(); r != nil {
 			e, ok := r.(exited)
 			if !ok {
 				panic(r)
 			}
-			cmd, code, err = nil, int(e), nil
+			cmd, code = nil, int(e)
 		}
 	}()
 	app := newApp(rt, func(c command) { cmd = c })
 	app.Terminate(func(code int) { panic(exited(code)) })
-	args = normalizeArgs(app.Model(), args)
-	if _, err = app.Parse(args); err != nil {
-		return nil, usageCode(app, args), err
+	normal, err := normalizeArgs(app.Model(), args)
+	if err == nil {
+		_, err = app.Parse(normal)
 	}
-	return cmd, exitOK, nil
+	if err != nil {
+		rt.json = wantsJSON(app.Model(), args)
+		return nil, rt.wrongLine(commandIn(app, args), usageFailure(err))
+	}
+	return cmd, exitOK
 }
 
-// usageCode is the exit code of a wrong command line: 3, which is UNKNOWN, for
-// check, whose codes are those of monitoring plugins.
-func usageCode(app *fisk.Application, args []string) int {
-	if pc, _ := app.ParseContext(args); pc != nil && pc.SelectedCommand != nil && pc.SelectedCommand.Model().Name == "check" {
-		return exitUnknown
+// commandIn is the command that a wrong command line names; "" when it is not
+// known.
+func commandIn(app *fisk.Application, args []string) string {
+	if pc, _ := app.ParseContext(args); pc != nil && pc.SelectedCommand != nil {
+		return pc.SelectedCommand.Model().Name
 	}
-	return exitFailed
+	return ""
+}
+
+// wrongLine says what is wrong with a command line, with the document and the
+// exit code of its command.
+func (rt *runtime) wrongLine(name string, err error) int {
+	switch name {
+	case "check":
+		return (&checkOptions{format: "nagios"}).finish(rt, checkResult{err: err})
+	case "ls", "sync":
+		return rt.finishFleet(render.Fleet{}, err)
+	}
+	return rt.finish(render.Report{}, err)
 }
 
 // usageFailure makes an error of the command line a failure.

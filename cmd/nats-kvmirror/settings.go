@@ -78,8 +78,7 @@ func refuseNegated(cmd *fisk.CmdClause, name, reason, hint string) {
 	cmd.Flag(name, "Not possible on a mirror").Hidden().SetValue(refusedValue{flag: name, reason: reason, hint: hint, boolean: true})
 }
 
-// jsonFlag declares -j. Its value is taken from the arguments before they are
-// parsed.
+// jsonFlag declares -j.
 func jsonFlag(cmd *fisk.CmdClause, rt *runtime) {
 	cmd.Flag("json", "Write one JSON document").Short('j').UnNegatableBoolVar(&rt.json)
 }

@@ -110,6 +110,9 @@ func unescapedJSON(v any) ([]byte, error) {
 
 // List writes a table of the mirrors.
 func List(w io.Writer, members []Member, style Style) error {
+	if tableFormat() != "" {
+		style = Style{} // no colors in what programs read, terminal or not
+	}
 	t := NewTable(style, "Key-Value Mirrors", "Bucket", "Origin", "TTL", "Origin TTL", "Values", "Size", "Behind", "Last Seen", "State")
 	for _, m := range members {
 		t.Row(

@@ -66,6 +66,9 @@ func TestList(t *testing.T) {
 			human(t)
 			t.Setenv("NATS_TABLE_FORMAT", format)
 			text := listed(t, Style{})
+			if format != "" && listed(t, Style{Terminal: true, Width: 60}) != text {
+				t.Errorf("a terminal has another %s", format)
+			}
 			harmless(t, text)
 			golden(t, strings.TrimSuffix("list-"+format, "-"), text)
 		})
@@ -74,6 +77,7 @@ func TestList(t *testing.T) {
 		human(t)
 		t.Setenv("LLMFORMAT", "1")
 		golden(t, "list-md", listed(t, Style{}))
+		golden(t, "list-md", listed(t, Style{Terminal: true, ColorScheme: "red"}))
 	})
 }
 

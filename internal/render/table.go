@@ -42,16 +42,28 @@ func (t *Table) Row(cells ...any) { t.w.AppendRow(cells) }
 
 // String is the table in the format that the environment asks for.
 func (t *Table) String() string {
-	format := strings.ToLower(os.Getenv("NATS_TABLE_FORMAT"))
-	switch {
-	case os.Getenv("LLMFORMAT") == "1", format == "md", format == "markdown":
+	switch tableFormat() {
+	case "md":
 		return t.w.RenderMarkdown()
-	case format == "csv":
+	case "csv":
 		return t.w.RenderCSV()
-	case format == "tsv":
+	case "tsv":
 		return t.w.RenderTSV()
 	}
 	return t.w.Render()
+}
+
+// tableFormat is the form of tables that the environment asks for: md, csv, tsv,
+// or "" for one that is drawn.
+func tableFormat() string {
+	format := strings.ToLower(os.Getenv("NATS_TABLE_FORMAT"))
+	switch {
+	case os.Getenv("LLMFORMAT") == "1", format == "markdown":
+		return "md"
+	case format == "md", format == "csv", format == "tsv":
+		return format
+	}
+	return ""
 }
 
 // Write writes the table and ends its last line.

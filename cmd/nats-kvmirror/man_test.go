@@ -1,0 +1,68 @@
+package main
+
+import (
+	"bytes"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// The man page has every command, flag and variable that is not hidden, and what
+// scripts need to know; its macros are all known, so no text was taken for one.
+func TestManPage(t *testing.T) {
+	t.Setenv("NATS_TIMEOUT", "nonsense") // not even this keeps the page back
+	var out, errs bytes.Buffer
+	if code := run(t.Context(), []string{"check", "--help-man"}, streams{in: strings.NewReader(""), out: &out, err: &errs}); code != exitOK || errs.Len() > 0 {
+		t.Fatalf("exit code %d: %s", code, errs.String())
+	}
+	page := out.String()
+	wants := []string{
+		".SH NAME\nnats\\-kvmirror \\- ", ".SH EXIT STATUS\n", ".SH ENVIRONMENT\n", ".SH FILES\n", ".SH EXAMPLES\n", ".I NATS_URL\n", ".I LLMFORMAT\n",
+		"\\fBnats\\-kvmirror check\\fR [\\fIflags\\fR] [\\fIbucket\\fR ...]\n",
+		"\\fBnats\\-kvmirror edit\\fR [\\fIflags\\fR] \\fIbucket\\fR\n",
+		"\\fB\\-s\\fR, \\fB\\-\\-server\\fR \\fIURL\\fR\nServers to connect to.\n",
+		"\\fB\\-\\-[no\\-]compress\\fR\n",
+		"\\-\\-filter \\(aqsite7.>\\(aq\n",
+		"Also called \\fBview\\fR and \\fBstatus\\fR.\n",
+	}
+	model := newApp(&runtime{}, func(command) {}).Model()
+	for _, f := range model.Flags {
+		if !f.Hidden {
+			wants = append(wants, manFlag(f)+"\n")
+		}
+	}
+	for _, c := range model.Commands {
+		if c.Hidden {
+			continue
+		}
+		wants = append(wants, ".SS "+c.Name+"\n")
+		for _, f := range c.Flags {
+			if !f.Hidden {
+				wants = append(wants, manFlag(f)+"\n")
+			}
+		}
+	}
+	for _, want := range wants {
+		if !strings.Contains(page, want) {
+			t.Errorf("%q is not in the page", want)
+		}
+	}
+	known := regexp.MustCompile(`^\.(TH|SH|SS|TP|PP|B|BR|I|IR|br|nf|fi|RS|RE)( |$)`)
+	for line := range strings.Lines(page) {
+		line = strings.TrimSuffix(line, "\n")
+		if line == "" || strings.HasPrefix(line, "'") || strings.HasPrefix(line, ".") && !known.MatchString(line) {
+			t.Errorf("the line %q has no place in a man page", line)
+		}
+	}
+	for _, hidden := range []string{"marker\\-ttl", "completion", "introspect", "cheat"} {
+		if strings.Contains(page, hidden) {
+			t.Errorf("%q is in the page", hidden)
+		}
+	}
+}
+
+func TestRoff(t *testing.T) {
+	if got, want := roff(".a \\b\n\n'c' -d"), "\\&.a \\eb\n.PP\n\\(aqc\\(aq \\-d"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

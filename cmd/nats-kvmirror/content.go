@@ -85,6 +85,7 @@ func (rt *runtime) compare(ctx context.Context, s *session, o *contentOptions, m
 	}
 	var err error
 	r.Result, err = c.Compare(ctx)
+	bar.failed = err != nil
 	return r, err
 }
 

@@ -142,7 +142,7 @@ func Sweeps(w io.Writer, members []Member, style Style) error {
 		}
 		var b strings.Builder
 		if m.Sweep != nil && m.Sweep.Messages > 0 {
-			fmt.Fprintf(&b, "- %s messages of %s keys\n", columns.F(m.Sweep.Messages), columns.F(m.Sweep.Keys))
+			fmt.Fprintf(&b, "- purge %s messages of %s keys\n", columns.F(m.Sweep.Messages), columns.F(m.Sweep.Keys))
 		}
 		if m.Sweep != nil && m.Sweep.StandingKeys > 0 {
 			fmt.Fprintf(&b, "! %s keys are left alone, because older values of theirs still stand at the origin: %s; to mend it: `sync --recreate` makes the mirror anew\n",

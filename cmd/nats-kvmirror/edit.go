@@ -53,7 +53,7 @@ func (o *editOptions) run(ctx context.Context, rt *runtime) (render.Report, erro
 	}
 	defer s.conn.Close()
 
-	mirror, account, err := o.read(ctx, s)
+	mirror, account, err := s.readMirror(ctx, o.bucket)
 	if err != nil {
 		return r, err
 	}
@@ -105,28 +105,6 @@ func (o *editOptions) run(ctx context.Context, rt *runtime) (render.Report, erro
 	}
 	rt.space()
 	return r, rt.show(r, s.style)
-}
-
-// read reads the mirror, and what its server supports, side by side.
-func (o *editOptions) read(ctx context.Context, s *session) (*jsapi.Stream, *jsapi.Account, error) {
-	var mirror *jsapi.Stream
-	var account jsapi.Account
-	var mirrorErr, accountErr error
-	var wg sync.WaitGroup
-	wg.Go(func() { account, accountErr = s.own.Account(ctx) })
-	wg.Go(func() { mirror, mirrorErr = s.own.Stream(ctx, kvcfg.StreamName(o.bucket)) })
-	wg.Wait()
-	if errors.Is(mirrorErr, jsapi.ErrNotFound) {
-		return nil, nil, fail(kindNotFound, "", "bucket %q does not exist: asked on %q", o.bucket, s.own.InfoSubject(kvcfg.StreamName(o.bucket)))
-	}
-	if mirrorErr != nil {
-		return nil, nil, fmt.Errorf("cannot read bucket %q: %w", o.bucket, mirrorErr)
-	}
-	if accountErr != nil {
-		// Not known; what the server then does with the update is checked.
-		return mirror, nil, nil
-	}
-	return mirror, &account, nil
 }
 
 // plan decides what to change, or why nothing can be.
@@ -187,14 +165,8 @@ func (o *editOptions) ask(ctx context.Context, rt *runtime, s *session, mirror *
 		rt.say("Bucket %s was not changed", o.bucket)
 		return false, nil
 	}
-	now, err := s.own.Stream(ctx, mirror.Config.Name)
-	if err != nil {
-		return false, fmt.Errorf("cannot read bucket %q again: %w", o.bucket, err)
-	}
-	if len(now.Raw.Differing(mirror.Raw)) > 0 || len(mirror.Raw.Differing(now.Raw)) > 0 {
-		return false, fail(kindRefused, "run the command again to see the differences as they are now", "somebody else has changed bucket %q meanwhile, nothing was written", o.bucket)
-	}
-	return true, nil
+	_, err = s.still(ctx, mirror)
+	return err == nil, err
 }
 
 // settleTime is how long expiry may take to remove on the mirror what the

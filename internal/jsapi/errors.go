@@ -32,6 +32,11 @@ var (
 	ErrMalformed = errors.New("malformed answer")
 )
 
+// CodeMirrorStays is what servers before 2.12 answer to an update that takes the
+// origin out of a mirror, and all of them to one that changes it
+// (server/errors.json, JSStreamMirrorNotUpdatableErr).
+const CodeMirrorStays = 10055
+
 // Error codes of the JetStream API (server/errors.json).
 const (
 	codeMessageNotFound  = 10037

@@ -50,6 +50,10 @@ type WalkOptions struct {
 	Filters []string
 	// Bodies asks for the messages' bodies, of which a digest is kept.
 	Bodies bool
+	// Sourced asks for the sequences of the messages that those of the stream
+	// were made from by sourcing another; the header that says so is then left
+	// out of the digest. It is for walks with Bodies.
+	Sourced bool
 	// Rate is how many messages a second are read at the most; 0 means as many
 	// as come. The server is told to send no faster than that either.
 	Rate int
@@ -343,7 +347,7 @@ func (w *Walk) message(m *nats.Msg) {
 	}
 	w.got.delivered, w.got.last, w.got.idle = at.delivered, at.seq, 0
 	w.got.bytes += m.Size()
-	if err := w.got.heads.add(at.seq, at.time, m, w.opts.Bodies); err != nil {
+	if err := w.got.heads.add(at.seq, at.time, m, w.opts.Bodies, w.opts.Sourced); err != nil {
 		w.got.err = &Error{Kind: ErrMalformed, Subject: m.Subject, Description: err.Error()}
 		return
 	}

@@ -251,7 +251,7 @@ func TestContentChangedWhileAsking(t *testing.T) {
 		t.Fatal(o)
 	}
 	p.types("y\r")
-	if code := p.leaves(); code != 1 || !strings.Contains(p.shown(), "the mirror was changed since it was compared") {
+	if code := p.leaves(); code != 1 || !strings.Contains(p.shown(), `somebody else has changed bucket "m" meanwhile`) {
 		t.Errorf("exit code %d:\n%s", code, p.shown())
 	}
 }

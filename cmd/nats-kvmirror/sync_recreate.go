@@ -94,7 +94,7 @@ func (o *syncOptions) runRecreate(ctx context.Context, rt *runtime, s *session, 
 	if yes, err := o.askForRecreation(ctx, rt, c, lost); err != nil || !yes {
 		return err
 	}
-	if err := s.stillThe(ctx, fleet.Mirror{Facts: kvcfg.Facts{Mirror: kvcfg.Bucket{Config: c.before.Config, Created: c.before.Created}}}); err != nil {
+	if _, err := s.still(ctx, c.before); err != nil {
 		return err
 	}
 	return o.replace(ctx, rt, r, c)

@@ -147,7 +147,7 @@ func (o *editOptions) plan(ctx context.Context, rt *runtime, s *session, r *rend
 	}
 	if plan.EnablesTTL() {
 		if account != nil && account.Level < kvcfg.TTLAPILevel {
-			return plan, tooOldForTTL(s, "")
+			return plan, tooOldForTTL(s, "until then only a new mirror is rid of what has expired: delete this one and create it again with `"+appName+" add --no-allow-msg-ttl`")
 		}
 		if v := mirror.Config.ServerVersion(); v.TTLUpdate() == kvcfg.UpdateRefused {
 			return plan, fail(kindOldServer, "delete the mirror and create it again with `"+appName+" add`: a new mirror can have it",
@@ -260,7 +260,7 @@ func (o *editOptions) warnOfRest(rt *runtime, r *render.Report, c kvcfg.Comparis
 	}
 	switch version.TTLUpdate() {
 	case kvcfg.UpdateAfterRestart:
-		rt.warn(r, "on server %v nothing expires on a mirror edited like this until the server is restarted", version)
+		rt.warn(r, "on server %v nothing expires on a mirror edited like this until the server is restarted, and what was stored before now may stay even then; delete and create it to be sure", version)
 	case kvcfg.UpdateNewOnly:
 		rt.warn(r, "on server %v what was stored before now never expires on the mirror; delete and create it to be sure", version)
 	case kvcfg.UpdatePartly:

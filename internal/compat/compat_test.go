@@ -27,6 +27,7 @@ var (
 // TestServerVersions plays the life of a mirror on pairs of servers, and holds
 // what it saw against what is expected and against the README.
 func TestServerVersions(t *testing.T) {
+	t.Parallel()
 	ctx := beforeDeadline(t)
 	b := build(ctx, t)
 	seen := newTable(versions())

@@ -13,6 +13,7 @@ import (
 // after it. Mirrors in memory do not outlive the old server, and so hold nothing
 // that is left over once they are made again.
 func TestUpgrade(t *testing.T) {
+	t.Parallel()
 	ctx := beforeDeadline(t)
 	b := build(ctx, t)
 	for _, version := range []string{"2.11.6", "2.11.17"} {

@@ -33,8 +33,9 @@ type document struct {
 		Hint    string `json:"hint"`
 	} `json:"error"`
 	Mirrors []struct {
-		Bucket   string `json:"bucket"`
-		Action   string `json:"action"`
+		Bucket   string      `json:"bucket"`
+		Action   string      `json:"action"`
+		Content  *comparison `json:"content"`
 		Findings []struct {
 			Code     string `json:"code"`
 			Severity string `json:"severity"`

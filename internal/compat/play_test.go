@@ -228,5 +228,6 @@ func (b *binaries) anew(ctx context.Context, t *testing.T, p *pair, bucket strin
 	if r := b.run(ctx, t, p, args...); r.outcome != (outcome{0, "created", ""}) {
 		t.Errorf("a new mirror is %+v: %s", r.outcome, r.stderr)
 	}
+	b.proves(ctx, t, p, bucket)
 	return b.findings(ctx, t, p, bucket)
 }

@@ -54,8 +54,9 @@ func api(t *testing.T, nc *nats.Conn, subject string, body, reply any) {
 
 // state is what a stream holds.
 type state struct {
-	Msgs    int    `json:"messages"`
-	LastSeq uint64 `json:"last_seq"`
+	Msgs      int    `json:"messages"`
+	LastSeq   uint64 `json:"last_seq"`
+	Consumers int    `json:"consumer_count"`
 }
 
 // info is what a server says of a stream.

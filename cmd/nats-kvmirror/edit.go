@@ -247,7 +247,7 @@ func (o *editOptions) checkCleaned(ctx context.Context, rt *runtime, s *session,
 // warnOfRest says what the comparison and the server's version leave to fear.
 func (o *editOptions) warnOfRest(rt *runtime, r *render.Report, c kvcfg.Comparison) {
 	version := r.Source.Config.ServerVersion()
-	cure := "; purge them, or delete and create the mirror"
+	cure := "; `" + appName + " sync --content " + o.bucket + "` purges them"
 	switch {
 	case c.LeftOver() > 0:
 		rt.warn(r, "at least %d messages are left over on the mirror that are gone at the origin, and server %v will not remove them%s", c.LeftOver(), version, cure)

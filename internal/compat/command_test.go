@@ -55,7 +55,7 @@ type result struct {
 func (b *binaries) run(ctx context.Context, t *testing.T, p *pair, args ...string) result {
 	t.Helper()
 	cmd := exec.CommandContext(ctx, b.command, append(args, "--json", "--no-context", "--timeout", patience.String(), "--server", p.leaf.url())...)
-	cmd.Env = append(os.Environ(), "NATS_URL=", "NATS_CONTEXT=", "LLMFORMAT=", "TESTING=")
+	cmd.Env = append(os.Environ(), "NATS_URL=", "NATS_CONTEXT=", "LLMFORMAT=", "TESTING=", "XDG_CACHE_HOME="+t.TempDir())
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()

@@ -24,6 +24,7 @@ var (
 var (
 	created   = outcome{0, "created", ""}
 	updated   = outcome{0, "updated", ""}
+	recreated = outcome{0, "recreated", ""}
 	unchanged = outcome{0, "unchanged", ""}
 	oldServer = outcome{1, "failed", "old-server"}
 )
@@ -31,7 +32,7 @@ var (
 // versions are the versions and what they do. What is not said in a word was
 // seen on these servers with these tests.
 func versions() []versionCase {
-	const bySync, byNew = "`sync` does", "delete the mirror and create it again"
+	const bySync, byNew = "`sync` does", "`sync --recreate` makes it anew"
 	works := behaviour{
 		Add: created, AddTTL: true,
 		Mend:   bySync,
@@ -51,7 +52,8 @@ func versions() []versionCase {
 		Sync:   unchanged, Synced: tooOld,
 		Restarted: tooOld,
 		Swept:     []string{"server-too-old", "ttl-off"}, SweptMemory: []string{"server-too-old", "ttl-off"},
-		Anew: []string{"server-too-old", "ttl-off"},
+		Recreated: []string{"server-too-old", "ttl-off"},
+		Anew:      []string{"server-too-old", "ttl-off"},
 	}
 	keepsAll := old{Before: nothing, Edit: unchanged, After: nothing}
 	noneAbove := behaviour{
@@ -72,17 +74,19 @@ func versions() []versionCase {
 		Sync:   unchanged, Synced: leaves,
 		Restarted: leaves,
 		Swept:     []string{"server-leaves-expired", "ttl-off"}, SweptMemory: []string{"server-leaves-expired", "ttl-off"},
-		Anew: nothing,
+		Recreated: nothing,
+		Anew:      nothing,
 	}
 	afterRestart := works
 	afterRestart.File = old{Before: leaves, Edit: updated, After: stillLeft}
 	afterRestart.Memory = afterRestart.File
 	afterRestart.Synced, afterRestart.Restarted, afterRestart.Swept = stillLeft, stillLeft, nothing
-	afterRestart.SweptMemory, afterRestart.LaterRestarted = nothing, true
+	afterRestart.SweptMemory, afterRestart.Recreated, afterRestart.LaterRestarted = nothing, nothing, true
 	newOnly := works
 	newOnly.File = old{Before: leaves, Edit: updated, After: stillLeft, Later: true}
 	newOnly.Memory = newOnly.File
 	newOnly.Synced, newOnly.Restarted, newOnly.Swept, newOnly.SweptMemory = stillLeft, stillLeft, nothing, nothing
+	newOnly.Recreated = nothing
 	filesPartly := newOnly
 	filesPartly.Memory, filesPartly.SweptMemory = works.Memory, nil
 

@@ -35,6 +35,9 @@ type behaviour struct {
 	// Swept and SweptMemory are what check finds of File, after the restart, and of
 	// Memory, before it, when what was left over was removed; nil when nothing was.
 	Swept, SweptMemory []string
+	// Recreated is what check finds of the mirror of Sync after sync --recreate; nil
+	// when there was nothing that needs it.
+	Recreated []string
 	// Anew is what check finds of File after it was deleted and created again.
 	Anew []string
 	// Unlike is what check finds of a mirror with per-key TTL, at its maker's
@@ -122,6 +125,9 @@ func (b *binaries) play(ctx context.Context, t *testing.T, hub, leaf string, wan
 		put(t, p.atHub, origin, latest, 100, laterOn)
 		p.waitCaughtUp(ctx, t, file, origin)
 		saw.LaterRestarted = p.expires(ctx, t, file, latest, want.LaterRestarted)
+	}
+	if slices.Contains(saw.Synced, leftOver) {
+		saw.Recreated = b.recreate(ctx, t, p, synced)
 	}
 	saw.Anew = b.anew(ctx, t, p, file, saw.AddTTL || saw.Add.Exit == 0)
 	if !expires {
@@ -214,6 +220,25 @@ func (p *pair) expires(ctx context.Context, t *testing.T, mirror, key string, ex
 		timeout = patience
 	}
 	return tryFor(ctx, timeout, func() bool { return !holds(t, p.atLeaf, mirror, origin, key) })
+}
+
+// recreate has the program make a mirror anew.
+func (b *binaries) recreate(ctx context.Context, t *testing.T, p *pair, bucket string) []string {
+	t.Helper()
+	p.waitCaughtUp(ctx, t, bucket, origin)
+	args := []string{"sync", "--recreate", bucket, "--force"}
+	r := b.run(ctx, t, p, args...)
+	if r.outcome == oldServer && strings.Contains(r.Error.Hint, "--no-allow-msg-ttl") {
+		if held(t, p.atLeaf, bucket).Msgs <= lasting {
+			t.Error("sync --recreate is refused, and yet has made the mirror anew")
+		}
+		r = b.run(ctx, t, p, append(args, "--no-allow-msg-ttl")...)
+	}
+	if r.outcome != recreated {
+		t.Errorf("sync --recreate is %+v: %s", r.outcome, r.stderr)
+	}
+	b.proves(ctx, t, p, bucket)
+	return b.findings(ctx, t, p, bucket)
 }
 
 // anew deletes a mirror and creates it again, which works on every version, and

@@ -91,8 +91,8 @@ func (b behaviour) removed() string {
 	switch {
 	case !slices.Contains(b.File.After, leftOver):
 		return none
-	case b.File.Edit.Exit != 0 && len(b.Anew) == 0:
-		return "a new mirror"
+	case b.File.Edit.Exit != 0 && b.Recreated != nil && len(b.Recreated) == 0:
+		return "`sync --recreate`"
 	case b.Swept == nil || slices.Contains(b.Swept, leftOver):
 		return "not removed"
 	case b.File.Edit.Exit != 0:

@@ -125,7 +125,7 @@ func (o *editOptions) plan(ctx context.Context, rt *runtime, s *session, r *rend
 	}
 	if plan.EnablesTTL() {
 		if account != nil && account.Level < kvcfg.TTLAPILevel {
-			return plan, tooOldForTTL(s, "")
+			return plan, tooOldForTTL(s, "until then only a new mirror is rid of what has expired: delete this one and create it again with `"+appName+" add --no-allow-msg-ttl`")
 		}
 		if v := mirror.Config.ServerVersion(); v.TTLUpdate() == kvcfg.UpdateRefused {
 			return plan, fail(kindOldServer, "delete the mirror and create it again with `"+appName+" add`: a new mirror can have it",
@@ -219,7 +219,7 @@ func (o *editOptions) checkCleaned(ctx context.Context, rt *runtime, s *session,
 // warnOfRest says what the comparison and the server's version leave to fear.
 func (o *editOptions) warnOfRest(rt *runtime, r *render.Report, c kvcfg.Comparison) {
 	version := r.Source.Config.ServerVersion()
-	cure := "; purge them, or delete and create the mirror"
+	cure := "; `" + appName + " sync --content " + o.bucket + "` purges them"
 	switch {
 	case c.LeftOver() > 0:
 		rt.warn(r, "at least %d messages are left over on the mirror that are gone at the origin, and server %v will not remove them%s", c.LeftOver(), version, cure)
@@ -232,7 +232,7 @@ func (o *editOptions) warnOfRest(rt *runtime, r *render.Report, c kvcfg.Comparis
 	}
 	switch version.TTLUpdate() {
 	case kvcfg.UpdateAfterRestart:
-		rt.warn(r, "on server %v nothing expires on a mirror edited like this until the server is restarted", version)
+		rt.warn(r, "on server %v nothing expires on a mirror edited like this until the server is restarted, and what was stored before now may stay even then; delete and create it to be sure", version)
 	case kvcfg.UpdateNewOnly:
 		rt.warn(r, "on server %v what was stored before now never expires on the mirror; delete and create it to be sure", version)
 	case kvcfg.UpdatePartly:

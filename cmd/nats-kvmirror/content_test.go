@@ -279,3 +279,44 @@ func TestSweepAnswersLost(t *testing.T) {
 	o.mustBe(t, 0, render.Updated, "")
 	isProved(t, sites, 100)
 }
+
+// When the new mirror is refused after the old one was deleted, the old one is
+// created again; when nothing can be created, its configuration is on disk, with
+// the command that creates it.
+func TestRecreateRefused(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		refuses func(request []byte) bool
+		restore bool
+		says    string
+	}{
+		{"the new one", func(request []byte) bool { return bytes.Contains(request, []byte("$KV.demo.stays")) }, false, `bucket "m" was created again as it was, because the server refused the new one`},
+		{"both", func([]byte) bool { return true }, true, `bucket "m" was deleted and could not be created again`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			sites := leftBehind(t, 0)
+			cache := t.TempDir()
+			t.Setenv("XDG_CACHE_HOME", cache)
+			refusing(t, sites.Leaf.URL(), func(subject string, request []byte) bool {
+				return strings.HasPrefix(subject, "STREAM.CREATE") && test.refuses(request)
+			}, func(string, map[string]any) {})
+			o := runFleet(t, t.Context(), "sync", "--recreate", "m", "--filter", "stays.>", "--force", "--server", sites.Leaf.URL(), "--js-api-prefix", "FAKE.API")
+			o.mustBe(t, 1, render.Failed, kindRejected)
+			if o.fleet.Error == nil || !strings.Contains(o.fleet.Error.Message, test.says) {
+				t.Fatalf("it says %+v", o.fleet.Error)
+			}
+			saved, err := filepath.Glob(filepath.Join(cache, appName, "m-*.json"))
+			if err != nil || (len(saved) == 1) != test.restore {
+				t.Fatalf("saved are %q, %v", saved, err)
+			}
+			if test.restore {
+				if want := fmt.Sprintf("`%s sync --recreate m --config %s` creates it again", appName, saved[0]); !strings.Contains(o.fleet.Error.Hint, want) {
+					t.Errorf("the hint is %q", o.fleet.Error.Hint)
+				}
+				o := runFleet(t, t.Context(), "sync", "--recreate", "m", "--config", saved[0], "--server", sites.Leaf.URL())
+				o.mustBe(t, 0, render.Recreated, "")
+			}
+			isProved(t, sites, 100)
+		})
+	}
+}

@@ -34,6 +34,7 @@ var (
 
 // Error codes of the JetStream API (server/errors.json).
 const (
+	codeConsumerNotFound = 10014
 	codeMessageNotFound  = 10037
 	codeNotEnabledForAcc = 10039
 	codeStreamNotFound   = 10059

@@ -115,7 +115,8 @@ type moment struct {
 func (c *Comparer) Compare(ctx context.Context) (Result, error) {
 	result := c.newResult()
 	err := c.compare(ctx, &result)
-	if u := (*unreadError)(nil); errors.As(err, &u) && ctx.Err() == nil {
+	// What was told is not told again.
+	if u := (*unreadError)(nil); errors.As(err, &u) && ctx.Err() == nil && result.wrong() == 0 {
 		result = c.newResult()
 		result.Unread = u.err.Error()
 		err = c.alone(ctx, &result)
@@ -153,7 +154,7 @@ func (c *Comparer) compare(ctx context.Context, result *Result) error {
 	switch {
 	case result.wrong() > 0:
 		result.Verdict = Differs
-	case result.Pending == 0:
+	case result.Pending == 0 && result.Behind == 0:
 		result.Verdict = Identical
 	}
 	return nil

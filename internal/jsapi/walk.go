@@ -19,10 +19,12 @@ const (
 	// it waits for an answer; each answer doubles that, up to 32 MB
 	// (server/consumer.go, JsFlowControlMaxPending and processFlowControl).
 	firstWindow = 2 << 20
-	// maxAnswers is how many flow control requests of one consumer are
-	// answered: then the consumer is made anew, with its first window, so that
-	// what waits to be read stays within 16 MB.
+	// maxAnswers is how many flow control requests of one consumer are answered
+	// at the most, and maxHeld how many bytes of heads may wait to be read. After
+	// that the consumer is left to send what it may, up to 16 MB, and made anew,
+	// with its first window.
 	maxAnswers = 3
+	maxHeld    = 5 << 20
 	// silence is how many heartbeats may fail to come. They come every second,
 	// or more often where the connection's timeout is shorter than that takes.
 	silence      = 4
@@ -58,8 +60,8 @@ type WalkOptions struct {
 	// Bodies asks for the messages' bodies, of which a digest is kept.
 	Bodies bool
 	// Rate is how many messages a second are read at the most; 0 means as many
-	// as come. The server sends no faster than that either, but for the first
-	// 2 MB: it is told so, and flow control sees to it where it cannot be told.
+	// as come. The server is told so as well, but where it sends bodies; there
+	// flow control keeps it from running ahead by more than 16 MB.
 	Rate int
 	// DeliverPrefix is where messages from another account arrive; "" where
 	// they come straight to the inbox.
@@ -81,16 +83,16 @@ type Walk struct {
 
 	deliver  string
 	sub      *nats.Subscription
-	trouble  *waiter // told of a lost connection and of a denied subscription
-	name     string  // the consumer's; "" when there is none
-	unsure   bool    // whether it was made is not known
-	dropped  sync.WaitGroup
-	unbound  bool          // the server is not told of the rate any more
-	owed     flow          // the request to answer when what was taken is read
-	answered string        // the last request that was
-	answers  int           // how many were
-	deaf     bool          // answers do not reach the consumer
-	beat     time.Duration // between heartbeats
+	trouble  *waiter        // told of a lost connection and of a denied subscription
+	name     string         // the consumer's; "" when there is none
+	unsure   bool           // whether it was made is not known
+	dropped  sync.WaitGroup // deletions under way
+	unbound  bool           // the server is not told of the rate any more
+	owed     flow           // the request to answer when what was taken is read
+	answered string         // the last request that was
+	answers  int            // how many were
+	deaf     bool           // answers do not reach the consumer
+	beat     time.Duration  // between heartbeats
 	ticker   *time.Ticker
 
 	reading headReader
@@ -111,6 +113,7 @@ type received struct {
 	bytes      int    // since the consumer was made
 	base       int    // of these, how many were before the last answered request
 	window     int    // how many bytes may follow base
+	held       int    // what the heads took since the consumer was made, bytes
 	delivered  uint64 // the consumer's count of messages
 	last       uint64 // the last sequence
 	done       bool   // nothing is left to come
@@ -198,7 +201,7 @@ func (w *Walk) take() error {
 			return state.err
 		case state.done:
 			return io.EOF
-		case w.owed.reply != "" && w.answers < w.maxAnswers():
+		case w.owed.reply != "" && w.mayAnswer(state):
 			continue
 		case w.spent(state):
 			if err := w.renew(); err != nil {
@@ -217,12 +220,12 @@ func (w *Walk) take() error {
 	}
 }
 
-// maxAnswers is how many requests of a consumer are answered.
-func (w *Walk) maxAnswers() int {
-	if w.deaf {
-		return 0
+// mayAnswer says whether the consumer is to send on, with twice the window.
+func (w *Walk) mayAnswer(state received) bool {
+	if w.deaf || w.answers >= maxAnswers {
+		return false
 	}
-	return maxAnswers
+	return 2*state.window*state.held/max(state.bytes, 1) <= maxHeld
 }
 
 // spent says that nothing more is to be expected of the consumer: something was
@@ -232,9 +235,9 @@ func (w *Walk) spent(state received) bool {
 	case state.lost:
 		return true
 	case time.Since(state.at) > silence*w.beat:
-		// A server never sends a message that is larger than its limit allows at
-		// once, that is than the stream's max_msg_size (server/consumer.go,
-		// setRateLimit).
+		// A server that was told a rate never sends a message that is larger than
+		// the stream's max_msg_size, which heads with their subjects may be
+		// (server/consumer.go, setRateLimit). So the next one is not told.
 		w.unbound = true
 		return true
 	case state.stalled != "" && state.stalled == w.answered && state.stalls > 1:
@@ -247,17 +250,17 @@ func (w *Walk) spent(state received) bool {
 	return false
 }
 
-// answer tells the consumer that what it sent was read, unless it is to send no
-// more.
+// answer tells the consumer that what it sent was read, if it asked and is to
+// send more.
 func (w *Walk) answer() error {
-	if w.owed.reply == "" || w.answers >= w.maxAnswers() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.owed.reply == "" || !w.mayAnswer(w.got) {
 		return nil
 	}
 	if err := w.api.conn.nc.Publish(w.owed.reply, nil); err != nil {
 		return &Error{Kind: ErrDisconnected, Subject: w.owed.reply, Description: err.Error()}
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	w.got.base, w.got.window = w.owed.bytes, 2*w.got.window
 	w.got.stalled, w.got.stalls, w.got.at = "", 0, time.Now()
 	w.answers++
@@ -282,7 +285,7 @@ func (w *Walk) consume() error {
 	w.got.generation++
 	generation := w.got.generation
 	from := w.got.last + 1
-	w.got.flow, w.got.bytes, w.got.base, w.got.window = flow{}, 0, 0, firstWindow
+	w.got.flow, w.got.bytes, w.got.base, w.got.window, w.got.held = flow{}, 0, 0, firstWindow, 0
 	w.got.delivered, w.got.lost, w.got.idle, w.got.at = 0, false, 0, time.Now()
 	w.got.stalled, w.got.stalls = "", 0
 	w.mu.Unlock()
@@ -385,10 +388,12 @@ func (w *Walk) message(m *nats.Msg) {
 	// As the server counts (server/stream.go, jsPubMsg.size), which takes the
 	// subject that it is delivered to.
 	w.got.bytes += m.Size() - len(m.Subject) + len(m.Sub.Subject)
+	before := len(w.got.heads.data)
 	if err := w.got.heads.add(at.seq, at.time, m, w.opts.Bodies); err != nil {
 		w.got.err = &Error{Kind: ErrMalformed, Subject: m.Subject, Description: err.Error()}
 		return
 	}
+	w.got.held += len(w.got.heads.data) - before
 	// The count is kept up by the consumer; whether nothing is left is for a new
 	// one to say, that counts anew.
 	w.got.done = at.seq == w.opts.To

@@ -308,26 +308,43 @@ func TestHeads(t *testing.T) {
 }
 
 // What is larger than what a consumer sends in one go comes as well, with and
-// without the bodies, each message once.
+// without the bodies, each message once: none is sent twice because a consumer
+// was given up before it had sent all that it would.
 func TestWalkIsLong(t *testing.T) {
 	t.Parallel()
 	s := start(t, alone)
 	const n = 12_000
 	st := newStream(t, dial(t, s.URL()), jetstream.StreamConfig{Name: "S", Subjects: []string{"s.>"}})
 	st.put(t, "s", n, 2_000, 2_500)
-	api := connect(t, s.URL(), 10*time.Second).At("$JS.API")
+	proxy, err := lab.NewProxy(s.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(proxy.Close)
+	var sent atomic.Int64
+	proxy.SetHook(func(m lab.Message) lab.Verdict {
+		if strings.HasPrefix(m.Reply, ackPrefix) {
+			sent.Add(1)
+		}
+		return lab.Pass
+	})
+	api := connect(t, proxy.URL(), 10*time.Second).At("$JS.API")
 	for _, test := range []struct {
 		name   string
 		bodies bool
 		from   uint64
 	}{{"heads", false, 1}, {"bodies", true, 1}, {"from within", true, n / 2}} {
 		t.Run(test.name, func(t *testing.T) {
+			sent.Store(0)
 			w := begin(t, api, WalkOptions{Stream: "S", From: test.from, To: n, Bodies: test.bodies})
 			got, err := rest(w)
 			if err != nil {
 				t.Fatal(err)
 			}
 			same(t, got, sequence(test.from, n))
+			if w.got.generation < 2 || sent.Load() != int64(len(got)) {
+				t.Errorf("%d messages were sent by %d consumers", sent.Load(), w.got.generation)
+			}
 			if w.deaf {
 				t.Error("answers are believed not to arrive")
 			}
@@ -588,6 +605,42 @@ func TestWalkOverALinkThatIsCut(t *testing.T) {
 		eventually(t, "the link", up)
 	}
 	s.noConsumers(t)
+}
+
+// A walk ends when its own connection is lost, though that comes back.
+func TestWalkOverAConnectionThatIsCut(t *testing.T) {
+	t.Parallel()
+	const n = 6_000
+	server := start(t, alone)
+	padded(t, dial(t, server.URL()), n)
+	proxy, err := lab.NewProxy(server.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(proxy.Close)
+	api := connect(t, proxy.URL(), time.Minute).At("$JS.API")
+	w := begin(t, api, WalkOptions{Stream: "S", From: 1, To: n})
+	eventually(t, "the consumer to stand still", w.standsStill)
+	start := time.Now()
+	proxy.CutAll()
+	got, err := rest(w)
+	if !errors.Is(err, ErrDisconnected) {
+		t.Errorf("%d messages, %v; want %v", len(got), err, ErrDisconnected)
+	}
+	same(t, got, sequence(1, uint64(len(got))))
+	if took := time.Since(start); took > 30*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	w.Close()
+	eventually(t, "the connection", func() bool {
+		_, err := api.Account(t.Context())
+		return err == nil
+	})
+	got, err = rest(begin(t, api, WalkOptions{Stream: "S", From: 1, To: n}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, got, sequence(1, n))
 }
 
 // The server that holds the consumer may go down, and the stream's leader

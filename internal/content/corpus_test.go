@@ -20,6 +20,7 @@ import (
 // couple is an origin on a hub and its mirror on a leaf, both called KV_demo.
 type couple struct {
 	hub, leaf      jetstream.JetStream
+	conn           *jsapi.Conn
 	mirror, origin *jsapi.API
 }
 
@@ -37,7 +38,7 @@ func newCouple(t *testing.T, origin, mirror jetstream.StreamConfig) *couple {
 		t.Fatal(err)
 	}
 	t.Cleanup(conn.Close)
-	c := &couple{mirror: conn.At("$JS.API"), origin: conn.At("$JS.hub.API")}
+	c := &couple{conn: conn, mirror: conn.At("$JS.API"), origin: conn.At("$JS.hub.API")}
 	if c.hub, err = jetstream.New(connect(t, sites.Hub.URL()), jetstream.WithPublishAsyncMaxPending(2_000)); err != nil {
 		t.Fatal(err)
 	}

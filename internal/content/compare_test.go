@@ -162,3 +162,35 @@ func TestCompareEnds(t *testing.T) {
 		})
 	}
 }
+
+// What a mirror that is behind has not got yet, and what it keeps because it has
+// not heard that it was replaced, is no difference, and no proof either.
+func TestBehind(t *testing.T) {
+	t.Parallel()
+	sites, link, err := lab.HubAndLeafVia()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(sites.Stop)
+	c := newCoupleOf(t, sites, jetstream.StreamConfig{MaxMsgsPerSubject: 1}, jetstream.StreamConfig{MaxMsgsPerSubject: 1, AllowMsgTTL: true})
+	c.put(t, keysOf("k", 500), "value", nil)
+	c.caughtUp(t)
+	conn, err := jsapi.Connect(t.Context(), sites.Hub.URL(), 10*time.Second, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	c.origin = conn.At("$JS.API")
+	link.Refuse(true)
+	link.CutAll()
+	c.put(t, keysOf("k", 50), "another", nil)
+	c.put(t, keysOf("new", 50), "value", nil)
+	if r, items := c.compare(t, false); r.Verdict != Unproved || r.Behind != 100 || r.Pending != 50 || r.Compared != 450 || r.Through != 500 {
+		t.Errorf("behind: %+v %+v", r, items)
+	}
+	link.Refuse(false)
+	c.caughtUp(t)
+	if r, items := c.compare(t, false); r.Verdict != Identical || r.Compared != 550 || r.Through != 600 {
+		t.Errorf("caught up: %+v %+v", r, items)
+	}
+}

@@ -33,6 +33,12 @@ func newCouple(t *testing.T, origin, mirror jetstream.StreamConfig) *couple {
 		t.Fatal(err)
 	}
 	t.Cleanup(sites.Stop)
+	return newCoupleOf(t, sites, origin, mirror)
+}
+
+// newCoupleOf is newCouple on sites that run.
+func newCoupleOf(t *testing.T, sites *lab.Sites, origin, mirror jetstream.StreamConfig) *couple {
+	t.Helper()
 	conn, err := jsapi.Connect(t.Context(), sites.Leaf.URL(), 10*time.Second, nil)
 	if err != nil {
 		t.Fatal(err)

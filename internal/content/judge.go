@@ -2,6 +2,7 @@ package content
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"nats-kvmirror/internal/jsapi"
@@ -149,7 +150,7 @@ func TTL(h *jsapi.Head) time.Duration {
 		return 0
 	}
 	text := h.Header(jsapi.TTLHeader)
-	if text == "never" {
+	if strings.EqualFold(text, "never") {
 		return Never
 	}
 	if seconds, err := strconv.ParseInt(text, 10, 64); err == nil {

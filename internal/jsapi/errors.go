@@ -39,6 +39,7 @@ const CodeMirrorStays = 10055
 
 // Error codes of the JetStream API (server/errors.json).
 const (
+	codeConsumerNotFound = 10014
 	codeMessageNotFound  = 10037
 	codeNotEnabledForAcc = 10039
 	codeNameInUse        = 10058

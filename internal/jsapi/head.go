@@ -98,7 +98,13 @@ func (b *headBuffer) add(seq uint64, time int64, m *nats.Msg, bodies, sourced bo
 	}
 	size := len(m.Data)
 	if !bodies {
-		n, err := strconv.Atoi(m.Header.Get(sizeHeader))
+		// The server's is the last: the message may have one of its own, as
+		// those have that were republished without their bodies.
+		values := m.Header[sizeHeader]
+		if len(values) == 0 {
+			return fmt.Errorf("message %d: %w", seq, errNoSize)
+		}
+		n, err := strconv.Atoi(values[len(values)-1])
 		if err != nil || n < 0 {
 			return fmt.Errorf("message %d: %w", seq, errNoSize)
 		}
@@ -111,7 +117,7 @@ func (b *headBuffer) add(seq uint64, time int64, m *nats.Msg, bodies, sourced bo
 	b.data = binary.AppendUvarint(b.data, uint64(len(m.Subject)))
 	b.data = append(b.data, m.Subject...)
 	decisive := ""
-	if len(m.Header) > 0 {
+	if bodies && len(m.Header) > 0 || len(m.Header) > 1 { // one is the size
 		decisive = decisiveOf(m.Header)
 	}
 	b.data = binary.AppendUvarint(b.data, uint64(len(decisive)))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,8 +31,9 @@ func build(ctx context.Context, t *testing.T) *binaries {
 	t.Helper()
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		t.Fatalf("there is no place to keep servers in: %v", err)
+		cache = os.TempDir()
 	}
+	readSources(t)
 	b := &binaries{
 		command: filepath.Join(t.TempDir(), executable("nats-kvmirror")),
 		cache:   filepath.Join(cache, "nats-kvmirror-servers"),
@@ -41,6 +43,25 @@ func build(ctx context.Context, t *testing.T) *binaries {
 		t.Fatalf("building the command: %v\n%s", err, out)
 	}
 	return b
+}
+
+// readSources opens what the command is built from. Go takes a test for done when
+// nothing that it opened has changed, and does not see what `go build` opens.
+func readSources(t *testing.T) {
+	t.Helper()
+	root := filepath.Join("..", "..")
+	for _, dir := range []string{"go.mod", "cmd", "internal"} {
+		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			_, err = os.Stat(path)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // server is the path of a nats-server of a version, as "2.11.6".

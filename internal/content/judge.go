@@ -42,7 +42,7 @@ type Item struct {
 
 // grace is how long after its time a message may still be there: servers look
 // for expired ones about once a second, and not all of them at once.
-const grace = 5 * time.Second
+const grace = 10 * time.Second
 
 // judge decides whether what differs matters. Each side is judged by the clock
 // of its own server.

@@ -148,6 +148,7 @@ func (o *checkOptions) compare(ctx context.Context, rt *runtime, s *session, rea
 	if err != nil {
 		return nil, err
 	}
+	defer stayModest()()
 	var contents []*render.Content
 	for i := range read.Mirrors {
 		m := &read.Mirrors[i]

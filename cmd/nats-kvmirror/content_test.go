@@ -107,12 +107,8 @@ func isProved(t *testing.T, sites *lab.Sites, messages uint64) {
 // its origin, and 100 that are not.
 func leftBehind(t *testing.T, n int) *lab.Sites {
 	t.Helper()
-	sites, err := lab.HubAndLeaf()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(sites.Stop)
-	makeLeftovers(t, sites, n)
+	sites := mirrored(t, n)
+	purgeOrigin(t, sites)
 	js, err := jetstream.New(connectTo(t, sites.Hub.URL()))
 	if err != nil {
 		t.Fatal(err)

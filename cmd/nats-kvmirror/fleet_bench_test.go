@@ -62,7 +62,7 @@ func BenchmarkFleet(b *testing.B) {
 					}
 					p.SetDelay(roundTrip / 2)
 					p.Reset()
-					peak := peakOf(b, ours, p.URL(), n)
+					peak, _ := peakOf(b, ours, p.URL(), healthy(n), "check")
 					traffic := p.Traffic()
 					var check, list time.Duration
 					for b.Loop() {
@@ -90,11 +90,14 @@ func BenchmarkFleet(b *testing.B) {
 func checkAll(b *testing.B, program, url string, n int) time.Duration {
 	b.Helper()
 	out, took := timed(b, url, exec.Command(program, "check"))
-	if want := fmt.Sprintf("OK mirrors OK:%d mirrors follow their origins", n); !strings.HasPrefix(out, want) {
-		b.Fatalf("check says %q, want %q", out, want)
+	if !strings.HasPrefix(out, healthy(n)) {
+		b.Fatalf("check says %q, want %q", out, healthy(n))
 	}
 	return took
 }
+
+// healthy is how `check` begins when n mirrors are.
+func healthy(n int) string { return fmt.Sprintf("OK mirrors OK:%d mirrors follow their origins", n) }
 
 // listAll runs `nats kv ls`, which must list n buckets, and returns how long it
 // took.
@@ -123,41 +126,41 @@ func timed(b *testing.B, url string, cmd *exec.Cmd) (string, time.Duration) {
 // launch is the variable that makes this binary the launcher of [peakOf].
 const launch = "NATS_KVMIRROR_BENCH_LAUNCH"
 
-// peakOf is the highest resident memory of a `check`, in bytes. What the system
-// counts for a process begins with that of the process that started it, which
-// here holds all servers; so it is started by a small one.
-func peakOf(b *testing.B, program, url string, n int) int64 {
+// peakOf is the highest resident memory of a command, in bytes, and how long it
+// took; its output has to begin with want. What the system counts for a process
+// begins with that of the process that started it, which here holds all servers;
+// so it is started by a small one.
+func peakOf(b *testing.B, program, url, want string, args ...string) (peak int64, took time.Duration) {
 	b.Helper()
-	cmd := exec.Command(os.Args[0])
+	cmd := exec.Command(os.Args[0], args...)
 	cmd.Env = append(os.Environ(), launch+"="+program)
 	out, _ := timed(b, url, cmd)
-	var mirrors int
-	var peak int64
-	if _, err := fmt.Sscanf(out, "%d %d", &mirrors, &peak); err != nil || mirrors != n {
-		b.Fatalf("the launcher says %q: %v", out, err)
+	counts, said, _ := strings.Cut(out, "\n")
+	if _, err := fmt.Sscanf(counts, "%d %d", &peak, &took); err != nil || !strings.HasPrefix(said, want) {
+		b.Fatalf("the launcher says %q: %v; want %q", out, err, want)
 	}
-	return peak
+	return peak, took
 }
 
-// init is the launcher: it runs `check` of a program and prints how many mirrors
-// were healthy and the highest resident memory.
+// init is the launcher: it runs a program and prints its highest resident memory,
+// how long it took, and then what it said.
 func init() {
 	program := os.Getenv(launch)
 	if program == "" {
 		return
 	}
-	cmd := exec.Command(program, "check")
+	cmd := exec.Command(program, os.Args[1:]...)
+	begin := time.Now()
 	out, err := cmd.CombinedOutput()
+	took := time.Since(begin)
 	if err != nil {
 		fmt.Printf("%v: %s\n", err, out)
 		os.Exit(1)
 	}
-	var mirrors int
-	_, _ = fmt.Sscanf(string(out), "OK mirrors OK:%d", &mirrors)
 	peak := int64(cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss)
 	if goruntime.GOOS == "linux" {
 		peak <<= 10 // Linux counts KiB
 	}
-	fmt.Println(mirrors, peak)
+	fmt.Printf("%d %d\n%s", peak, took.Nanoseconds(), out)
 	os.Exit(0)
 }

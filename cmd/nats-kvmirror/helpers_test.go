@@ -1,7 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"fmt"
+	"io"
+	"strings"
 	"testing"
 	"time"
 
@@ -66,4 +70,50 @@ func hasTTL(t *testing.T, url, bucket string) bool {
 		t.Fatal(err)
 	}
 	return s.CachedInfo().Config.AllowMsgTTL
+}
+
+// mirrored is a hub and a leaf with a bucket of n keys and its mirror m, which
+// has them all.
+func mirrored(tb testing.TB, n int) *lab.Sites {
+	tb.Helper()
+	sites, err := lab.HubAndLeaf()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(sites.Stop)
+	keyValue(tb, sites.Hub.URL(), jetstream.KeyValueConfig{Bucket: "demo", LimitMarkerTTL: time.Hour})
+	js, err := jetstream.New(connectTo(tb, sites.Hub.URL()), jetstream.WithPublishAsyncMaxPending(4_000))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for i := range n {
+		if _, err := js.PublishAsync(fmt.Sprintf("$KV.demo.key.%d", i), []byte("value")); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	<-js.PublishAsyncComplete()
+	var errs bytes.Buffer
+	args := []string{"add", "m", "--mirror", "demo", "--mirror-domain", "hub", "--wait", "5m", "--server", sites.Leaf.URL(), "--no-context"}
+	if code := run(context.Background(), args, streams{in: strings.NewReader(""), out: io.Discard, err: &errs}); code != 0 {
+		tb.Fatal(errs.String())
+	}
+	return sites
+}
+
+// purgeOrigin purges the origin's stream, which no mirror notices.
+func purgeOrigin(tb testing.TB, sites *lab.Sites) {
+	tb.Helper()
+	js, err := jetstream.New(connectTo(tb, sites.Hub.URL()))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	s, err := js.Stream(ctx, "KV_demo")
+	if err == nil {
+		err = s.Purge(ctx)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
 }

@@ -32,7 +32,7 @@ func tables() []table {
 	return []table{
 		{"commands", "^Benchmark(Process|Start)$", "./cmd/nats-kvmirror", "20x", commands},
 		{"fleet", "^BenchmarkFleet$", "./cmd/nats-kvmirror", "5x", fleet},
-		{"content", "^BenchmarkContent", "./internal/content", "3x", content},
+		{"content", "^BenchmarkContent", "./cmd/nats-kvmirror", "3x", content},
 	}
 }
 

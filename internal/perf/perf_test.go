@@ -20,8 +20,8 @@ BenchmarkStart/nats-kvmirror-2                      	      20	   9123456 ns/op
 BenchmarkStart/nats-2                               	      20	  25123456 ns/op
 BenchmarkFleet/mirrors=2000/rtt=0s-2                	       5	 186123456 ns/op	         0.3579 check/kv-ls	 520123456 kv-ls-ns/op	        45.20 peak-MiB	        19.00 requests/op	   3412345 wire-B/op
 BenchmarkFleet/mirrors=2000/rtt=100ms-2             	       5	 563123456 ns/op	         0.3836 check/kv-ls	1468123456 kv-ls-ns/op	        45.20 peak-MiB	        19.00 requests/op	         3.000 rounds/op	   3412345 wire-B/op
-BenchmarkContent/walk/origin-2                      	       3	2123456789 ns/op	    470912 messages/s	     100 B/op	      12 allocs/op
-BenchmarkContentWrite-2                             	       3	 123456789 ns/op
+BenchmarkContentCheck-2                             	       3	4323456789 ns/op	   1000000 messages	    231300 messages/s	        46.20 peak-MiB	3912345678 pull-ns/op	2612345678 push-ns/op
+BenchmarkContentSync-2                              	       3	7123456789 ns/op	    100000 messages	     14040 messages/s	        44.40 peak-MiB
 PASS
 ok  	nats-kvmirror/cmd/nats-kvmirror	80.123s
 `
@@ -37,11 +37,8 @@ ok  	nats-kvmirror/cmd/nats-kvmirror	80.123s
 		{fleet(all[6:8]), "| mirrors, each with its origin | requests | round trips | on the wire | `check` | `nats kv ls` | `check`, 100 ms | `nats kv ls`, 100 ms | memory of `check` |\n" + `|---|---|---|---|---|---|---|---|---|
 | 2,000 | 19 | 3 | 3.4 MB | 186 ms | 520 ms | 563 ms | 1.47 s | 45 MiB |
 `},
-		{content(all[8:]), `| | time | messages/s |
-|---|---|---|
-| walk, origin | 2.12 s | 470,912 |
-| Write | 123 ms | ? |
-`},
+		{content(all), "| | messages | time | a second | ordered consumer | the older, push | memory |\n" + `|---|---|---|---|---|---|---|
+` + "| `check --content` | 1,000,000 | 4.32 s | 231,300 | 3.91 s | 2.61 s | 46 MiB |\n" + "| `sync --content` | 100,000 | 7.12 s | 14,040 | | | 44 MiB |\n"},
 	} {
 		if c.got != c.want {
 			t.Errorf("the table is\n%swant\n%s", c.got, c.want)
@@ -55,7 +52,7 @@ func TestReadmeHasTables(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, table := range map[string]string{"commands": commands(nil), "fleet": fleet(nil)} {
+	for name, table := range map[string]string{"commands": commands(nil), "fleet": fleet(nil), "content": content(nil)} {
 		head := strings.Join(strings.SplitAfter(table, "\n")[:2], "")
 		if !strings.Contains(string(readme), head) {
 			t.Errorf("the table of %s is not in the README:\n%s", name, head)

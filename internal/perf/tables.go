@@ -62,28 +62,21 @@ func fleet(all []result) string {
 	return b.String()
 }
 
-// content is a table of whatever the benchmarks of the comparison of contents
-// measure: a row for each, a column for each unit of their own.
+// content is the table of comparing and purging messages.
 func content(all []result) string {
-	var units []string
-	known := map[string]bool{"ns/op": true, "B/op": true, "allocs/op": true}
-	for _, r := range all {
-		for _, u := range r.units {
-			if !known[u] {
-				known[u] = true
-				units = append(units, u)
+	var b strings.Builder
+	header(&b, "", "messages", "time", "a second", "ordered consumer", "the older, push", "memory")
+	for _, c := range []struct{ name, bench string }{{"`check --content`", "ContentCheck"}, {"`sync --content`", "ContentSync"}} {
+		r := find(all, c.bench)
+		cells := []string{c.name, count(r, "messages"), span(r, "ns/op"), count(r, "messages/s")}
+		for _, unit := range []string{"pull-ns/op", "push-ns/op"} {
+			if _, ok := r.value[unit]; ok {
+				cells = append(cells, span(r, unit))
+			} else {
+				cells = append(cells, "")
 			}
 		}
-	}
-	var b strings.Builder
-	header(&b, append([]string{"", "time"}, units...)...)
-	for _, r := range all {
-		name := strings.Trim(strings.TrimPrefix(r.name, "Content"), "/")
-		cells := []string{strings.ReplaceAll(name, "/", ", "), span(r, "ns/op")}
-		for _, u := range units {
-			cells = append(cells, count(r, u))
-		}
-		row(&b, cells...)
+		row(&b, append(cells, count(r, "peak-MiB")+" MiB")...)
 	}
 	return b.String()
 }

@@ -259,8 +259,11 @@ func (o *syncOptions) replace(ctx context.Context, rt *runtime, r *render.Fleet,
 // putBack creates the mirror as it was, since the new one could not be created.
 func (o *syncOptions) putBack(ctx context.Context, c *recreation, cause error) error {
 	c.member.Action, c.member.Failure = render.Failed, failureOf(cause)
-	if explain(cause).kind == kindUnknownOutcome {
+	switch explain(cause).kind {
+	case kindUnknownOutcome:
 		c.member.Action = render.Unknown
+		return c.withRestore(cause)
+	case kindNotKept: // it is there
 		return c.withRestore(cause)
 	}
 	old, err := c.before.Raw.ForCreation()

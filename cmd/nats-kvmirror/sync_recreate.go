@@ -352,10 +352,10 @@ func (o *syncOptions) prove(ctx context.Context, rt *runtime, c *recreation, cre
 }
 
 // caughtUp waits until the mirror has come to where its origin was. It gives up
-// when nothing has come for long.
+// when nothing has come for long, or when the mirror cannot be read.
 func (c *recreation) caughtUp(ctx context.Context, mirror *jsapi.Stream, bar *bar) (*jsapi.Stream, error) {
 	target := c.origin.stream.State.LastSeq
-	moved := time.Now()
+	moved, seen := time.Now(), time.Now()
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	for {
@@ -372,11 +372,15 @@ func (c *recreation) caughtUp(ctx context.Context, mirror *jsapi.Stream, bar *ba
 		case <-ctx.Done():
 			return mirror, fail(kindInterrupted, "", "interrupted: bucket %q was created again and is at sequence %d of %d", c.member.Bucket, mirror.State.LastSeq, target)
 		}
-		if again, err := c.s.own.Stream(ctx, c.stream); err == nil {
+		again, err := c.s.own.Stream(ctx, c.stream)
+		switch {
+		case err == nil:
 			if again.State.LastSeq > mirror.State.LastSeq {
 				moved = time.Now()
 			}
-			mirror = again
+			mirror, seen = again, time.Now()
+		case ctx.Err() == nil && time.Since(seen) > c.s.conn.Timeout():
+			return mirror, c.withRestore(fmt.Errorf("bucket %q was created again, and cannot be read since: %w", c.member.Bucket, err))
 		}
 	}
 }

@@ -147,7 +147,7 @@ func (s *session) mustReadOrigin(ctx context.Context, origin kvcfg.Origin) (orig
 	if read.missing() || errors.Is(read.err, context.Canceled) {
 		return read, read.failure()
 	}
-	return read, fail(kindOriginUnread, explain(read.err).hint, "the origin, %v, cannot be read, so nothing is deleted: %w", origin, read.err)
+	return read, fail(kindOriginUnread, read.hint(), "the origin, %v, cannot be read, so nothing is deleted: %w", origin, read.err)
 }
 
 // describe makes the mirror the one member of the document.

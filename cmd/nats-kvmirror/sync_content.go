@@ -194,7 +194,12 @@ func (o *syncOptions) sweep(ctx context.Context, rt *runtime, s *session, j *swe
 			m.Action, m.Failure = render.Failed, failureOf(purgedSoFar(m, fmt.Errorf("the proof failed: %w", err)))
 			return
 		}
+		before := content.Sum(m.Content.LeftOver)
 		m.Content = compared
+		if left && purged > 0 && content.Sum(compared.LeftOver) >= before {
+			m.Action, m.Failure = render.Failed, failureOf(fail(kindNotKept, "", "the server says that %s purged, and as many are left over as before", plural(int(m.Sweep.Purged), "message")))
+			return
+		}
 		if unsure != nil {
 			m.Sweep.Purged += max(planned, purged) - purged // nobody has counted them, and they are gone
 		}

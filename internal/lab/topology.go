@@ -14,8 +14,9 @@ import (
 
 // The JetStream domains of the sites.
 const (
-	hubDomain  = "hub"
-	leafDomain = "ksds"
+	hubDomain   = "hub"
+	leafDomain  = "ksds"
+	belowDomain = "below"
 )
 
 // Sites is a hub with a leaf below it.
@@ -39,6 +40,51 @@ func (s *Sites) Stop() {
 // at the leaf.
 func HubAndLeaf() (*Sites, error) {
 	return startSites(leafConf, false)
+}
+
+// Chain is a hub, a leaf below it, and a leaf below that one.
+type Chain struct {
+	*Sites
+	Below *Server
+}
+
+// Stop stops all servers. It may be called twice.
+func (c *Chain) Stop() {
+	stopAll(c.Below)
+	c.Sites.Stop()
+}
+
+// LeafBelowLeaf runs HubAndLeaf and, connected to the leaf, another one with the
+// domain "below", where mirrors of mirrors are made. It returns once the APIs of
+// both others answer there.
+func LeafBelowLeaf() (_ *Chain, err error) {
+	sites, err := startSites(func(hubURL string) string {
+		return strings.Replace(leafConf(hubURL), "leafnodes {", "leafnodes { listen: 127.0.0.1:-1,", 1)
+	}, false)
+	if err != nil {
+		return nil, err
+	}
+	c := &Chain{Sites: sites}
+	defer func() {
+		if err != nil {
+			c.Stop()
+		}
+	}()
+	conf := strings.NewReplacer("server_name: LEAF", "server_name: BELOW", "domain: "+leafDomain, "domain: "+belowDomain).Replace(leafConf(c.Leaf.LeafURL()))
+	if c.Below, err = Start(conf); err != nil {
+		return nil, fmt.Errorf("below: %w", err)
+	}
+	nc, err := nats.Connect(c.Below.URL())
+	if err != nil {
+		return nil, fmt.Errorf("below: %w", err)
+	}
+	defer nc.Close()
+	for _, domain := range []string{hubDomain, leafDomain} {
+		if err = waitAnswer(nc, "$JS."+domain+".API.INFO"); err != nil {
+			return nil, fmt.Errorf("below: %w", err)
+		}
+	}
+	return c, nil
 }
 
 // HubAndLeafVia is HubAndLeaf with a proxy in the link between the two, so that

@@ -107,3 +107,54 @@ func TestContentOverAccounts(t *testing.T) {
 		})
 	}
 }
+
+// Clusters on both sides: a leader that steps down, and a server that is stopped,
+// while a mirror of three replicas is edited, mended and swept.
+func TestTwoClusters(t *testing.T) {
+	t.Parallel()
+	hub, leaf, err := lab.Clusters(3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range append(hub, leaf...) {
+		t.Cleanup(s.Stop)
+	}
+	kv := keyValue(t, hub[0].URL(), jetstream.KeyValueConfig{Bucket: "demo", LimitMarkerTTL: time.Second, Replicas: 3})
+	for _, key := range []string{"a", "b"} {
+		if _, err := kv.PutString(t.Context(), key, "value"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	at := []string{"--server", leaf[0].URL() + "," + leaf[1].URL(), "--timeout", "10s"}
+	truthAt := connectTo(t, leaf[0].URL())
+	for _, bucket := range []string{"m0", "m1"} {
+		keyValue(t, leaf[0].URL(), jetstream.KeyValueConfig{Bucket: bucket, Replicas: 3, Mirror: &jetstream.StreamSource{Name: "demo", Domain: "hub"}})
+		waitUntil(t, "the mirror has all", func() bool { return look(t, truthAt, bucket).State.Msgs == 2 })
+	}
+	stepDown(t, leaf, "KV_m0")
+	runJSON(t, t.Context(), append(at, "edit", "m0", "--force")...).mustBe(t, 0, render.Updated, "")
+	stepDown(t, hub, "KV_demo")
+	leaf[2].Shutdown()
+	// A leader has to be found first; until then a refusal is right, and nothing else.
+	waitUntil(t, "m1 is mended", func() bool {
+		r := play(t, t.Context(), append(at, "sync", "m1", "--force")...)
+		if r.code == exitOK && look(t, truthAt, "m1").there && !look(t, truthAt, "m1").Config.TTL {
+			t.Fatalf("it is not mended: %s", r.stdout)
+		}
+		return r.code == exitOK
+	})
+	if _, err := connectTo(t, hub[0].URL()).Request("$JS.API.STREAM.PURGE.KV_demo", []byte(`{"filter":"$KV.demo.a"}`), 10*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	waitUntil(t, "m1 is swept", func() bool {
+		r := play(t, t.Context(), append(at, "sync", "m1", "--content", "--force")...)
+		return r.code == exitOK && look(t, truthAt, "m1").State.Msgs == 1
+	})
+	if err := leaf[2].Restart(); err != nil {
+		t.Fatal(err)
+	}
+	waitUntil(t, "both hold what their origin holds", func() bool {
+		r := play(t, t.Context(), append(at, "sync", "m0", "m1", "--content", "--force")...)
+		return r.code == exitOK
+	})
+}

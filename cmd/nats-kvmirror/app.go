@@ -74,6 +74,7 @@ func newApp(rt *runtime, selected func(command)) *fisk.Application {
 	addLs(app, rt, selected)
 	addCheck(app, rt, selected)
 	addSync(app, rt, selected)
+	addPromote(app, rt, selected)
 	addDemo(app, rt, selected)
 	addGlobals(app, &rt.globals)
 	addCompletion(app)

@@ -46,7 +46,7 @@ func TestCompletion(t *testing.T) {
 		line string // words, the last of which is completed
 		want string
 	}{
-		{"|", "add edit info ls check sync demo"},
+		{"|", "add edit info ls check sync promote demo"},
 		{"|e", "edit"},
 		{"|--trace|-s|nats://h|s", "sync"},
 		{"|--colors|", "blue cyan double green magenta red rounded yellow"},
@@ -66,7 +66,7 @@ func TestCompletion(t *testing.T) {
 		{"|edit|b|-fs|", ""},                        // the server's address
 		{"|add|", ""},                               // a name that is not there yet
 		{"|edit|--|--comp", ""},                     // an argument
-		{"|--json|--nosuch=|nosuch|", "add edit info ls check sync demo"},
+		{"|--json|--nosuch=|nosuch|", "add edit info ls check sync promote demo"},
 		{"|info|", ""}, // no server
 	} {
 		got := completed(t, strings.Split(c.line, "|")[1:]...)

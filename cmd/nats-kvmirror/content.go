@@ -85,6 +85,7 @@ func (rt *runtime) compare(ctx context.Context, s *session, o *contentOptions, m
 	}
 	var err error
 	r.Result, err = c.Compare(ctx)
+	bar.failed = err != nil
 	return r, err
 }
 
@@ -98,6 +99,8 @@ func contentFacts(r *render.Content, err error) *kvcfg.Content {
 		f.Unproved = r.Unread
 	case r.Pending > 0:
 		f.Unproved = fmt.Sprintf("the mirror is %d sequences behind, and %d of its messages may be replaced by what is yet to come", r.Behind, r.Pending)
+	case r.Verdict == content.Unproved:
+		f.Unproved = fmt.Sprintf("the mirror is %d sequences behind", r.Behind)
 	}
 	return f
 }

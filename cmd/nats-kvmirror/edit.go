@@ -53,7 +53,7 @@ func (o *editOptions) run(ctx context.Context, rt *runtime) (render.Report, erro
 	}
 	defer s.conn.Close()
 
-	mirror, account, err := o.read(ctx, s)
+	mirror, account, err := s.readMirror(ctx, o.bucket)
 	if err != nil {
 		return r, err
 	}
@@ -111,28 +111,6 @@ func (o *editOptions) run(ctx context.Context, rt *runtime) (render.Report, erro
 	return r, rt.show(r, s.style)
 }
 
-// read reads the mirror, and what its server supports, side by side.
-func (o *editOptions) read(ctx context.Context, s *session) (*jsapi.Stream, *jsapi.Account, error) {
-	var mirror *jsapi.Stream
-	var account jsapi.Account
-	var mirrorErr, accountErr error
-	var wg sync.WaitGroup
-	wg.Go(func() { account, accountErr = s.own.Account(ctx) })
-	wg.Go(func() { mirror, mirrorErr = s.own.Stream(ctx, kvcfg.StreamName(o.bucket)) })
-	wg.Wait()
-	if errors.Is(mirrorErr, jsapi.ErrNotFound) {
-		return nil, nil, fail(kindNotFound, "", "bucket %q does not exist: asked on %q", o.bucket, s.own.InfoSubject(kvcfg.StreamName(o.bucket)))
-	}
-	if mirrorErr != nil {
-		return nil, nil, fmt.Errorf("cannot read bucket %q: %w", o.bucket, mirrorErr)
-	}
-	if accountErr != nil {
-		// Not known; what the server then does with the update is checked.
-		return mirror, nil, nil
-	}
-	return mirror, &account, nil
-}
-
 // readOn reads the origin and, side by side with it, the mirror once more: what
 // somebody else writes meanwhile is seen. again is nil when it could not be
 // read, and at is when it was.
@@ -167,7 +145,7 @@ func (o *editOptions) plan(ctx context.Context, rt *runtime, s *session, r *rend
 	}
 	if plan.EnablesTTL() {
 		if account != nil && account.Level < kvcfg.TTLAPILevel {
-			return plan, tooOldForTTL(s, "")
+			return plan, tooOldForTTL(s, "until then only a new mirror is rid of what has expired: delete this one and create it again with `"+appName+" add --no-allow-msg-ttl`")
 		}
 		if v := mirror.Config.ServerVersion(); v.TTLUpdate() == kvcfg.UpdateRefused {
 			return plan, fail(kindOldServer, "delete the mirror and create it again with `"+appName+" add`: a new mirror can have it",
@@ -255,7 +233,7 @@ func (o *editOptions) checkCleaned(ctx context.Context, rt *runtime, s *session,
 // warnOfRest says what the comparison and the server's version leave to fear.
 func (o *editOptions) warnOfRest(rt *runtime, r *render.Report, c kvcfg.Comparison) {
 	version := r.Source.Config.ServerVersion()
-	cure := "; purge them, or delete and create the mirror"
+	cure := "; `" + appName + " sync --content " + o.bucket + "` purges them"
 	switch {
 	case c.LeftOver() > 0:
 		rt.warn(r, "at least %d messages are left over on the mirror that are gone at the origin, and server %v will not remove them%s", c.LeftOver(), version, cure)
@@ -268,7 +246,7 @@ func (o *editOptions) warnOfRest(rt *runtime, r *render.Report, c kvcfg.Comparis
 	}
 	switch version.TTLUpdate() {
 	case kvcfg.UpdateAfterRestart:
-		rt.warn(r, "on server %v nothing expires on a mirror edited like this until the server is restarted", version)
+		rt.warn(r, "on server %v nothing expires on a mirror edited like this until the server is restarted, and what was stored before now may stay even then; delete and create it to be sure", version)
 	case kvcfg.UpdateNewOnly:
 		rt.warn(r, "on server %v what was stored before now never expires on the mirror; delete and create it to be sure", version)
 	case kvcfg.UpdatePartly:

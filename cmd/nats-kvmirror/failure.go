@@ -37,6 +37,7 @@ const (
 	kindNoTerminal     = "no-terminal"     // there is nobody to ask
 	kindNotCaughtUp    = "not-caught-up"   // --wait ran out
 	kindIncomplete     = "incomplete"      // some of many mirrors could not be changed
+	kindDiffers        = "differs"         // a copy is not what it was made from
 	kindInterrupted    = "interrupted"     // Ctrl-C or SIGTERM
 	kindUnknownOutcome = "unknown-outcome" // a write's fate is unknown
 	kindInternal       = "internal"        // a mistake of this program
@@ -82,6 +83,8 @@ func explain(err error) *failure {
 		{kvcfg.ErrNotMirror, kindNotMirror, "`nats kv` is the tool for buckets that are no mirrors"},
 		{kvcfg.ErrNotBucket, kindNotBucket, ""},
 		{kvcfg.ErrTTLStays, kindRefused, "without per-key TTL, a mirror has to be deleted and created again"},
+		{kvcfg.ErrNoHistory, kindRefused, "bound it first with `" + appName + " edit BUCKET --history N`; no client opens a bucket without"},
+		{kvcfg.ErrMarkerNeedsTTL, kindRefused, "leave --marker-ttl out, or turn per-key TTL on first with `" + appName + " edit BUCKET --allow-msg-ttl`"},
 		{kvcfg.ErrMalformed, kindMalformed, ""},
 		{context.Canceled, kindInterrupted, ""},
 		{nats.ErrAuthorization, kindAuthorization, ""},

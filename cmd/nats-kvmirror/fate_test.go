@@ -175,6 +175,13 @@ func TestInterrupt(t *testing.T) {
 // alter: a server of another age, or one that lies.
 func shim(t *testing.T, url string, alter func(subject string, reply map[string]any)) {
 	t.Helper()
+	refusing(t, url, func(string, []byte) bool { return false }, alter)
+}
+
+// refusing is a shim that answers the requests that refuses says, in the place of
+// the server, with a refusal.
+func refusing(t *testing.T, url string, refuses func(subject string, request []byte) bool, alter func(subject string, reply map[string]any)) {
+	t.Helper()
 	nc, err := nats.Connect(url)
 	if err != nil {
 		t.Fatal(err)
@@ -182,6 +189,10 @@ func shim(t *testing.T, url string, alter func(subject string, reply map[string]
 	t.Cleanup(nc.Close)
 	_, err = nc.Subscribe("FAKE.API.>", func(m *nats.Msg) {
 		subject := strings.TrimPrefix(m.Subject, "FAKE.API.")
+		if refuses(subject, m.Data) {
+			_ = m.Respond([]byte(`{"type":"x","error":{"code":500,"err_code":10052,"description":"no such luck"}}`))
+			return
+		}
 		answer, err := nc.Request("$JS.API."+subject, m.Data, 5*time.Second)
 		if err != nil {
 			return

@@ -97,6 +97,7 @@ type slowBar struct {
 	tracker *progress.Tracker
 	begin   *time.Timer
 	started chan struct{}
+	failed  bool // what it is for did not come to its end
 }
 
 func newSlowBar(rt *runtime, style render.Style, what string) *slowBar {
@@ -148,7 +149,11 @@ func (b *slowBar) stop() {
 		return // it was never shown
 	}
 	<-b.started
-	b.tracker.MarkAsDone()
+	if b.failed {
+		b.tracker.MarkAsErrored()
+	} else {
+		b.tracker.MarkAsDone()
+	}
 	b.writer.Stop()
 	waitForBar(b.writer)
 }

@@ -17,6 +17,9 @@ import (
 
 	"github.com/creack/pty"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"nats-kvmirror/internal/lab"
+	"nats-kvmirror/internal/render"
 )
 
 // session of a person: the command on a pseudo-terminal, what it has shown so
@@ -209,6 +212,83 @@ func TestEditAfterAnotherEdit(t *testing.T) {
 	}
 	if !strings.Contains(p.shown(), "somebody else has changed bucket \"plain\" meanwhile, nothing was written") {
 		t.Errorf("the conflict is not said:\n%s", p.shown())
+	}
+}
+
+func TestPromoteAsks(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name, keys string
+		code       int
+		promoted   bool
+		says       string
+	}{
+		{"yes", "y\r", 0, true, "Information for Key-Value Store Bucket demo"},
+		{"no", "n\r", 0, false, "Bucket demo was not changed"},
+		{"default is no", "\r", 0, false, "Bucket demo was not changed"},
+		{"ctrl-c", "\x03", 1, false, "interrupted, nothing was changed"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			url := lostOrigin(t).Leaf.URL()
+			p := sitDown(t, url, "promote", "demo")
+			p.waitsFor("Differences (-old +new):")
+			p.waitsFor("this cannot be undone")
+			p.waitsFor("that is turned off for KV_plain")
+			p.isAsked("Really promote bucket demo? It cannot be undone")
+			p.types(test.keys)
+			if code := p.leaves(); code != test.code {
+				t.Errorf("exit code %d, want %d:\n%s", code, test.code, p.shown())
+			}
+			if !strings.Contains(p.shown(), test.says) {
+				t.Errorf("%q is not shown in:\n%s", test.says, p.shown())
+			}
+			o := runJSON(t, t.Context(), "info", "demo", "--server", url)
+			if promoted := o.report.Origin == nil; promoted != test.promoted {
+				t.Errorf("promoted is %t, want %t", promoted, test.promoted)
+			}
+			// What stands in the way is not touched before the answer.
+			o = runJSON(t, t.Context(), "info", "plain", "--server", url)
+			if c, err := o.report.Config.Config(); err != nil || c.MirrorDirect == test.promoted {
+				t.Errorf("plain's mirror_direct is %t, %v", c.MirrorDirect, err)
+			}
+		})
+	}
+}
+
+// What happens while the question stands counts: a mirror that was changed, and
+// an origin that is back.
+func TestPromoteAfterAsking(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name    string
+		happens func(t *testing.T, sites *lab.Sites)
+		says    string
+	}{
+		{"changed", func(t *testing.T, sites *lab.Sites) {
+			runJSON(t, t.Context(), "edit", "demo", "--description", "theirs", "-f", "--server", sites.Leaf.URL()).mustBe(t, 0, render.Updated, "")
+		}, "somebody else has changed bucket \"demo\" meanwhile, nothing was written"},
+		{"back", func(t *testing.T, sites *lab.Sites) {
+			keyValue(t, sites.Hub.URL(), jetstream.KeyValueConfig{Bucket: "demo"})
+		}, "answers again"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			sites := lostOrigin(t)
+			p := sitDown(t, sites.Leaf.URL(), "promote", "demo")
+			p.isAsked("Really promote bucket demo?")
+			test.happens(t, sites)
+			p.types("y\r")
+			if code := p.leaves(); code != 1 {
+				t.Errorf("exit code %d, want 1", code)
+			}
+			if !strings.Contains(p.shown(), test.says) {
+				t.Errorf("%q is not shown in:\n%s", test.says, p.shown())
+			}
+			if o := runJSON(t, t.Context(), "info", "demo", "--server", sites.Leaf.URL()); o.report.Origin == nil {
+				t.Error("the mirror was promoted")
+			}
+		})
 	}
 }
 

@@ -120,7 +120,7 @@ func (st *scene) config(t testing.TB, bucket string) map[string]json.RawMessage 
 	var info struct {
 		Config map[string]json.RawMessage `json:"config"`
 	}
-	request(t, st.leaf, "STREAM.INFO.KV_"+bucket, nil, &info)
+	askAPI(t, st.leaf, "STREAM.INFO.KV_"+bucket, nil, &info)
 	return info.Config
 }
 

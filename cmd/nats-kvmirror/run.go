@@ -175,7 +175,7 @@ func (rt *runtime) outcome(done render.Action, err error) (render.Action, *rende
 		return render.Unknown, failed, code
 	case failed != nil:
 		return render.Failed, failed, code
-	case done == render.WouldCreate || done == render.WouldUpdate || done == render.WouldRecreate:
+	case done == render.WouldCreate || done == render.WouldUpdate || done == render.WouldRecreate || done == render.WouldPromote:
 		return done, nil, exitDifferences
 	}
 	return done, nil, code

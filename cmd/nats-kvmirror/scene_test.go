@@ -42,9 +42,9 @@ func newScene(t testing.TB) *scene {
 // name is a bucket's name that no other run has.
 func (st *scene) name() string { return fmt.Sprintf("run%d", st.runs.Add(1)) }
 
-// request asks a JetStream API directly and decodes the answer into reply. It
+// askAPI asks a JetStream API directly and decodes the answer into reply. It
 // reports false when the answer is that there is no such thing.
-func request(t testing.TB, nc *nats.Conn, subject string, body, reply any) bool {
+func askAPI(t testing.TB, nc *nats.Conn, subject string, body, reply any) bool {
 	t.Helper()
 	var data []byte
 	var err error
@@ -104,14 +104,14 @@ type truth struct {
 func look(t testing.TB, nc *nats.Conn, bucket string) truth {
 	t.Helper()
 	var is truth
-	is.there = request(t, nc, "STREAM.INFO.KV_"+bucket, nil, &is)
+	is.there = askAPI(t, nc, "STREAM.INFO.KV_"+bucket, nil, &is)
 	return is
 }
 
 // origin makes a bucket with per-key TTL and two keys at the hub.
 func (st *scene) origin(t testing.TB, bucket string) {
 	t.Helper()
-	request(t, st.hub, "STREAM.CREATE.KV_"+bucket, map[string]any{
+	askAPI(t, st.hub, "STREAM.CREATE.KV_"+bucket, map[string]any{
 		"name": "KV_" + bucket, "subjects": []string{"$KV." + bucket + ".>"}, "storage": "memory",
 		"max_msgs_per_subject": 1, "max_bytes": -1, "max_msgs": -1, "max_msg_size": -1, "discard": "new", "deny_delete": true, "allow_rollup_hdrs": true,
 		"allow_direct": true, "allow_msg_ttl": true, "subject_delete_marker_ttl": time.Minute,
@@ -127,7 +127,7 @@ func (st *scene) origin(t testing.TB, bucket string) {
 // until it has all.
 func (st *scene) mirror(t testing.TB, bucket, origin string) {
 	t.Helper()
-	request(t, st.leaf, "STREAM.CREATE.KV_"+bucket, map[string]any{
+	askAPI(t, st.leaf, "STREAM.CREATE.KV_"+bucket, map[string]any{
 		"name": "KV_" + bucket, "storage": "memory", "max_msgs_per_subject": 1, "max_bytes": -1, "max_msgs": -1, "max_msg_size": -1,
 		"discard": "new", "deny_delete": true, "allow_rollup_hdrs": true, "allow_direct": true, "mirror_direct": true,
 		"mirror": map[string]any{"name": "KV_" + origin, "external": map[string]any{"api": "$JS.hub.API"}},
@@ -144,14 +144,14 @@ func (st *scene) leftOver(t testing.TB, bucket string) {
 	t.Helper()
 	st.origin(t, bucket)
 	st.mirror(t, bucket, bucket)
-	request(t, st.hub, "STREAM.PURGE.KV_"+bucket, map[string]any{"filter": "$KV." + bucket + ".a"}, &struct{}{})
+	askAPI(t, st.hub, "STREAM.PURGE.KV_"+bucket, map[string]any{"filter": "$KV." + bucket + ".a"}, &struct{}{})
 }
 
 // drop takes a run's buckets away, so that the next ones find a small server.
 func (st *scene) drop(t testing.TB, bucket string) {
 	t.Helper()
 	for _, nc := range []*nats.Conn{st.leaf, st.hub} {
-		request(t, nc, "STREAM.DELETE.KV_"+bucket, nil, &struct{}{})
+		askAPI(t, nc, "STREAM.DELETE.KV_"+bucket, nil, &struct{}{})
 	}
 }
 
@@ -167,7 +167,7 @@ func (st *scene) orphans(t testing.TB, bucket, origin string) []string {
 		var list struct {
 			Consumers []string `json:"consumers"`
 		}
-		request(t, at.nc, "CONSUMER.NAMES.KV_"+at.bucket, nil, &list)
+		askAPI(t, at.nc, "CONSUMER.NAMES.KV_"+at.bucket, nil, &list)
 		for _, name := range list.Consumers {
 			if strings.HasPrefix(name, "kvmirror-") {
 				left = append(left, name)

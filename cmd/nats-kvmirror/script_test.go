@@ -78,6 +78,7 @@ func TestScript(t *testing.T) {
 			"put":        cmdPut,
 			"purge":      cmdPurge,
 			"holds":      cmdHolds,
+			"get":        cmdGet,
 			"api":        cmdAPI,
 			"consumers":  cmdConsumers,
 			"config":     cmdConfig,
@@ -274,6 +275,28 @@ func cmdPurge(ts *testscript.TestScript, _ bool, args []string) {
 	ttl, err := time.ParseDuration(args[3])
 	check(ts, err)
 	check(ts, kv.Purge(ctx, args[2], jetstream.PurgeTTL(ttl)))
+}
+
+// get URL BUCKET KEY VALUE asserts the value of a key, as a client finds it; with
+// ! that it finds none.
+func cmdGet(ts *testscript.TestScript, neg bool, args []string) {
+	ctx, cancel := scriptContext()
+	defer cancel()
+	js, _, done := jetStream(ts, args[0])
+	defer done()
+	kv, err := js.KeyValue(ctx, args[1])
+	check(ts, err)
+	entry, err := kv.Get(ctx, args[2])
+	if neg {
+		if !errors.Is(err, jetstream.ErrKeyNotFound) {
+			ts.Fatalf("key %s is there: %v", args[2], err)
+		}
+		return
+	}
+	check(ts, err)
+	if string(entry.Value()) != args[3] {
+		ts.Fatalf("key %s is %q, want %q", args[2], entry.Value(), args[3])
+	}
 }
 
 // holds URL BUCKET LASTSEQ MESSAGES waits until a bucket has come so far.

@@ -90,7 +90,7 @@ func TestPastedSharing(t *testing.T) {
 	var list struct {
 		Consumers []string `json:"consumers"`
 	}
-	request(t, connectTo(t, urlA), "CONSUMER.NAMES.KV_demo", nil, &list)
+	askAPI(t, connectTo(t, urlA), "CONSUMER.NAMES.KV_demo", nil, &list)
 	for _, name := range list.Consumers {
 		if strings.HasPrefix(name, "kvmirror-") {
 			t.Errorf("the consumer %s is left", name)

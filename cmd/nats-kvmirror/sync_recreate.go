@@ -94,7 +94,7 @@ func (o *syncOptions) runRecreate(ctx context.Context, rt *runtime, s *session, 
 	if yes, err := o.askForRecreation(ctx, rt, c, lost); err != nil || !yes {
 		return err
 	}
-	if err := s.stillThe(ctx, fleet.Mirror{Facts: kvcfg.Facts{Mirror: kvcfg.Bucket{Config: c.before.Config, Created: c.before.Created}}}); err != nil {
+	if _, err := s.still(ctx, c.before); err != nil {
 		return err
 	}
 	return o.replace(ctx, rt, r, c)
@@ -134,8 +134,27 @@ func (o *syncOptions) planRecreation(ctx context.Context, rt *runtime, s *sessio
 	if err != nil {
 		return nil, err
 	}
+	if err := s.knowsTTL(ctx, c.plan); err != nil {
+		return nil, err
+	}
 	c.describe(r, was)
 	return c, nil
+}
+
+// knowsTTL makes sure, before anything is deleted, that the server has per-key TTL
+// if a new mirror is to have it: 2.10 drops the setting without a word.
+func (s *session) knowsTTL(ctx context.Context, plan kvcfg.Plan) error {
+	if !plan.EnablesTTL() {
+		return nil
+	}
+	account, err := s.own.Account(ctx)
+	if err != nil {
+		return fmt.Errorf("what the mirror's server supports could not be read, so nothing is deleted: %w", err)
+	}
+	if account.Level < kvcfg.TTLAPILevel {
+		return tooOldForTTL(s, "--no-allow-msg-ttl makes the mirror anew without it, rid of what has expired so far")
+	}
+	return nil
 }
 
 // mustReadOrigin reads an origin that has to be readable.

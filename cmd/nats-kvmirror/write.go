@@ -131,17 +131,11 @@ const readLately = time.Second
 // is a later look at it, at that time. Between the last look and the write,
 // nothing can be seen: servers replace a configuration unconditionally.
 func (s *session) unchanged(ctx context.Context, before, again *jsapi.Stream, at time.Time) error {
-	bucket, _ := kvcfg.BucketName(before.Config.Name)
 	if again == nil || time.Since(at) > readLately {
-		var err error
-		if again, err = s.own.Stream(ctx, before.Config.Name); err != nil {
-			return fmt.Errorf("cannot read bucket %q again: %w", bucket, err)
-		}
+		_, err := s.still(ctx, before)
+		return err
 	}
-	if len(before.Raw.Unlike(again.Raw)) > 0 || !again.Created.Equal(before.Created) {
-		return fail(kindConflict, "run the command again to see the differences as they are now", "somebody else has changed bucket %q meanwhile, nothing was written", bucket)
-	}
-	return nil
+	return sameStill(before, again)
 }
 
 // unknownOutcome says what was tried and what was last seen.

@@ -33,7 +33,7 @@ func fill(tb testing.TB, sites *lab.Sites, n int) {
 	}
 	value := make([]byte, 128)
 	for i := range n {
-		if _, err := js.PublishAsync(fmt.Sprintf("$KV.demo.key.%d", i), value); err != nil {
+		if _, err := js.PublishAsync(fmt.Sprintf("$KV.demo.key.%d", i), value, jetstream.WithStallWait(time.Minute)); err != nil {
 			tb.Fatal(err)
 		}
 	}

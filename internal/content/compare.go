@@ -156,7 +156,7 @@ func (c *Comparer) compare(ctx context.Context, result *Result) error {
 	switch {
 	case result.wrong() > 0:
 		result.Verdict = Differs
-	case result.Pending == 0:
+	case result.Pending == 0 && result.Behind == 0:
 		result.Verdict = Identical
 	}
 	return nil

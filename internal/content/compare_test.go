@@ -2,6 +2,8 @@ package content
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -62,5 +64,133 @@ func TestCompare(t *testing.T) {
 	s, err := js.Stream(context.Background(), "KV_demo")
 	if err != nil || s.CachedInfo().State.Consumers != 0 {
 		t.Errorf("%d consumers are left, %v", s.CachedInfo().State.Consumers, err)
+	}
+}
+
+// A quick comparison is content with a sample where the counts agree, and says
+// so; where they do not, everything is read.
+func TestQuick(t *testing.T) {
+	t.Parallel()
+	c := newCouple(t, jetstream.StreamConfig{MaxMsgsPerSubject: 1}, jetstream.StreamConfig{MaxMsgsPerSubject: 1, AllowMsgTTL: true})
+	keys := keysOf("k", 10_000)
+	c.put(t, keys, "value", nil)
+	c.caughtUp(t)
+	compare := func() Result {
+		comparer := &Comparer{Mirror: c.mirror, Origin: c.origin, MirrorStream: "KV_demo", OriginStream: "KV_demo", Quick: true}
+		r, err := comparer.Compare(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	if r := compare(); r.Verdict != Alike || r.Compared != samples*sampleSize || r.Through != 10_000 {
+		t.Errorf("the same: %+v", r)
+	}
+	purge(t, c.origin, keys[700])
+	if r := compare(); r.Verdict != Differs || r.LeftOver[Gone] != 1 || r.wrong() != 1 {
+		t.Errorf("unlike counts: %+v", r)
+	}
+	// The counts agree again, and a sample shows that the messages do not.
+	purge(t, c.mirror, keys[100])
+	if r := compare(); r.Verdict != Differs || r.LeftOver[Gone] != 1 || r.Missing[Absent] != 1 || r.wrong() != 2 {
+		t.Errorf("unlike messages: %+v", r)
+	}
+}
+
+// An origin whose messages cannot be read leaves what the mirror alone shows.
+func TestUnreadOrigin(t *testing.T) {
+	t.Parallel()
+	c := newCouple(t, jetstream.StreamConfig{MaxMsgsPerSubject: 1}, jetstream.StreamConfig{MaxMsgsPerSubject: 1})
+	c.put(t, keysOf("t", 100), "value", func(int) string { return "1s" })
+	c.put(t, keysOf("k", 100), "value", func(int) string { return "1h" })
+	c.caughtUp(t)
+	over := time.Now().Add(grace + 2*time.Second)
+	purge(t, c.origin, "k.0000003")
+	c.origin = c.conn.At("$JS.nowhere.API")
+	if r, _ := c.compare(t, false); r.Verdict != Unproved || r.wrong() != 0 || r.Unread == "" {
+		t.Errorf("within the grace: %+v", r)
+	}
+	eventually(t, "the grace to be over", func() bool { return time.Now().After(over) })
+	r, items := c.compare(t, false)
+	if r.Verdict != Unproved || r.LeftOver[Expired] != 100 || r.wrong() != 100 || r.Unread == "" || items[0].Key != "t.0000000" || items[0].TTL != "1s" {
+		t.Errorf("%+v", r)
+	}
+}
+
+// A comparison that is cancelled, or told to end, does so and leaves no consumer
+// on either side.
+func TestCompareEnds(t *testing.T) {
+	t.Parallel()
+	c := newCouple(t, jetstream.StreamConfig{MaxMsgsPerSubject: 1}, jetstream.StreamConfig{MaxMsgsPerSubject: 1})
+	c.put(t, keysOf("k", 30_000), "value", nil)
+	c.caughtUp(t)
+	purge(t, c.origin, "k.0000003", "k.0000004")
+	enough := errors.New("enough")
+	for i := range 10 {
+		ctx, cancel := context.WithCancel(t.Context())
+		told := 0
+		comparer := &Comparer{
+			Mirror: c.mirror, Origin: c.origin, MirrorStream: "KV_demo", OriginStream: "KV_demo",
+			Found: func(Item) error { told++; return enough },
+		}
+		want := context.Canceled
+		if i == 0 {
+			want = enough
+		} else {
+			time.AfterFunc(time.Duration(i*i)*2*time.Millisecond, cancel)
+		}
+		if _, err := comparer.Compare(ctx); !errors.Is(err, want) || told > 1 {
+			t.Errorf("%d: %v, told %d times; want %v", i, err, told, want)
+		}
+		cancel()
+	}
+	for _, js := range []jetstream.JetStream{c.hub, c.leaf} {
+		// The origin has that of its mirror, which is not counted everywhere.
+		eventually(t, "the consumers to go", func() bool {
+			s, err := js.Stream(t.Context(), "KV_demo")
+			if err != nil {
+				return false
+			}
+			list := s.ConsumerNames(t.Context())
+			left := 0
+			for name := range list.Name() {
+				if strings.HasPrefix(name, "kvmirror-") {
+					left++
+				}
+			}
+			return list.Err() == nil && left == 0
+		})
+	}
+}
+
+// What a mirror that is behind has not got yet, and what it keeps because it has
+// not heard that it was replaced, is no difference, and no proof either.
+func TestBehind(t *testing.T) {
+	t.Parallel()
+	sites, link, err := lab.HubAndLeafVia()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(sites.Stop)
+	c := newCoupleOf(t, sites, jetstream.StreamConfig{MaxMsgsPerSubject: 1}, jetstream.StreamConfig{MaxMsgsPerSubject: 1, AllowMsgTTL: true})
+	c.put(t, keysOf("k", 500), "value", nil)
+	c.caughtUp(t)
+	conn, err := jsapi.Connect(t.Context(), sites.Hub.URL(), 10*time.Second, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	c.origin = conn.At("$JS.API")
+	link.Refuse(true)
+	link.CutAll()
+	c.put(t, keysOf("k", 50), "another", nil)
+	c.put(t, keysOf("new", 50), "value", nil)
+	if r, items := c.compare(t, false); r.Verdict != Unproved || r.Behind != 100 || r.Pending != 50 || r.Compared != 450 || r.Through != 500 {
+		t.Errorf("behind: %+v %+v", r, items)
+	}
+	link.Refuse(false)
+	c.caughtUp(t)
+	if r, items := c.compare(t, false); r.Verdict != Identical || r.Compared != 550 || r.Through != 600 {
+		t.Errorf("caught up: %+v %+v", r, items)
 	}
 }

@@ -2,6 +2,7 @@ package content
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"nats-kvmirror/internal/jsapi"
@@ -41,7 +42,7 @@ type Item struct {
 
 // grace is how long after its time a message may still be there: servers look
 // for expired ones about once a second, and not all of them at once.
-const grace = 5 * time.Second
+const grace = 10 * time.Second
 
 // judge decides whether what differs matters. Each side is judged by the clock
 // of its own server.
@@ -89,12 +90,12 @@ func (j *judge) judge(p pair) (verdict, Kind, string) {
 // key are newer there.
 func (j *judge) missing(h *jsapi.Head, newer int64) (verdict, Kind, string) {
 	switch {
-	case j.mirror.MaxAge > 0 && over(h, j.mirror.MaxAge, j.mirrorNow.Add(grace)) && ttlOf(h) != never,
+	case j.mirror.MaxAge > 0 && over(h, j.mirror.MaxAge, j.mirrorNow.Add(grace)) && TTL(h) != Never,
 		j.dropsOldest() && h.Seq < j.mirrorFirst,
 		j.kept.ofOrigin() && newer >= j.mirror.MaxMsgsPerSubject:
 		return designed, "", ""
 	}
-	switch ttl := ttlOf(h); {
+	switch ttl := TTL(h); {
 	case ttl <= 0 || !over(h, ttl, j.mirrorNow.Add(grace)):
 		return wrong, Missing, Absent
 	case over(h, ttl, j.originNow.Add(-grace)):
@@ -106,12 +107,12 @@ func (j *judge) missing(h *jsapi.Head, newer int64) (verdict, Kind, string) {
 // leftOver judges a message that only the mirror has; newer is how many of its
 // key are newer there.
 func (j *judge) leftOver(h *jsapi.Head, newer int64) (verdict, Kind, string) {
-	ttl := ttlOf(h)
+	ttl := TTL(h)
 	for _, limit := range []struct {
 		age    time.Duration
 		reason string
 	}{{ttl, Expired}, {j.origin.MaxAge, TooOld}} {
-		if limit.age <= 0 || limit.reason == TooOld && ttl == never || !over(h, limit.age, j.originNow.Add(grace)) {
+		if limit.age <= 0 || limit.reason == TooOld && ttl == Never || !over(h, limit.age, j.originNow.Add(grace)) {
 			continue
 		}
 		if over(h, limit.age, j.mirrorNow.Add(-grace)) {
@@ -138,24 +139,24 @@ func over(h *jsapi.Head, age time.Duration, now time.Time) bool {
 	return time.Unix(0, h.Time).Add(age).Before(now)
 }
 
-// never is the TTL of a message that does not expire, whatever the maximum age
+// Never is the TTL of a message that does not expire, whatever the maximum age
 // is.
-const never time.Duration = -1
+const Never time.Duration = -1
 
-// ttlOf is a message's TTL: 0 when it has none (ADR-43: seconds, a duration, or
+// TTL is a message's TTL: 0 when it has none (ADR-43: seconds, a duration, or
 // "never").
-func ttlOf(h *jsapi.Head) time.Duration {
+func TTL(h *jsapi.Head) time.Duration {
 	if len(h.Decisive) == 0 {
 		return 0
 	}
 	text := h.Header(jsapi.TTLHeader)
-	if text == "never" {
-		return never
+	if strings.EqualFold(text, "never") {
+		return Never
 	}
 	if seconds, err := strconv.ParseInt(text, 10, 64); err == nil {
 		switch {
 		case seconds == -1:
-			return never
+			return Never
 		case seconds < 0 || seconds > int64(maxTTL/time.Second):
 			return 0
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"nats-kvmirror/internal/jsapi"
@@ -21,6 +22,7 @@ func (r *Reader) followChains(ctx context.Context, mirrors []Mirror) {
 			chained = append(chained, &mirrors[i])
 		}
 	}
+	read := r.onceEach(ctx)
 	r.each(len(chained), underWay, func(i int) {
 		m := chained[i]
 		below := *m.Facts.Origin
@@ -31,7 +33,7 @@ func (r *Reader) followChains(ctx context.Context, mirrors []Mirror) {
 			}
 			var above *found
 			if err == nil {
-				above, err = r.one(ctx, r.Conn.At(origin.Prefix(below.Prefix)), origin.Stream())
+				above, err = read(origin.Prefix(below.Prefix), origin.Stream())
 			}
 			if err == nil {
 				err = kvcfg.CheckBucket(above.Config)
@@ -47,6 +49,24 @@ func (r *Reader) followChains(ctx context.Context, mirrors []Mirror) {
 			m.Facts.AboveUnread = fmt.Sprintf("there are more than %d origins above it", maxChain)
 		}
 	})
+}
+
+// onceEach returns a function that reads streams, each once: many mirrors have
+// the same origins above them.
+func (r *Reader) onceEach(ctx context.Context) func(prefix, stream string) (*found, error) {
+	type place struct{ prefix, stream string }
+	var mu sync.Mutex
+	reads := map[place]func() (*found, error){}
+	return func(prefix, stream string) (*found, error) {
+		mu.Lock()
+		at := place{prefix, stream}
+		if reads[at] == nil {
+			reads[at] = sync.OnceValues(func() (*found, error) { return r.one(ctx, r.Conn.At(prefix), stream) })
+		}
+		read := reads[at]
+		mu.Unlock()
+		return read()
+	}
 }
 
 // lookAgain reads the suspicious ones a second time, both sides, after a pause:

@@ -518,6 +518,33 @@ func TestMany(t *testing.T) {
 		problem(t, fleet, 1, jsapi.ErrNotFound, `bucket "`+first+`"`)
 	})
 
+	// An origin above many is read once.
+	t.Run("one above all", func(t *testing.T) {
+		t.Parallel()
+		fake := newFake(t, url, nil)
+		fake.answer = func(c call) []byte {
+			data := c.forward()
+			if c.origin && strings.HasPrefix(c.subject, "STREAM.INFO.KV_") && !c.is(true, "STREAM.INFO.KV_"+first) {
+				data = config(data, func(config map[string]any) {
+					config["mirror"] = map[string]any{"name": "KV_" + first, "external": map[string]any{"api": fake.origins}}
+				})
+			}
+			return data
+		}
+		fleet, err := reader(t, url, fake.own, patience).Named(t.Context(), []string{last, suspect(1)[3:], suspect(8)[3:]})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range fleet.Mirrors {
+			if len(m.Facts.Above) != 1 || m.Facts.Above[0].Config.Name != "KV_"+first {
+				t.Errorf("above %s: %+v", m.Bucket, m.Facts.Above)
+			}
+		}
+		if n := fake.count(true, "STREAM.INFO.KV_"+first); n != 1 || len(fleet.Mirrors) != 3 {
+			t.Errorf("it was read %d times for %d mirrors", n, len(fleet.Mirrors))
+		}
+	})
+
 	// Whatever of the chain goes round in a circle is left at some point.
 	t.Run("a circle", func(t *testing.T) {
 		t.Parallel()

@@ -2,6 +2,7 @@ package jsapi
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -96,23 +97,37 @@ func (a *API) Update(ctx context.Context, name string, config kvcfg.Raw, level i
 // NextSeq is the sequence of the first message at or after from whose subject
 // matches filter. With none it returns an error that wraps [ErrNotFound].
 func (a *API) NextSeq(ctx context.Context, stream string, from uint64, filter string) (uint64, error) {
+	seq, _, err := a.next(ctx, stream, from, filter)
+	return seq, err
+}
+
+// FirstSubject is the subject of a stream's first message. With none it returns
+// an error that wraps [ErrNotFound].
+func (a *API) FirstSubject(ctx context.Context, stream string) (string, error) {
+	_, subject, err := a.next(ctx, stream, 1, ">")
+	return subject, err
+}
+
+// next is the sequence and the subject of the message that NextSeq finds.
+func (a *API) next(ctx context.Context, stream string, from uint64, filter string) (seq uint64, of string, err error) {
 	body := struct {
 		Seq    uint64 `json:"seq"`
 		Filter string `json:"next_by_subj"`
 	}{from, filter}
 	var r struct {
 		Message struct {
-			Seq uint64 `json:"seq"`
+			Seq     uint64 `json:"seq"`
+			Subject string `json:"subject"`
 		} `json:"message"`
 	}
 	subject := a.prefix + ".STREAM.MSG.GET." + stream
 	if err := a.call(ctx, subject, nil, body, &r); err != nil {
-		return 0, err
+		return 0, "", err
 	}
 	if r.Message.Seq < from {
-		return 0, &Error{Kind: ErrMalformed, Subject: subject, Description: fmt.Sprintf("message %d is before %d", r.Message.Seq, from)}
+		return 0, "", &Error{Kind: ErrMalformed, Subject: subject, Description: fmt.Sprintf("message %d is before %d", r.Message.Seq, from)}
 	}
-	return r.Message.Seq, nil
+	return r.Message.Seq, r.Message.Subject, nil
 }
 
 // Left is the sequence of the first message after a sequence that a mirror with
@@ -173,6 +188,29 @@ func (a *API) Delete(ctx context.Context, stream string) error {
 		return &Error{Kind: ErrMalformed, Subject: subject, Description: "it is no success and no failure"}
 	}
 	return nil
+}
+
+// LastHeader is a header of a stream's last message, "" when that has none. With
+// no message it returns an error that wraps [ErrNotFound].
+func (a *API) LastHeader(ctx context.Context, stream, name string) (string, error) {
+	var r struct {
+		Message struct {
+			Header string `json:"hdrs"`
+		} `json:"message"`
+	}
+	subject := a.prefix + ".STREAM.MSG.GET." + stream
+	if err := a.call(ctx, subject, nil, map[string]string{"last_by_subj": ">"}, &r); err != nil {
+		return "", err
+	}
+	data, err := base64.StdEncoding.DecodeString(r.Message.Header)
+	if err != nil || len(data) == 0 {
+		return "", nil
+	}
+	header, err := nats.DecodeHeadersMsg(data)
+	if err != nil {
+		return "", &Error{Kind: ErrMalformed, Subject: subject, Description: err.Error()}
+	}
+	return header.Get(name), nil
 }
 
 func levelHeader(level int) nats.Header {

@@ -32,8 +32,14 @@ var (
 	ErrMalformed = errors.New("malformed answer")
 )
 
+// CodeMirrorStays is what servers before 2.12 answer to an update that takes the
+// origin out of a mirror, and all of them to one that changes it
+// (server/errors.json, JSStreamMirrorNotUpdatableErr).
+const CodeMirrorStays = 10055
+
 // Error codes of the JetStream API (server/errors.json).
 const (
+	codeConsumerNotFound = 10014
 	codeMessageNotFound  = 10037
 	codeNotEnabledForAcc = 10039
 	codeNameInUse        = 10058

@@ -16,6 +16,9 @@ type Head struct {
 	Seq  uint64
 	Time int64 // when it was stored, nanoseconds since 1970; a mirror's are its origin's
 	Size int   // of the body, bytes
+	// Source is the sequence of the message that this one was made from; 0 unless
+	// [WalkOptions] has Sourced.
+	Source uint64
 	// Subject, Decisive and Digest are valid until the next message is read.
 	Subject []byte
 	// Decisive are the headers that decide what becomes of the message or of
@@ -33,6 +36,20 @@ const (
 	markerHeader    = "Nats-Marker-Reason"
 	sizeHeader      = "Nats-Msg-Size"
 )
+
+// SourceHeader names the message that a sourced one was made from: its stream,
+// its sequence, and more (server/stream.go, genSourceHeader).
+const SourceHeader = "Nats-Stream-Source"
+
+// SourceSeq is the sequence in a [SourceHeader]; ok is false when there is none.
+func SourceSeq(header string) (seq uint64, ok bool) {
+	fields := strings.Fields(header)
+	if len(fields) < 2 {
+		return 0, false
+	}
+	seq, err := strconv.ParseUint(fields[1], 10, 64)
+	return seq, err == nil && seq > 0
+}
 
 // Header is the value of a decisive header, "" when the message has none.
 func (h *Head) Header(name string) string {
@@ -64,13 +81,30 @@ func (b headBuffer) emptied() headBuffer {
 	return headBuffer{data: b.data[:0]}
 }
 
-var errNoSize = errors.New("a message without its body does not say its size")
+var (
+	errNoSize   = errors.New("a message without its body does not say its size")
+	errNoSource = errors.New("a message does not say what it was made from")
+)
 
 // add appends a message.
-func (b *headBuffer) add(seq uint64, time int64, m *nats.Msg, bodies bool) error {
+func (b *headBuffer) add(seq uint64, time int64, m *nats.Msg, bodies, sourced bool) error {
+	var source uint64
+	if sourced {
+		var ok bool
+		if source, ok = SourceSeq(m.Header.Get(SourceHeader)); !ok {
+			return fmt.Errorf("message %d: %w", seq, errNoSource)
+		}
+		m.Header.Del(SourceHeader) // it is not the source's
+	}
 	size := len(m.Data)
 	if !bodies {
-		n, err := strconv.Atoi(m.Header.Get(sizeHeader))
+		// The server's is the last: the message may have one of its own, as
+		// those have that were republished without their bodies.
+		values := m.Header[sizeHeader]
+		if len(values) == 0 {
+			return fmt.Errorf("message %d: %w", seq, errNoSize)
+		}
+		n, err := strconv.Atoi(values[len(values)-1])
 		if err != nil || n < 0 {
 			return fmt.Errorf("message %d: %w", seq, errNoSize)
 		}
@@ -78,11 +112,12 @@ func (b *headBuffer) add(seq uint64, time int64, m *nats.Msg, bodies bool) error
 	}
 	b.data = binary.AppendUvarint(b.data, seq-b.seq)
 	b.data = binary.AppendVarint(b.data, time-b.time)
+	b.data = binary.AppendUvarint(b.data, source)
 	b.data = binary.AppendUvarint(b.data, uint64(size))
 	b.data = binary.AppendUvarint(b.data, uint64(len(m.Subject)))
 	b.data = append(b.data, m.Subject...)
 	decisive := ""
-	if len(m.Header) > 0 {
+	if bodies && len(m.Header) > 0 || len(m.Header) > 1 { // one is the size
 		decisive = decisiveOf(m.Header)
 	}
 	b.data = binary.AppendUvarint(b.data, uint64(len(decisive)))
@@ -127,6 +162,7 @@ func (r *headReader) next() *Head {
 	r.at += n
 	r.head.Seq += seq
 	r.head.Time += time
+	r.head.Source = r.uvarint()
 	r.head.Size = int(r.uvarint())
 	r.head.Subject = r.bytes(r.uvarint())
 	r.head.Decisive = r.bytes(r.uvarint())

@@ -19,26 +19,35 @@ const (
 	// it waits for an answer; each answer doubles that, up to 32 MB
 	// (server/consumer.go, JsFlowControlMaxPending and processFlowControl).
 	firstWindow = 2 << 20
-	// maxAnswers is how many flow control requests of one consumer are
-	// answered: then the consumer is made anew, with its first window, so that
-	// what waits to be read stays within 16 MB.
+	// maxAnswers is how many flow control requests of one consumer are answered
+	// at the most, and maxHeld how many bytes of heads may wait to be read. After
+	// that the consumer is left to send what it may, up to 16 MB, and made anew,
+	// with its first window.
 	maxAnswers = 3
-	// heartbeat is how often a consumer that has nothing to send says so, and
-	// silence how many of them may fail to come.
-	heartbeat = time.Second
-	silence   = 4
+	maxHeld    = 5 << 20
+	// silence is how many heartbeats may fail to come. They come every second,
+	// or more often where the connection's timeout is shorter than that takes.
+	silence      = 4
+	maxHeartbeat = time.Second
+	minHeartbeat = 100 * time.Millisecond
 	// orphaned is when a server takes away a consumer that nobody listens to:
 	// for when it could not be deleted.
 	orphaned = 10 * time.Second
-	// standstill is how long nothing comes before a consumer is taken to have
-	// sent all that its window allows.
-	standstill = 100 * time.Millisecond
+	// batch is how many messages are waited for before they are taken, and look
+	// how long at the most. The last ones are never waited for.
+	batch = 128
+	look  = 20 * time.Millisecond
 	// maxTries is how many consumers in a row may bring nothing.
 	maxTries = 3
 	// dropTime is what the deletion of a consumer may take.
 	dropTime = time.Second
+	// dropAgain is when a consumer that may yet come to be is deleted again.
+	dropAgain = 20 * time.Millisecond
 	// headSize is what a message without its body takes on the wire, roughly.
 	headSize = 256
+	// stalledHeader holds the subject of a flow control request in the heartbeats of
+	// a consumer that waits for its answer.
+	stalledHeader = "Nats-Consumer-Stalled"
 )
 
 // WalkOptions say what to read of a stream.
@@ -50,8 +59,13 @@ type WalkOptions struct {
 	Filters []string
 	// Bodies asks for the messages' bodies, of which a digest is kept.
 	Bodies bool
+	// Sourced asks for the sequences of the messages that those of the stream
+	// were made from by sourcing another; the header that says so is then left
+	// out of the digest. It is for walks with Bodies.
+	Sourced bool
 	// Rate is how many messages a second are read at the most; 0 means as many
-	// as come. The server is told to send no faster than that either.
+	// as come. The server is told so as well, but where it sends bodies; there
+	// flow control keeps it from running ahead by more than 16 MB.
 	Rate int
 	// DeliverPrefix is where messages from another account arrive; "" where
 	// they come straight to the inbox.
@@ -73,12 +87,17 @@ type Walk struct {
 
 	deliver  string
 	sub      *nats.Subscription
-	trouble  *waiter // told of a lost connection and of a denied subscription
-	name     string  // the consumer's; "" when there is none
-	owed     flow    // the request to answer when what was taken is read
-	answered string  // the last request that was
-	answers  int     // how many were
-	deaf     bool    // answers do not reach the consumer
+	trouble  *waiter        // told of a lost connection and of a denied subscription
+	name     string         // the consumer's; "" when there is none
+	unsure   bool           // whether it was made is not known
+	dropped  sync.WaitGroup // deletions under way
+	unbound  bool           // the server is not told of the rate any more
+	owed     flow           // the request to answer when what was taken is read
+	answered string         // the last request that was
+	answers  int            // how many were
+	deaf     bool           // answers do not reach the consumer
+	beat     time.Duration  // between heartbeats
+	ticker   *time.Ticker
 
 	reading headReader
 	read    uint64 // the last sequence that was given out
@@ -98,11 +117,13 @@ type received struct {
 	bytes      int    // since the consumer was made
 	base       int    // of these, how many were before the last answered request
 	window     int    // how many bytes may follow base
+	held       int    // what the heads took since the consumer was made, bytes
 	delivered  uint64 // the consumer's count of messages
 	last       uint64 // the last sequence
 	done       bool   // nothing is left to come
 	lost       bool   // something was lost on the way
 	stalled    string // the request that the consumer waits to be answered
+	stalls     int    // how many heartbeats in a row said so
 	idle       int    // heartbeats since the last message
 	at         time.Time
 	err        error
@@ -117,7 +138,10 @@ type flow struct {
 
 // Walk begins to read a stream. The caller closes the walk.
 func (a *API) Walk(ctx context.Context, opts WalkOptions) (*Walk, error) {
-	w := &Walk{ctx: ctx, api: a, opts: opts, wake: make(chan struct{}, 1), pace: newPace(opts.Rate)}
+	w := &Walk{
+		ctx: ctx, api: a, opts: opts, wake: make(chan struct{}, 1), pace: newPace(opts.Rate),
+		beat: min(max(a.conn.timeout/silence, minHeartbeat), maxHeartbeat), ticker: time.NewTicker(look),
+	}
 	w.got.last = max(opts.From, 1) - 1
 	w.read = w.got.last
 	if opts.From > opts.To {
@@ -153,9 +177,10 @@ func (w *Walk) Next() (*Head, error) {
 
 // take waits for messages and takes all that came.
 func (w *Walk) take() error {
-	look := time.NewTicker(standstill)
-	defer look.Stop()
 	for {
+		if err := w.ctx.Err(); err != nil {
+			return err
+		}
 		// What came before the request was read.
 		if err := w.answer(); err != nil {
 			return err
@@ -164,6 +189,8 @@ func (w *Walk) take() error {
 		state := w.got
 		if state.flow.reply != "" {
 			w.owed, w.got.flow = state.flow, flow{}
+		} else if state.stalled != "" && state.stalled != w.answered && w.owed.reply == "" {
+			w.owed = flow{state.stalled, state.bytes} // the request itself was lost
 		}
 		if state.heads.n > 0 {
 			w.taken, w.got.heads = state.heads, w.taken.emptied()
@@ -178,7 +205,7 @@ func (w *Walk) take() error {
 			return state.err
 		case state.done:
 			return io.EOF
-		case w.owed.reply != "" && w.answers < w.maxAnswers():
+		case w.owed.reply != "" && w.mayAnswer(state):
 			continue
 		case w.spent(state):
 			if err := w.renew(); err != nil {
@@ -188,7 +215,7 @@ func (w *Walk) take() error {
 		}
 		select {
 		case <-w.wake:
-		case <-look.C:
+		case <-w.ticker.C:
 		case err := <-w.trouble.failed:
 			return err
 		case <-w.ctx.Done():
@@ -197,43 +224,49 @@ func (w *Walk) take() error {
 	}
 }
 
-// maxAnswers is how many requests of a consumer are answered.
-func (w *Walk) maxAnswers() int {
-	if w.deaf {
-		return 0
+// mayAnswer says whether the consumer is to send on, with twice the window.
+func (w *Walk) mayAnswer(state received) bool {
+	if w.deaf || w.answers >= maxAnswers {
+		return false
 	}
-	return maxAnswers
+	return 2*state.window*state.held/max(state.bytes, 1) <= maxHeld
 }
 
 // spent says that nothing more is to be expected of the consumer: something was
 // lost, or it waits for an answer that it does not get.
 func (w *Walk) spent(state received) bool {
-	quiet := time.Since(state.at)
 	switch {
-	case state.lost, quiet > silence*heartbeat:
+	case state.lost:
 		return true
-	case state.stalled != "" && state.stalled == w.answered:
+	case time.Since(state.at) > silence*w.beat:
+		// A server that was told a rate never sends a message that is larger than
+		// the stream's max_msg_size, which heads with their subjects may be
+		// (server/consumer.go, setRateLimit). So the next one is not told.
+		w.unbound = true
+		return true
+	case state.stalled != "" && state.stalled == w.answered && state.stalls > 1:
+		// Not the first heartbeat, which may have been on its way already.
 		w.deaf = true // as across accounts, where $JS.FC is not imported
 		return true
 	case w.owed.reply != "":
-		return state.bytes-state.base > state.window || quiet > standstill
+		return state.bytes-state.base > state.window || state.stalled == w.owed.reply
 	}
 	return false
 }
 
-// answer tells the consumer that what it sent was read, unless it is to send no
-// more.
+// answer tells the consumer that what it sent was read, if it asked and is to
+// send more.
 func (w *Walk) answer() error {
-	if w.owed.reply == "" || w.answers >= w.maxAnswers() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.owed.reply == "" || !w.mayAnswer(w.got) {
 		return nil
 	}
 	if err := w.api.conn.nc.Publish(w.owed.reply, nil); err != nil {
 		return &Error{Kind: ErrDisconnected, Subject: w.owed.reply, Description: err.Error()}
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	w.got.base, w.got.window = w.owed.bytes, 2*w.got.window
-	w.got.stalled, w.got.at = "", time.Now()
+	w.got.stalled, w.got.stalls, w.got.at = "", 0, time.Now()
 	w.answers++
 	w.answered, w.owed = w.owed.reply, flow{}
 	return nil
@@ -256,8 +289,9 @@ func (w *Walk) consume() error {
 	w.got.generation++
 	generation := w.got.generation
 	from := w.got.last + 1
-	w.got.flow, w.got.bytes, w.got.base, w.got.window = flow{}, 0, 0, firstWindow
-	w.got.delivered, w.got.lost, w.got.stalled, w.got.idle, w.got.at = 0, false, "", 0, time.Now()
+	w.got.flow, w.got.bytes, w.got.base, w.got.window, w.got.held = flow{}, 0, 0, firstWindow, 0
+	w.got.delivered, w.got.lost, w.got.idle, w.got.at = 0, false, 0, time.Now()
+	w.got.stalled, w.got.stalls = "", 0
 	w.mu.Unlock()
 	w.owed, w.answered, w.answers = flow{}, "", 0
 
@@ -276,8 +310,12 @@ func (w *Walk) consume() error {
 	}
 	w.sub = sub
 	w.name = "kvmirror-" + nuid.Next()
-	pending, err := w.api.createConsumer(w.ctx, w.name, deliver, from, w.opts)
+	pending, err := w.create(deliver, from)
 	if err != nil {
+		w.unsure = OutcomeUnknown(err) || w.ctx.Err() != nil
+		if !w.unsure {
+			w.name = ""
+		}
 		return err
 	}
 	if pending == 0 {
@@ -296,10 +334,14 @@ func (w *Walk) receive(generation int, m *nats.Msg) {
 		return
 	}
 	w.got.at = time.Now()
-	if len(m.Data) == 0 && len(m.Header) > 0 && m.Header.Get("Status") != "" {
-		w.control(m)
-	} else {
+	// Messages may have a header "Status" as well.
+	if strings.HasPrefix(m.Reply, ackPrefix) {
 		w.message(m)
+		if w.got.heads.n%batch != 0 && !w.got.done && !w.got.lost && w.got.err == nil {
+			return
+		}
+	} else {
+		w.control(m)
 	}
 	select {
 	case w.wake <- struct{}{}:
@@ -317,7 +359,11 @@ func (w *Walk) control(m *nats.Msg) {
 		w.got.flow = flow{m.Reply, w.got.bytes}
 		return
 	}
-	w.got.stalled = m.Header.Get("Nats-Consumer-Stalled")
+	if stalled := m.Header.Get(stalledHeader); stalled == w.got.stalled {
+		w.got.stalls++
+	} else {
+		w.got.stalled, w.got.stalls = stalled, 1
+	}
 	if sent, err := strconv.ParseUint(m.Header.Get("Nats-Last-Consumer"), 10, 64); err == nil && sent != w.got.delivered {
 		w.got.lost = true
 		return
@@ -342,11 +388,16 @@ func (w *Walk) message(m *nats.Msg) {
 		return
 	}
 	w.got.delivered, w.got.last, w.got.idle = at.delivered, at.seq, 0
-	w.got.bytes += m.Size()
-	if err := w.got.heads.add(at.seq, at.time, m, w.opts.Bodies); err != nil {
+	w.got.stalled, w.got.stalls = "", 0
+	// As the server counts (server/stream.go, jsPubMsg.size), which takes the
+	// subject that it is delivered to.
+	w.got.bytes += m.Size() - len(m.Subject) + len(m.Sub.Subject)
+	before := len(w.got.heads.data)
+	if err := w.got.heads.add(at.seq, at.time, m, w.opts.Bodies, w.opts.Sourced); err != nil {
 		w.got.err = &Error{Kind: ErrMalformed, Subject: m.Subject, Description: err.Error()}
 		return
 	}
+	w.got.held += len(w.got.heads.data) - before
 	// The count is kept up by the consumer; whether nothing is left is for a new
 	// one to say, that counts anew.
 	w.got.done = at.seq == w.opts.To
@@ -358,11 +409,13 @@ func (w *Walk) Close() {
 	w.mu.Lock()
 	w.got.generation++
 	w.mu.Unlock()
+	w.ticker.Stop()
 	w.drop()
+	w.dropped.Wait()
 }
 
-// drop deletes the consumer, if there is one. Where that is denied, the server
-// does it when it sees that nobody listens.
+// drop begins to delete the consumer, if there is one. Where that is denied, the
+// server does it when it sees that nobody listens.
 func (w *Walk) drop() {
 	if w.trouble != nil {
 		w.api.conn.forget(w.trouble)
@@ -375,19 +428,46 @@ func (w *Walk) drop() {
 	if w.name == "" || !w.api.conn.nc.IsConnected() {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.ctx), min(dropTime, w.api.conn.timeout))
-	defer cancel()
-	_ = w.api.call(ctx, w.api.prefix+".CONSUMER.DELETE."+w.opts.Stream+"."+w.name, nil, nil, &struct{}{})
-	w.name = ""
+	name, unsure := w.name, w.unsure
+	w.name, w.unsure = "", false
+	w.dropped.Go(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(w.ctx), min(dropTime, w.api.conn.timeout))
+		defer cancel()
+		w.api.deleteConsumer(ctx, w.opts.Stream, name, unsure)
+	})
+}
+
+// deleteConsumer deletes a consumer; with unsure also one that is not there yet,
+// because servers do what they are asked side by side.
+func (a *API) deleteConsumer(ctx context.Context, stream, name string, unsure bool) {
+	for {
+		err := a.call(ctx, a.prefix+".CONSUMER.DELETE."+stream+"."+name, nil, nil, &struct{}{})
+		if e := (*Error)(nil); !unsure || !errors.As(err, &e) || e.Code != codeConsumerNotFound {
+			return
+		}
+		select {
+		case <-time.After(dropAgain):
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 func (a *API) createSubject(stream, consumer string) string {
 	return a.prefix + ".CONSUMER.CREATE." + stream + "." + consumer
 }
 
-// createConsumer makes the consumer of a walk and returns how many messages it
-// has to send.
-func (a *API) createConsumer(ctx context.Context, name, deliver string, from uint64, opts WalkOptions) (pending uint64, err error) {
+// limit is the rate in bits a second that the server is told, 0 for none. It is
+// not told where it sends bodies, whose sizes nobody knows.
+func (w *Walk) limit() uint64 {
+	if w.opts.Rate <= 0 || w.opts.Bodies || w.unbound {
+		return 0
+	}
+	return 8 * headSize * uint64(w.opts.Rate)
+}
+
+// create makes the consumer and returns how many messages it has to send.
+func (w *Walk) create(deliver string, from uint64) (pending uint64, err error) {
 	type config struct {
 		Name          string        `json:"name"`
 		Description   string        `json:"description"`
@@ -409,32 +489,32 @@ func (a *API) createConsumer(ctx context.Context, name, deliver string, from uin
 		Stream string `json:"stream_name"`
 		Config config `json:"config"`
 		Action string `json:"action"`
-	}{opts.Stream, config{
-		Name:          name,
+	}{w.opts.Stream, config{
+		Name:          w.name,
 		Description:   "reads the messages once, to compare them",
 		Deliver:       deliver,
 		DeliverPolicy: "by_start_sequence",
 		From:          from,
 		AckPolicy:     "none",
 		ReplayPolicy:  "instant",
-		Filters:       opts.Filters,
-		HeadersOnly:   !opts.Bodies,
+		Filters:       w.opts.Filters,
+		HeadersOnly:   !w.opts.Bodies,
 		FlowControl:   true,
-		Heartbeat:     heartbeat,
+		Heartbeat:     w.beat,
 		Inactive:      orphaned,
 		Memory:        true,
 		Replicas:      1,
-		RateLimit:     8 * headSize * uint64(opts.Rate),
+		RateLimit:     w.limit(),
 	}, "create"}
 	var r struct {
 		Stream  string `json:"stream_name"`
 		Pending uint64 `json:"num_pending"`
 	}
-	subject := a.createSubject(opts.Stream, name)
-	if err := a.call(ctx, subject, nil, body, &r); err != nil {
+	subject := w.api.createSubject(w.opts.Stream, w.name)
+	if err := w.api.call(w.ctx, subject, nil, body, &r); err != nil {
 		return 0, err
 	}
-	if r.Stream != opts.Stream {
+	if r.Stream != w.opts.Stream {
 		return 0, &Error{Kind: ErrMalformed, Subject: subject, Description: fmt.Sprintf("it is about the stream %q", r.Stream)}
 	}
 	return r.Pending, nil
@@ -445,6 +525,8 @@ type position struct {
 	seq, delivered, pending uint64
 	time                    int64 // nanoseconds since 1970
 }
+
+const ackPrefix = "$JS.ACK."
 
 var errAck = errors.New("the message does not say its sequence")
 
@@ -457,7 +539,7 @@ func parseAck(reply string) (position, error) {
 	tokens := strings.Count(reply, ".") + 1
 	skip := 5
 	switch {
-	case !strings.HasPrefix(reply, "$JS.ACK."), tokens < short, tokens > short && tokens < long:
+	case !strings.HasPrefix(reply, ackPrefix), tokens < short, tokens > short && tokens < long:
 		return position{}, errAck
 	case tokens >= long:
 		skip = 7

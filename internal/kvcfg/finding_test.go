@@ -216,10 +216,28 @@ var findingCases = map[string][]findingCase{
 	"left-over": {
 		{"twice", func(f *Facts) { f.Mirror.State.Msgs = 13; seenEarlier(f) }, Critical, "at least 3 messages"},
 		{"one look", func(f *Facts) { f.Mirror.State.Msgs = 13 }, noFinding, ""},
+		{"compared", func(f *Facts) { f.Content = &Content{LeftOver: map[string]uint64{"gone": 1, "expired": 4}} }, Critical, "5 messages that its origin does not: 4 expired by TTL, 1 purged"},
+		{"compared, and the counts are old", func(f *Facts) { f.Mirror.State.Msgs = 13; seenEarlier(f); f.Content = &Content{} }, noFinding, ""},
+		{"not all compared", func(f *Facts) {
+			f.Mirror.State.Msgs = 13
+			seenEarlier(f)
+			f.Content = &Content{Unproved: "denied"}
+		}, Critical, "at least 3 messages"},
 	},
 	"missing": {
 		{"twice", func(f *Facts) { f.Mirror.State.Msgs = 7; seenEarlier(f) }, Critical, "at least 3 messages"},
 		{"one look", func(f *Facts) { f.Mirror.State.Msgs = 7 }, noFinding, ""},
+		{"compared", func(f *Facts) { f.Content = &Content{Missing: map[string]uint64{"absent": 1}} }, Critical, "lacks 1 message of its origin: 1 for no known reason"},
+		{"compared, and the counts are old", func(f *Facts) { f.Mirror.State.Msgs = 7; seenEarlier(f); f.Content = &Content{} }, noFinding, ""},
+	},
+	"different": {
+		{"three", func(f *Facts) { f.Content = &Content{Different: map[string]uint64{"time": 2, "size": 1}} }, Critical, "3 messages other than its origin does, at the same sequence: 1 in the size, 2 in the time"},
+		{"none", func(f *Facts) { f.Content = &Content{} }, noFinding, ""},
+		{"not compared", func(*Facts) {}, noFinding, ""},
+	},
+	"content-unproved": {
+		{"unread", func(f *Facts) { f.Content = &Content{Unproved: "permission denied"} }, Unknown, "is not proved: permission denied"},
+		{"proved", func(f *Facts) { f.Content = &Content{} }, noFinding, ""},
 	},
 	"max-age": {
 		{"none", func(f *Facts) { f.Mirror.Config.MaxAge = 0 }, Critical, "for ever"},
@@ -378,16 +396,16 @@ func TestRemedies(t *testing.T) {
 		says       string
 	}{
 		{"2.10", "ttl-off", ttlOff("", 0), ByNothing, "upgrade"},
-		{"2.11.0", "ttl-off", ttlOff("2.11.0", 1), ByRecreate, "delete the mirror"},
-		{"2.11.1", "ttl-off", ttlOff("2.11.1", 1), ByRecreate, "delete the mirror"},
+		{"2.11.0", "ttl-off", ttlOff("2.11.0", 1), ByRecreate, "`sync --recreate`"},
+		{"2.11.1", "ttl-off", ttlOff("2.11.1", 1), ByRecreate, "`sync --recreate`"},
 		{"2.11.2", "ttl-off", ttlOff("2.11.2", 1), ByUpdate, "sync"},
 		{"2.15.2", "ttl-off", ttlOff("2.15.2", 5), ByUpdate, "sync"},
 		{"level not said", "ttl-off", func(f *Facts) { ttlOff("", 0)(f); f.Level = nil }, ByUpdate, "sync"},
 		{"no roll-ups", "rollup-off", func(f *Facts) { f.Mirror.Config.AllowRollup = false }, ByUpdate, "sync"},
 		{"no roll-ups and no purges", "rollup-off", func(f *Facts) {
 			f.Mirror.Config.AllowRollup, f.Mirror.Config.DenyPurge = false, true
-		}, ByRecreate, "delete the mirror"},
-		{"left over", "left-over", func(f *Facts) { f.Mirror.State.Msgs = 13; seenEarlier(f) }, ByPurge, "purge"},
+		}, ByRecreate, "`sync --recreate`"},
+		{"left over", "left-over", func(f *Facts) { f.Mirror.State.Msgs = 13; seenEarlier(f) }, ByPurge, "`sync --content`"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			findings := Check(from(test.change), DefaultThresholds())

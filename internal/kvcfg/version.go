@@ -55,7 +55,9 @@ const (
 	// UpdateRefused: the server answers 10052 (2.11.0 and 2.11.1).
 	UpdateRefused
 	// UpdateAfterRestart: accepted and echoed, but nothing expires until the
-	// server has been restarted (2.11.2 to 2.11.4).
+	// server has been restarted (2.11.2 to 2.11.4). What was stored before stays
+	// even then where the server was shut down in order, because the counts of
+	// TTLs that it saved are 0 (server/filestore.go, recoverTTLState).
 	UpdateAfterRestart
 	// UpdateNewOnly: what comes from then on expires, what was stored before
 	// does not (2.11.5 and 2.11.6).

@@ -65,10 +65,7 @@ func (c Content) Sentence() string {
 		}
 		text = fmt.Sprintf("differs from its origin %s: %s, while %s", through, strings.Join(parts, ", "), same)
 	default:
-		text = "could not be compared with its origin"
-		if n := content.Sum(c.LeftOver); n > 0 {
-			text += "; " + messages(n, "has", "have") + " expired and should not be there"
-		}
+		text = c.unproved(through, same)
 	}
 	if c.ByDesign > 0 {
 		text += "; " + messages(c.ByDesign, "is", "are") + " on one side alone by design"
@@ -78,6 +75,18 @@ func (c Content) Sentence() string {
 	}
 	if c.Behind > 0 {
 		text += fmt.Sprintf("; the mirror is %s sequences behind", columns.F(c.Behind))
+	}
+	return text
+}
+
+// unproved is the verdict where not all could be compared.
+func (c Content) unproved(through, same string) string {
+	if c.Unread == "" {
+		return fmt.Sprintf("is not proved to hold what its origin holds: %s, %s", through, same)
+	}
+	text := "could not be compared with its origin"
+	if n := content.Sum(c.LeftOver); n > 0 {
+		text += "; " + messages(n, "has", "have") + " expired and should not be there"
 	}
 	return text
 }
@@ -142,7 +151,7 @@ func Sweeps(w io.Writer, members []Member, style Style) error {
 		}
 		var b strings.Builder
 		if m.Sweep != nil && m.Sweep.Messages > 0 {
-			fmt.Fprintf(&b, "- %s messages of %s keys\n", columns.F(m.Sweep.Messages), columns.F(m.Sweep.Keys))
+			fmt.Fprintf(&b, "- purge %s messages of %s keys\n", columns.F(m.Sweep.Messages), columns.F(m.Sweep.Keys))
 		}
 		if m.Sweep != nil && m.Sweep.StandingKeys > 0 {
 			fmt.Fprintf(&b, "! %s keys are left alone, because older values of theirs still stand at the origin: %s; to mend it: `sync --recreate` makes the mirror anew\n",

@@ -16,14 +16,16 @@ type Action string
 
 // The actions of the JSON document.
 const (
-	Created     Action = "created"
-	Updated     Action = "updated"
-	Unchanged   Action = "unchanged"
-	WouldCreate Action = "would-create"
-	WouldUpdate Action = "would-update"
-	Shown       Action = "shown" // info, which does nothing
-	Failed      Action = "failed"
-	Unknown     Action = "unknown" // the outcome of a write could not be found out
+	Created      Action = "created"
+	Updated      Action = "updated"
+	Unchanged    Action = "unchanged"
+	WouldCreate  Action = "would-create"
+	WouldUpdate  Action = "would-update"
+	Shown        Action = "shown" // info, which does nothing
+	Promoted     Action = "promoted"
+	WouldPromote Action = "would-promote"
+	Failed       Action = "failed"
+	Unknown      Action = "unknown" // the outcome of a write could not be found out
 )
 
 // Report is the result of one command on one bucket. Its JSON form is

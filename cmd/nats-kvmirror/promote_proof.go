@@ -1,0 +1,124 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"nats-kvmirror/internal/content"
+	"nats-kvmirror/internal/jsapi"
+)
+
+// goneIn is how long after its time an expired message may still be there:
+// servers look about once a second.
+const goneIn = 10 * time.Second
+
+// proof counts what a comparison of a copy with its mirror found.
+type proof struct {
+	same, missing, different, surplus int
+	first                             uint64 // the first sequence at which something is wrong
+}
+
+func (p *proof) wrong() int { return p.missing + p.different + p.surplus }
+
+// fault counts a fault at a sequence of the mirror.
+func (p *proof) fault(count *int, seq uint64) {
+	if p.wrong() == 0 {
+		p.first = seq
+	}
+	*count++
+}
+
+// compare reads the mirror and its copy in the order of the mirror's sequences
+// and merges them as they stream by: subjects, but for the bucket's name, times,
+// headers and bodies are to be the same.
+func (c *copying) compare(ctx context.Context, to uint64) (*proof, error) {
+	theirs, err := c.s.own.Walk(ctx, jsapi.WalkOptions{Stream: c.mirror.Config.Name, To: to, Bodies: true})
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	ours, err := c.s.own.Walk(ctx, jsapi.WalkOptions{Stream: c.stream.Config.Name, To: c.stream.State.LastSeq, Bodies: true, Sourced: c.Sourced})
+	if err != nil {
+		return nil, err
+	}
+	defer ours.Close()
+
+	p := &proof{}
+	m, err := c.next(theirs, false)
+	if err != nil {
+		return nil, err
+	}
+	n, err := c.next(ours, c.Sourced)
+	if err != nil {
+		return nil, err
+	}
+	for m != nil || n != nil {
+		switch {
+		case n == nil || m != nil && m.Seq < n.Seq:
+			if !c.mayBeGone(m) {
+				p.fault(&p.missing, m.Seq)
+			}
+			m, err = c.next(theirs, false)
+		case m == nil || n.Seq < m.Seq:
+			// A mirror that goes on taking values replaces older ones.
+			if !c.mayBeGone(n) && !c.lives {
+				p.fault(&p.surplus, n.Seq)
+			}
+			n, err = c.next(ours, c.Sourced)
+		default:
+			if c.alike(m, n) {
+				p.same++
+			} else {
+				p.fault(&p.different, m.Seq)
+			}
+			if m, err = c.next(theirs, false); err == nil {
+				n, err = c.next(ours, c.Sourced)
+			}
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// next is the next message, with the sequence that it has on the mirror; nil
+// after the last.
+func (c *copying) next(walk *jsapi.Walk, sourced bool) (*jsapi.Head, error) {
+	h, err := walk.Next()
+	if errors.Is(err, io.EOF) {
+		return nil, nil
+	}
+	if err != nil || !sourced {
+		return h, err
+	}
+	made := *h // the walk counts on with its own
+	made.Seq = h.Source
+	return &made, nil
+}
+
+// alike says whether a message of the copy is that of the mirror.
+func (c *copying) alike(theirs, ours *jsapi.Head) bool {
+	key, ok := bytes.CutPrefix(theirs.Subject, []byte("$KV."+c.StoredAs+"."))
+	return ok && string(ours.Subject) == "$KV."+c.Into+"."+string(key) &&
+		(c.Sourced || ours.Time == theirs.Time) && bytes.Equal(ours.Digest, theirs.Digest)
+}
+
+// mayBeGone says that a message on one side may have expired on the other.
+func (c *copying) mayBeGone(h *jsapi.Head) bool {
+	config, ttl := c.mirror.Config, content.TTL(h)
+	if !config.AllowMsgTTL {
+		ttl = 0
+	}
+	if c.Sourced {
+		// Its age began anew, so when it was to expire on the mirror is not known.
+		return ttl > 0 || config.MaxAge > 0 && ttl != content.Never
+	}
+	over := func(life time.Duration) bool {
+		return life > 0 && time.Since(time.Unix(0, h.Time)) > life-goneIn
+	}
+	return over(ttl) || over(config.MaxAge) && ttl != content.Never
+}

@@ -1,0 +1,103 @@
+package compat
+
+// current is the version that every other one is paired with.
+const current = "2.15.2"
+
+// versionCase is a version, and what is expected of it.
+type versionCase struct {
+	version           string
+	usual, usualAbove bool      // whether it is looked at without -all, below and above
+	leaf              behaviour // as the mirror's server, below a current hub
+	hub               behaviour // as the origin's server, above a current leaf
+}
+
+// Findings, as check sorts them by name.
+var (
+	nothing   = []string{}
+	ttlIsOff  = []string{leftOver, "ttl-off"}
+	leaves    = []string{leftOver, "server-leaves-expired", "ttl-off"}
+	tooOld    = []string{leftOver, "server-too-old", "ttl-off"}
+	stillLeft = []string{leftOver}
+)
+
+// Outcomes.
+var (
+	created   = outcome{0, "created", ""}
+	updated   = outcome{0, "updated", ""}
+	recreated = outcome{0, "recreated", ""}
+	unchanged = outcome{0, "unchanged", ""}
+	oldServer = outcome{1, "failed", "old-server"}
+)
+
+// versions are the versions and what they do. What is not said in a word was
+// seen on these servers with these tests.
+func versions() []versionCase {
+	const bySync, byNew = "`sync` does", "`sync --recreate` makes it anew"
+	works := behaviour{
+		Add: created, AddTTL: true,
+		Mend:   bySync,
+		File:   old{Before: ttlIsOff, Edit: updated, After: nothing, Later: true},
+		Memory: old{Before: ttlIsOff, Edit: updated, After: nothing, Later: true},
+		Sync:   updated, Synced: nothing,
+		Restarted: nothing,
+		Anew:      nothing,
+	}
+	// 2.10 drops allow_msg_ttl from what it is sent, and stores TTLs as headers
+	// like any other.
+	none := behaviour{
+		Add: oldServer, AddWithout: created,
+		Mend:   "upgrade the mirror's server to 2.11 or later",
+		File:   old{Before: tooOld, Edit: oldServer, After: tooOld},
+		Memory: old{Before: tooOld, Edit: oldServer, After: tooOld},
+		Sync:   unchanged, Synced: tooOld,
+		Restarted: tooOld,
+		Swept:     []string{"server-too-old", "ttl-off"}, SweptMemory: []string{"server-too-old", "ttl-off"},
+		Recreated: []string{"server-too-old", "ttl-off"},
+		Anew:      []string{"server-too-old", "ttl-off"},
+	}
+	keepsAll := old{Before: nothing, Edit: unchanged, After: nothing}
+	noneAbove := behaviour{
+		Add:  created,
+		File: keepsAll, Memory: keepsAll,
+		Sync: unchanged, Synced: nothing,
+		Restarted: nothing,
+		Anew:      nothing,
+		Unlike:    []string{"missing", "ttl-origin-ignored"},
+	}
+	// An update answers 10052 "message TTL status can not be changed after stream
+	// creation".
+	refused := behaviour{
+		Add: created, AddTTL: true,
+		Mend:   byNew,
+		File:   old{Before: leaves, Edit: oldServer, After: leaves},
+		Memory: old{Before: leaves, Edit: oldServer, After: leaves},
+		Sync:   unchanged, Synced: leaves,
+		Restarted: leaves,
+		Swept:     []string{"server-leaves-expired", "ttl-off"}, SweptMemory: []string{"server-leaves-expired", "ttl-off"},
+		Recreated: nothing,
+		Anew:      nothing,
+	}
+	afterRestart := works
+	afterRestart.File = old{Before: leaves, Edit: updated, After: stillLeft}
+	afterRestart.Memory = afterRestart.File
+	afterRestart.Synced, afterRestart.Restarted, afterRestart.Swept = stillLeft, stillLeft, nothing
+	afterRestart.SweptMemory, afterRestart.Recreated, afterRestart.LaterRestarted = nothing, nothing, true
+	newOnly := works
+	newOnly.File = old{Before: leaves, Edit: updated, After: stillLeft, Later: true}
+	newOnly.Memory = newOnly.File
+	newOnly.Synced, newOnly.Restarted, newOnly.Swept, newOnly.SweptMemory = stillLeft, stillLeft, nothing, nothing
+	newOnly.Recreated = nothing
+	filesPartly := newOnly
+	filesPartly.Memory, filesPartly.SweptMemory = works.Memory, nil
+
+	return []versionCase{
+		{"2.10.29", true, true, none, noneAbove},
+		{"2.11.0", false, false, refused, works},
+		{"2.11.4", false, false, afterRestart, works},
+		{"2.11.6", true, false, newOnly, works},
+		{"2.11.17", true, false, filesPartly, works},
+		{"2.12.15", false, false, works, works},
+		{"2.14.9", false, false, works, works},
+		{current, true, false, works, works},
+	}
+}

@@ -1,0 +1,436 @@
+package content
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"nats-kvmirror/internal/jsapi"
+	"nats-kvmirror/internal/lab"
+)
+
+// couple is an origin on a hub and its mirror on a leaf, both called KV_demo.
+type couple struct {
+	hub, leaf      jetstream.JetStream
+	conn           *jsapi.Conn
+	mirror, origin *jsapi.API
+}
+
+// newCouple makes both of their configurations, in which only what matters to a
+// test is given.
+func newCouple(t *testing.T, origin, mirror jetstream.StreamConfig) *couple {
+	t.Helper()
+	sites, err := lab.HubAndLeaf()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(sites.Stop)
+	return newCoupleOf(t, sites, origin, mirror)
+}
+
+// newCoupleOf is newCouple on sites that run.
+func newCoupleOf(t *testing.T, sites *lab.Sites, origin, mirror jetstream.StreamConfig) *couple {
+	t.Helper()
+	conn, err := jsapi.Connect(t.Context(), sites.Leaf.URL(), 10*time.Second, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	c := &couple{conn: conn, mirror: conn.At("$JS.API"), origin: conn.At("$JS.hub.API")}
+	if c.hub, err = jetstream.New(connect(t, sites.Hub.URL()), jetstream.WithPublishAsyncMaxPending(2_000)); err != nil {
+		t.Fatal(err)
+	}
+	if c.leaf, err = jetstream.New(connect(t, sites.Leaf.URL())); err != nil {
+		t.Fatal(err)
+	}
+	origin.Name, origin.Subjects, origin.AllowRollup, origin.AllowMsgTTL, origin.Discard = "KV_demo", []string{"$KV.demo.>"}, true, true, jetstream.DiscardNew
+	if _, err := c.hub.CreateStream(t.Context(), origin); err != nil {
+		t.Fatal(err)
+	}
+	mirror.Name, mirror.AllowRollup = "KV_demo", true
+	if mirror.Mirror == nil {
+		mirror.Mirror = &jetstream.StreamSource{Name: "KV_demo"}
+	}
+	mirror.Mirror.Domain = "hub"
+	if _, err := c.leaf.CreateStream(t.Context(), mirror); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// state is the state of one of the two streams.
+func state(t *testing.T, js jetstream.JetStream) jetstream.StreamState {
+	t.Helper()
+	s, err := js.Stream(t.Context(), "KV_demo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.CachedInfo().State
+}
+
+// eventually waits for a condition.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(2 * time.Minute); !ok(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited two minutes for %s", what)
+		}
+	}
+}
+
+// put puts keys, all at once, with the TTL that ttl says; "" for none.
+func (c *couple) put(t *testing.T, keys []string, value string, ttl func(i int) string) {
+	t.Helper()
+	for i, key := range keys {
+		m := nats.NewMsg("$KV.demo." + key)
+		m.Data = []byte(value)
+		if ttl != nil && ttl(i) != "" {
+			m.Header.Set("Nats-TTL", ttl(i))
+		}
+		if _, err := c.hub.PublishMsgAsync(m, jetstream.WithStallWait(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-c.hub.PublishAsyncComplete()
+}
+
+// purge takes keys from one side, which the other does not learn of.
+func purge(t *testing.T, api *jsapi.API, keys ...string) {
+	t.Helper()
+	var wg sync.WaitGroup
+	for part := range slices.Chunk(keys, len(keys)/8+1) {
+		wg.Go(func() {
+			for _, key := range part {
+				if n, err := api.Purge(t.Context(), "KV_demo", "$KV.demo."+key, 1<<40); err != nil || n != 1 {
+					t.Errorf("purging %s: %d, %v", key, n, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// caughtUp waits until the mirror has what its origin has got by now.
+func (c *couple) caughtUp(t *testing.T) {
+	t.Helper()
+	last := state(t, c.hub).LastSeq
+	eventually(t, "the mirror", func() bool { return state(t, c.leaf).LastSeq >= last })
+}
+
+// write puts, deletes, purges and lets expire at the origin until the test ends,
+// every so often or as fast as it can: keys under w are written again and again,
+// those under t once. With again, values under w expire as well.
+func (c *couple) write(t *testing.T, every time.Duration, again bool) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		random := rand.New(rand.NewPCG(4, 2))
+		for n := 0; ctx.Err() == nil; n++ {
+			key := fmt.Sprintf("w.%d", random.IntN(200))
+			header := nats.Header{}
+			switch r := random.IntN(20); {
+			case r < 3:
+				key = fmt.Sprintf("t.%d", n)
+				header.Set("Nats-TTL", []string{"1s", "2s"}[n%2])
+			case r < 5:
+				header.Set("KV-Operation", "DEL")
+			case r < 7:
+				header.Set("KV-Operation", "PURGE")
+				header.Set("Nats-Rollup", "sub")
+			case r < 8 && again:
+				header.Set("Nats-TTL", "1s")
+			}
+			if _, err := c.hub.PublishMsg(ctx, &nats.Msg{Subject: "$KV.demo." + key, Header: header, Data: []byte("v")}); err != nil && ctx.Err() == nil {
+				t.Errorf("writing: %v", err)
+				return
+			}
+			if every > 0 {
+				time.Sleep(every)
+			}
+		}
+	})
+	t.Cleanup(func() { cancel(); wg.Wait() })
+}
+
+// compare compares both and returns what was found.
+func (c *couple) compare(t *testing.T, bodies bool) (Result, []Item) {
+	t.Helper()
+	var items []Item
+	comparer := &Comparer{
+		Mirror: c.mirror, Origin: c.origin, MirrorStream: "KV_demo", OriginStream: "KV_demo", Bodies: bodies,
+		Found: func(i Item) error { items = append(items, i); return nil },
+	}
+	r, err := comparer.Compare(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if uint64(len(items)) != r.wrong() {
+		t.Errorf("%d items, and %+v", len(items), r)
+	}
+	if !slices.IsSortedFunc(items, func(a, b Item) int { return int(a.Seq) - int(b.Seq) }) {
+		t.Error("the items are not in order")
+	}
+	return r, items
+}
+
+// expect checks that what was planted was found, as kind and reason by key, and
+// nothing else but what allowed says.
+func expect(t *testing.T, items []Item, planted map[string][2]string, allowed func(Item) bool) {
+	t.Helper()
+	found, complaints := 0, 0
+	complain := func(format string, a ...any) {
+		if complaints++; complaints < 20 {
+			t.Errorf(format, a...)
+		}
+	}
+	for _, i := range items {
+		want, ok := planted[i.Key]
+		switch {
+		case ok && want == [2]string{string(i.Kind), i.Reason}:
+			found++
+		case ok:
+			complain("%+v, want %v", i, want)
+		case allowed == nil || !allowed(i):
+			complain("accused: %+v", i)
+		}
+	}
+	if found != len(planted) {
+		complain("%d of %d planted differences were found", found, len(planted))
+	}
+}
+
+func keysOf(prefix string, n int) (keys []string) {
+	for i := range n {
+		keys = append(keys, fmt.Sprintf("%s.%07d", prefix, i))
+	}
+	return keys
+}
+
+// What a mirror without allow_msg_ttl keeps, what was purged at the origin and
+// what was taken from the mirror: by the hundred thousand, and single ones, at
+// the beginning, at the end and between.
+func TestExpiredAndGoneAndMissing(t *testing.T) {
+	t.Parallel()
+	c := newCouple(t, jetstream.StreamConfig{MaxMsgsPerSubject: 1}, jetstream.StreamConfig{MaxMsgsPerSubject: 1})
+	const n = 125_000
+	random := rand.New(rand.NewPCG(1, 1))
+	keys := keysOf("k", n)
+	// In runs of up to 1,000 and single ones; sequences are one more than i.
+	expires := make([]bool, n)
+	expired := 0
+	for i := 0; i < n; {
+		run, stay := 1+random.IntN(1_000), 1+random.IntN(3)
+		for j := i; j < min(i+run, n) && expired < 100_000; j++ {
+			expires[j] = true
+			expired++
+		}
+		i += run + stay
+		if random.IntN(10) == 0 {
+			i += 200
+		}
+	}
+	planted := map[string][2]string{}
+	var stay []int
+	for i, key := range keys {
+		if expires[i] {
+			planted[key] = [2]string{string(LeftOver), Expired}
+		} else {
+			stay = append(stay, i)
+		}
+	}
+	if expired < 100_000 {
+		t.Fatalf("%d expire", expired)
+	}
+	c.put(t, keys, "value", func(i int) string {
+		if expires[i] {
+			return "1s"
+		}
+		return ""
+	})
+	c.caughtUp(t)
+	eventually(t, "expiry", func() bool { return state(t, c.hub).Msgs == uint64(n-expired) })
+	over := time.Now().Add(grace + 2*time.Second)
+	var gone, missing []string
+	for i, s := range stay {
+		switch {
+		case i == 0 || i == len(stay)-1 || i%150 == 7 || i/40 == 20:
+			gone = append(gone, keys[s])
+			planted[keys[s]] = [2]string{string(LeftOver), Gone}
+		case i == 1 || i == len(stay)-2 || i%150 == 8 || i%150 == 60 || i/40 == 21:
+			missing = append(missing, keys[s])
+			planted[keys[s]] = [2]string{string(Missing), Absent}
+		}
+	}
+	purge(t, c.origin, gone...)
+	purge(t, c.mirror, missing...)
+	c.write(t, 2*time.Millisecond, false)
+	eventually(t, "the grace to be over", func() bool { return time.Now().After(over) })
+	r, items := c.compare(t, false)
+	// The values of the writer that expired stay on this mirror too.
+	expect(t, items, planted, func(i Item) bool {
+		return strings.HasPrefix(i.Key, "t.") && i.Kind == LeftOver && i.Reason == Expired && i.TTL != ""
+	})
+	if r.Verdict != Differs || r.Compared < uint64(len(stay)-len(gone)-len(missing)) {
+		t.Errorf("%+v", r)
+	}
+}
+
+// Differences on the borders of a file store's blocks, which are small where the
+// stream may not become large.
+func TestDifferencesOnBlockBorders(t *testing.T) {
+	t.Parallel()
+	const n, block = 1_400, 32_000 // server/filestore.go, FileStoreMinBlkSize
+	c := newCouple(t, jetstream.StreamConfig{MaxMsgsPerSubject: 1, MaxBytes: 4 * block}, jetstream.StreamConfig{MaxMsgsPerSubject: 1, MaxBytes: 4 * block, AllowMsgTTL: true, Discard: jetstream.DiscardNew})
+	keys := keysOf("k", n)
+	c.put(t, keys, "value", nil)
+	c.caughtUp(t)
+	s := state(t, c.hub)
+	each := int(block / (s.Bytes / s.Msgs))
+	planted := map[string][2]string{}
+	var gone, missing []string
+	for border := each; border < n; border += each {
+		for i := border - 4; i < min(border+4, n); i++ {
+			if i%2 == 0 {
+				gone = append(gone, keys[i])
+				planted[keys[i]] = [2]string{string(LeftOver), Gone}
+			} else {
+				missing = append(missing, keys[i])
+				planted[keys[i]] = [2]string{string(Missing), Absent}
+			}
+		}
+	}
+	if len(planted) < 16 {
+		t.Fatalf("%d messages are in a block of %d", n, each)
+	}
+	purge(t, c.origin, gone...)
+	purge(t, c.mirror, missing...)
+	c.write(t, 2*time.Millisecond, true)
+	for _, bodies := range []bool{false, true} {
+		_, items := c.compare(t, bodies)
+		expect(t, items, planted, nil)
+	}
+}
+
+// What is too old for the origin and kept by a mirror without max_age.
+func TestTooOld(t *testing.T) {
+	t.Parallel()
+	c := newCouple(t,
+		jetstream.StreamConfig{MaxMsgsPerSubject: 1, MaxAge: 2 * time.Second, Duplicates: time.Second},
+		jetstream.StreamConfig{MaxMsgsPerSubject: 1, AllowMsgTTL: true})
+	keys := keysOf("k", 5_000)
+	c.put(t, keys, "value", nil)
+	stay := keysOf("never", 50)
+	c.put(t, stay, "value", func(int) string { return "never" })
+	c.caughtUp(t)
+	planted := map[string][2]string{}
+	for _, key := range keys {
+		planted[key] = [2]string{string(LeftOver), TooOld}
+	}
+	over := time.Now().Add(2*time.Second + grace + 2*time.Second)
+	c.write(t, 2*time.Millisecond, true)
+	eventually(t, "expiry", func() bool { return state(t, c.hub).FirstSeq > 5_000 })
+	eventually(t, "the grace to be over", func() bool { return time.Now().After(over) })
+	_, items := c.compare(t, false)
+	at := time.Now()
+	expect(t, items, planted, func(i Item) bool {
+		return strings.HasPrefix(i.Key, "w.") && i.Kind == LeftOver && i.Reason == TooOld && at.Sub(i.Time) > 2*time.Second
+	})
+}
+
+// An origin that was deleted and made again holds other data under the same
+// sequences.
+func TestDifferent(t *testing.T) {
+	t.Parallel()
+	c := newCouple(t, jetstream.StreamConfig{MaxMsgsPerSubject: 1}, jetstream.StreamConfig{MaxMsgsPerSubject: 1, AllowMsgTTL: true})
+	const n = 3_000
+	keys := keysOf("k", n)
+	c.put(t, keys, "value", nil)
+	c.caughtUp(t)
+	s, err := c.hub.Stream(t.Context(), "KV_demo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := s.CachedInfo().Config
+	if err := c.hub.DeleteStream(t.Context(), "KV_demo"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.hub.CreateStream(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+	planted := map[string][2]string{}
+	others := slices.Clone(keys)
+	for i, key := range keys {
+		planted[key] = [2]string{string(Different), "time"}
+		if i == 0 || i == n-1 || i%10 == 3 {
+			others[i] = "other." + key
+			planted[key] = [2]string{string(Different), "subject"}
+		}
+	}
+	c.put(t, others, "value", nil)
+	c.write(t, 2*time.Millisecond, false)
+	_, items := c.compare(t, true)
+	// The mirror finds out by itself, some time, that the origin is another one.
+	items = slices.DeleteFunc(items, func(i Item) bool { return i.Seq > n })
+	expect(t, items, planted, nil)
+}
+
+// A mirror that is as it should be is never accused, whatever is written
+// meanwhile.
+func TestHealthyUnderWriting(t *testing.T) {
+	t.Parallel()
+	history := func(n int64) jetstream.StreamConfig {
+		return jetstream.StreamConfig{MaxMsgsPerSubject: n, AllowMsgTTL: true}
+	}
+	marked := history(1)
+	marked.SubjectDeleteMarkerTTL = time.Second
+	filtered := history(1)
+	filtered.Mirror = &jetstream.StreamSource{Name: "KV_demo", SubjectTransforms: []jetstream.SubjectTransformConfig{
+		{Source: "$KV.demo.t.>", Destination: "$KV.demo.t.>"}, {Source: "$KV.demo.w.1", Destination: "$KV.demo.w.1"}, {Source: "$KV.demo.k.>", Destination: "$KV.demo.k.>"},
+	}}
+	renaming := history(1)
+	renaming.Mirror = &jetstream.StreamSource{Name: "KV_demo", SubjectTransforms: []jetstream.SubjectTransformConfig{{Source: "$KV.demo.>", Destination: "$KV.copy.>"}}}
+	young := history(1)
+	young.MaxAge, young.Duplicates = 2*time.Second, time.Second
+	small := history(1)
+	small.MaxMsgs, small.Discard = 500, jetstream.DiscardOld
+	for _, test := range []struct {
+		name           string
+		origin, mirror jetstream.StreamConfig
+		again          bool
+	}{
+		{"history of 1", marked, history(1), true},
+		{"history of 5", history(5), history(5), true},
+		{"smaller history", history(5), history(2), false},
+		{"larger history", history(1), history(5), false},
+		{"filters", history(1), filtered, true},
+		{"another name", history(1), renaming, true},
+		{"smaller maximum age", history(1), young, true},
+		{"less room", history(1), small, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			c := newCouple(t, test.origin, test.mirror)
+			c.put(t, keysOf("k", 2_000), "value", nil)
+			c.write(t, 0, test.again)
+			for i := range 3 {
+				r, items := c.compare(t, i%2 == 1)
+				if r.Verdict != Identical && (r.Verdict != Unproved || r.Pending == 0 && r.Behind == 0) {
+					t.Errorf("%+v", r)
+				}
+				expect(t, items, nil, nil)
+				if r.Through == 0 || r.Unread != "" {
+					t.Errorf("nothing was compared: %+v", r)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,142 @@
+package content
+
+import (
+	"testing"
+	"time"
+
+	"nats-kvmirror/internal/jsapi"
+	"nats-kvmirror/internal/kvcfg"
+)
+
+// now is when both sides are looked at in these tests.
+var now = time.Unix(1_700_000_000, 0)
+
+// ago is a message that was stored so long ago, with a TTL if there is one.
+func ago(age time.Duration, ttl string) *jsapi.Head {
+	h := &jsapi.Head{Seq: 100, Time: now.Add(-age).UnixNano(), Size: 1, Subject: []byte("$KV.demo.key")}
+	if ttl != "" {
+		h.Decisive = []byte("Nats-TTL: " + ttl + "\n")
+	}
+	return h
+}
+
+func TestJudge(t *testing.T) {
+	type test struct {
+		name           string
+		mirror, origin *jsapi.Head
+		change         func(*judge)
+		want           verdict
+		kind           Kind
+		reason         string
+	}
+	different := func(change func(*jsapi.Head)) *jsapi.Head {
+		h := ago(time.Hour, "")
+		h.Digest = []byte("a")
+		change(h)
+		return h
+	}
+	// older makes the message one of those that so many newer ones of its key
+	// follow on the side that keeps more.
+	older := func(onMirror bool, here, there int64, newer int) func(*judge) {
+		return func(j *judge) {
+			j.mirror.MaxMsgsPerSubject, j.origin.MaxMsgsPerSubject = here, there
+			j.kept = newHistory(onMirror)
+			h := ago(0, "")
+			for range newer + 1 {
+				_ = j.kept.count(&list{heads: []*jsapi.Head{h}})
+			}
+		}
+	}
+	for _, test := range []test{
+		{"the same", ago(time.Hour, ""), ago(time.Hour, ""), nil, same, "", ""},
+		{"the same, expired on both", ago(time.Hour, "1s"), ago(time.Hour, "1s"), nil, same, "", ""},
+		{"another subject", different(func(*jsapi.Head) {}), different(func(h *jsapi.Head) { h.Subject = []byte("$KV.demo.other") }), nil, wrong, Different, "subject"},
+		{"another time", different(func(*jsapi.Head) {}), different(func(h *jsapi.Head) { h.Time++ }), nil, wrong, Different, "time"},
+		{"another size", different(func(*jsapi.Head) {}), different(func(h *jsapi.Head) { h.Size++ }), nil, wrong, Different, "size"},
+		{"other headers", different(func(*jsapi.Head) {}), different(func(h *jsapi.Head) { h.Decisive = []byte("Nats-TTL: 9h\n") }), nil, wrong, Different, "headers"},
+		{"another body", different(func(*jsapi.Head) {}), different(func(h *jsapi.Head) { h.Digest = []byte("b") }), nil, wrong, Different, "payload"},
+		{"one digest", different(func(*jsapi.Head) {}), different(func(h *jsapi.Head) { h.Digest = nil }), nil, same, "", ""},
+		{"renamed", different(func(h *jsapi.Head) { h.Subject = []byte("$KV.copy.key") }), different(func(*jsapi.Head) {}), func(j *judge) {
+			j.rename = func(string) string { return "$KV.copy.key" }
+		}, same, "", ""},
+		{"not renamed", different(func(*jsapi.Head) {}), different(func(*jsapi.Head) {}), func(j *judge) {
+			j.rename = func(string) string { return "$KV.copy.key" }
+		}, wrong, Different, "subject"},
+
+		{"missing", nil, ago(time.Hour, ""), nil, wrong, Missing, Absent},
+		{"missing, new", nil, ago(0, ""), nil, wrong, Missing, Absent},
+		{"missing, to expire later", nil, ago(time.Minute, "1h"), nil, wrong, Missing, Absent},
+		{"missing, to expire never", nil, ago(time.Hour, "never"), nil, wrong, Missing, Absent},
+		{"missing, about to expire", nil, ago(time.Minute, "1m5s"), nil, transient, "", ""},
+		{"missing, expired just now", nil, ago(time.Minute, "55s"), nil, transient, "", ""},
+		{"missing, expired long ago", nil, ago(time.Hour, "1m"), nil, wrong, Missing, Expired},
+		{"missing, expired by the mirror's clock", nil, ago(time.Minute, "1m30s"), func(j *judge) { j.mirrorNow = now.Add(time.Minute) }, transient, "", ""},
+		{"too old for the mirror", nil, ago(time.Hour, ""), func(j *judge) { j.mirror.MaxAge = 30 * time.Minute }, designed, "", ""},
+		{"about to be too old for the mirror", nil, ago(time.Hour, ""), func(j *judge) { j.mirror.MaxAge = time.Hour + 5*time.Second }, designed, "", ""},
+		{"not too old for the mirror", nil, ago(time.Hour, ""), func(j *judge) { j.mirror.MaxAge = 2 * time.Hour }, wrong, Missing, Absent},
+		{"too old for the mirror, but to expire never", nil, ago(time.Hour, "never"), func(j *judge) { j.mirror.MaxAge = time.Minute }, wrong, Missing, Absent},
+		{"dropped by a full mirror", nil, ago(time.Hour, ""), func(j *judge) { j.mirror.MaxBytes, j.mirror.Discard, j.mirrorFirst = 1, "old", 101 }, designed, "", ""},
+		{"dropped by a mirror with enough messages", nil, ago(time.Hour, ""), func(j *judge) { j.mirror.MaxMsgs, j.mirrorFirst = 1, 101 }, designed, "", ""},
+		{"missing within a full mirror", nil, ago(time.Hour, ""), func(j *judge) { j.mirror.MaxBytes, j.mirror.Discard, j.mirrorFirst = 1, "old", 99 }, wrong, Missing, Absent},
+		{"before the first of a mirror that discards new", nil, ago(time.Hour, ""), func(j *judge) { j.mirror.MaxBytes, j.mirror.Discard, j.mirrorFirst = 1, "new", 101 }, wrong, Missing, Absent},
+		{"before the first of a mirror without limits", nil, ago(time.Hour, ""), func(j *judge) { j.mirror.Discard, j.mirrorFirst = "old", 101 }, wrong, Missing, Absent},
+		{"more history at the origin", nil, ago(time.Hour, ""), older(false, 2, 5, 2), designed, "", ""},
+		{"within the mirror's history", nil, ago(time.Hour, ""), older(false, 2, 5, 1), wrong, Missing, Absent},
+		{"the last value", nil, ago(time.Hour, ""), older(false, 1, 64, 0), wrong, Missing, Absent},
+		{"unlimited history at the origin", nil, ago(time.Hour, ""), older(false, 1, -1, 1), designed, "", ""},
+
+		{"gone", ago(time.Hour, ""), nil, nil, wrong, LeftOver, Gone},
+		{"gone, not expired", ago(time.Minute, "1h"), nil, nil, wrong, LeftOver, Gone},
+		{"gone, to expire never", ago(time.Hour, "never"), nil, nil, wrong, LeftOver, Gone},
+		{"gone, while behind", ago(time.Hour, ""), nil, func(j *judge) { j.behind = true }, pending, LeftOver, Gone},
+		{"expired", ago(time.Hour, "1m"), nil, nil, wrong, LeftOver, Expired},
+		{"expired, while behind", ago(time.Hour, "60"), nil, func(j *judge) { j.behind = true }, wrong, LeftOver, Expired},
+		{"expired just now", ago(time.Minute, "55s"), nil, nil, transient, "", ""},
+		{"expired at the origin, whose clock is ahead", ago(time.Minute, "65s"), nil, nil, transient, "", ""},
+		{"expired by the origin's clock alone", ago(time.Minute, "30m"), nil, func(j *judge) { j.originNow = now.Add(time.Hour) }, transient, "", ""},
+		{"too old", ago(time.Hour, ""), nil, func(j *judge) { j.origin.MaxAge = time.Minute }, wrong, LeftOver, TooOld},
+		{"too old and expired", ago(time.Hour, "1m"), nil, func(j *judge) { j.origin.MaxAge = time.Minute }, wrong, LeftOver, Expired},
+		{"too old, to expire later", ago(time.Hour, "2h"), nil, func(j *judge) { j.origin.MaxAge = time.Minute }, wrong, LeftOver, TooOld},
+		{"too old just now", ago(time.Minute, ""), nil, func(j *judge) { j.origin.MaxAge = 55 * time.Second }, transient, "", ""},
+		{"not too old, and gone", ago(time.Minute, ""), nil, func(j *judge) { j.origin.MaxAge = time.Hour }, wrong, LeftOver, Gone},
+		{"never too old", ago(time.Hour, "never"), nil, func(j *judge) { j.origin.MaxAge = time.Minute }, wrong, LeftOver, Gone},
+		{"more history on the mirror", ago(time.Hour, ""), nil, older(true, 5, 2, 2), designed, "", ""},
+		{"within the origin's history", ago(time.Hour, ""), nil, older(true, 5, 2, 1), wrong, LeftOver, Gone},
+		{"more history, but expired", ago(time.Hour, "1m"), nil, older(true, 5, 2, 2), wrong, LeftOver, Expired},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			j := &judge{mirrorNow: now, originNow: now, mirrorFirst: 1}
+			if test.change != nil {
+				test.change(j)
+			}
+			v, kind, reason := j.judge(pair{test.mirror, test.origin})
+			if v != test.want || kind != test.kind || reason != test.reason {
+				t.Errorf("%d, %q, %q; want %d, %q, %q", v, kind, reason, test.want, test.kind, test.reason)
+			}
+		})
+	}
+}
+
+// TTLs are as servers read them (server/stream.go, parseMessageTTL).
+func TestTTL(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"": 0, "5": 5 * time.Second, "1h": time.Hour, "1m30s": 90 * time.Second, "never": Never, "Never": Never, "-1": Never, "0": 0,
+		"-5": 0, "-5s": 0, "soon": 0, "9223372036854775807": 0, "9223372036": 9223372036 * time.Second, "92233720368547758079": 0,
+	} {
+		if got := TTL(ago(0, text)); got != want {
+			t.Errorf("%q: %v, want %v", text, got, want)
+		}
+	}
+}
+
+func TestUnlikeHistories(t *testing.T) {
+	for _, test := range []struct {
+		mirror, origin   int64
+		unlike, onMirror bool
+	}{{1, 1, false, false}, {1, 5, true, false}, {5, 1, true, true}, {-1, 64, true, true}, {64, 0, true, false}, {0, -1, false, false}} {
+		unlike, onMirror := unlikeHistories(kvcfg.Config{MaxMsgsPerSubject: test.mirror}, kvcfg.Config{MaxMsgsPerSubject: test.origin})
+		if unlike != test.unlike || onMirror != test.onMirror {
+			t.Errorf("%d and %d: %v, %v", test.mirror, test.origin, unlike, onMirror)
+		}
+	}
+}

@@ -1,0 +1,141 @@
+package kvcfg
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"strings"
+	"time"
+)
+
+// Metadata keys of a bucket that was made from a mirror; their value is the
+// mirror's name.
+const (
+	// CopyOf stands on a copy that is not finished.
+	CopyOf = "nats-kvmirror.copy-of"
+	// CopiedFrom stands on one that is.
+	CopiedFrom = "nats-kvmirror.copied-from"
+)
+
+// sourceHeaderSize is more than what sourcing adds to a message: a header with
+// the stream, the sequence and both sides of the transform (server/stream.go,
+// genSourceHeader).
+const sourceHeaderSize = 512
+
+// Copy is a bucket that is made of what a mirror holds.
+type Copy struct {
+	Into      string // its name
+	StoredAs  string // the bucket as whose keys the mirror's messages are stored
+	Sourced   bool   // it sources the mirror; otherwise it mirrors the mirror
+	MarkerTTL *time.Duration
+}
+
+// Plan is the configuration with which the copy begins: the mirror's, but for
+// its name, its mark, and where its messages come from. The keys get the copy's
+// own subject on the way. It republishes nothing, since all that is copied would
+// be republished, and what the mirror goes on to take twice. unlimited says that
+// the limits of the whole bucket were left out, because what the mirror holds
+// would not fit with the names of the copy, which would then stand still.
+//
+// Errors wrap [ErrInvalidName], [ErrNotBucket], [ErrNotMirror], [ErrNoHistory],
+// [ErrMarkerNeedsTTL], [ErrInvalidWish] or [ErrMalformed].
+func (c Copy) Plan(mirror Raw, holds State) (config Raw, unlimited bool, err error) {
+	have, err := mirror.Config()
+	if err != nil {
+		return nil, false, err
+	}
+	if err := CheckMirror(have); err != nil {
+		return nil, false, err
+	}
+	if err := ValidateBucket(c.Into); err != nil {
+		return nil, false, err
+	}
+	if have.MaxMsgsPerSubject < 1 {
+		return nil, false, fmt.Errorf("bucket %q: %w", displayBucket(have.Name), ErrNoHistory)
+	}
+	if err := checkMarkerTTL(have, c.MarkerTTL); err != nil {
+		return nil, false, err
+	}
+	config = maps.Clone(mirror)
+	for _, field := range []string{"subjects", "mirror", "sources", "republish", "mirror_direct", "duplicate_window"} {
+		delete(config, field)
+	}
+	config.set("name", StreamName(c.Into))
+	source := Source{Name: have.Name, SubjectTransforms: []SubjectTransform{{Source: Subject(c.StoredAs), Destination: Subject(c.Into)}}}
+	if c.Sourced {
+		config.set("sources", []Source{source})
+	} else {
+		config.set("mirror", source)
+	}
+	if c.fits(have, holds) {
+		return config, false, c.mark(config, have)
+	}
+	config.set("max_bytes", -1)
+	return config, true, c.mark(config, have)
+}
+
+// fits says whether what the mirror holds fits into a copy with its limits.
+func (c Copy) fits(have Config, holds State) bool {
+	more := uint64(max(len(c.Into)-len(c.StoredAs), 0))
+	if c.Sourced {
+		more += sourceHeaderSize
+	}
+	return have.MaxBytes <= 0 || holds.Bytes+holds.Msgs*more <= uint64(have.MaxBytes)
+}
+
+func (c Copy) mark(config Raw, mirror Config) error {
+	for key := range mirror.Metadata {
+		if strings.HasPrefix(key, ReservedMetadata) || key == CopiedFrom {
+			if err := config.setIn("metadata", key, nil); err != nil {
+				return err
+			}
+		}
+	}
+	return config.setIn("metadata", CopyOf, displayBucket(mirror.Name))
+}
+
+// Unfinished says whether a stream is an unfinished copy of this mirror.
+func Unfinished(c Config, mirror string) bool {
+	return c.Metadata[CopyOf] == mirror
+}
+
+// Filling says whether an unfinished copy still takes messages.
+func Filling(c Config) bool { return c.Mirror != nil || len(c.Sources) > 0 }
+
+// Detach plans that a copy takes no more. It gets a subject that no client of a
+// bucket uses, so that nothing comes into it before it is proved.
+func Detach(current Raw) (Plan, error) {
+	have, err := current.Config()
+	if err != nil {
+		return Plan{}, err
+	}
+	p := Plan{Config: maps.Clone(current)}
+	put := p.changer(current)
+	put("subjects", []string{have.Name}, FromDerived)
+	put("mirror_direct", false, FromDerived)
+	p.fitDuplicateWindow(have, put)
+	for _, field := range []string{"mirror", "sources"} {
+		put(field, nil, FromDerived)
+		p.Config[field] = json.RawMessage("null")
+	}
+	return p, nil
+}
+
+// Finish plans that a copy that was detached becomes a bucket.
+func (c Copy) Finish(current Raw) (Plan, error) {
+	have, err := current.Config()
+	if err != nil {
+		return Plan{}, err
+	}
+	p := Plan{Config: maps.Clone(current)}
+	put := p.changer(current)
+	put("subjects", []string{Subject(c.Into)}, FromDerived)
+	if c.MarkerTTL != nil {
+		put("subject_delete_marker_ttl", *c.MarkerTTL, FromFlag)
+	}
+	metadata := maps.Clone(have.Metadata)
+	metadata[CopiedFrom] = metadata[CopyOf]
+	delete(metadata, CopyOf)
+	put("metadata", metadata, FromDerived)
+	return p, nil
+}

@@ -412,7 +412,7 @@ system_account: SYS
 
 func clusterConf(node, port int, routes []string, domain string) string {
 	return fmt.Sprintf(`
-server_name: %s-N%d
+server_name: N%d-%s
 listen: 127.0.0.1:-1
 cluster { name: C-%s, listen: %q, routes: [%s] }
 accounts {
@@ -421,5 +421,5 @@ accounts {
 }
 no_auth_user: app
 system_account: SYS
-`, domain, node, domain, loopback(port), strings.Join(routes, ", ")) + jetStreamConf(domain)
+`, node, domain, domain, loopback(port), strings.Join(routes, ", ")) + jetStreamConf(domain)
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -301,9 +303,10 @@ func (o *addOptions) create(ctx context.Context, rt *runtime, s *session, r *ren
 	if err != nil {
 		return fmt.Errorf("bucket %q was not created: %w", r.Bucket, err)
 	}
+	created, err = s.confirm(ctx, plan.Config, slices.Collect(maps.Keys(plan.Config)), created, r.Bucket, "created")
 	r.SetStream(created)
 	r.Origin = b.origin.report(created)
-	if err := kept(plan.Config, created.Raw, r.Bucket, "created"); err != nil {
+	if err != nil {
 		return err
 	}
 	r.Action = render.Created

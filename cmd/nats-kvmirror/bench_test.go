@@ -35,12 +35,12 @@ func jobs() []job {
 	}
 	return []job{
 		{
-			"add", 2, nothing,
+			"add", 3, nothing,
 			func(b string) []string { return []string{"add", b, "--mirror", "demo", "--mirror-domain", "hub"} },
 			func(b string) []string { return []string{"kv", "add", b, "--mirror", "demo", "--mirror-domain", "hub"} },
 		},
 		{
-			"edit", 3, plain,
+			"edit", 4, plain,
 			func(b string) []string { return []string{"edit", b, "--force"} },
 			func(b string) []string { return []string{"kv", "edit", b, "--description", "edited"} },
 		},

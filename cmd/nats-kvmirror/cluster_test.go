@@ -81,7 +81,7 @@ func TestAddAfterRestart(t *testing.T) {
 }
 
 // waitUntil waits for a condition.
-func waitUntil(t *testing.T, what string, ok func() bool) {
+func waitUntil(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(20 * time.Second)
 	for !ok() {

@@ -62,7 +62,7 @@ func (o *editOptions) run(ctx context.Context, rt *runtime) (render.Report, erro
 	if err != nil {
 		return r, err
 	}
-	read := s.readOrigin(ctx, origin)
+	read, again, at := o.readOn(ctx, s, origin, mirror)
 	r.Origin = read.report(mirror)
 	plan, err := o.plan(ctx, rt, s, &r, mirror, read, account)
 	if err != nil {
@@ -85,11 +85,15 @@ func (o *editOptions) run(ctx context.Context, rt *runtime) (render.Report, erro
 		return r, nil
 	}
 	if asking {
-		yes, err := o.ask(ctx, rt, s, mirror)
+		yes, err := o.ask(ctx, rt, s)
 		if err != nil || !yes {
 			r.Action = render.Unchanged
 			return r, err
 		}
+		again = nil // the answer may have taken long
+	}
+	if err := s.unchanged(ctx, mirror, again, at); err != nil {
+		return r, err
 	}
 	updated, err := s.update(ctx, r.Stream, plan, r.State.Msgs)
 	if updated != nil {
@@ -105,6 +109,22 @@ func (o *editOptions) run(ctx context.Context, rt *runtime) (render.Report, erro
 	}
 	rt.space()
 	return r, rt.show(r, s.style)
+}
+
+// readOn reads the origin and, side by side with it, the mirror once more: what
+// somebody else writes meanwhile is seen. again is nil when it could not be
+// read, and at is when it was.
+func (o *editOptions) readOn(ctx context.Context, s *session, origin kvcfg.Origin, mirror *jsapi.Stream) (read originRead, again *jsapi.Stream, at time.Time) {
+	var wg sync.WaitGroup
+	wg.Go(func() { read = s.readOrigin(ctx, origin) })
+	if !o.dryRun {
+		wg.Go(func() {
+			again, _ = s.own.Stream(ctx, mirror.Config.Name)
+			at = time.Now()
+		})
+	}
+	wg.Wait()
+	return read, again, at
 }
 
 // plan decides what to change, or why nothing can be.
@@ -154,19 +174,13 @@ func (o *editOptions) warnOfPlan(rt *runtime, r *render.Report, plan kvcfg.Plan,
 	}
 }
 
-// ask asks whether to go on. The answer may take long: if the mirror was
-// changed meanwhile, what was shown is no longer true.
-func (o *editOptions) ask(ctx context.Context, rt *runtime, s *session, mirror *jsapi.Stream) (bool, error) {
+// ask asks whether to go on.
+func (o *editOptions) ask(ctx context.Context, rt *runtime, s *session) (bool, error) {
 	yes, err := rt.prompt.Confirm(ctx, fmt.Sprintf("Really edit bucket %s?", o.bucket), s.style.ColorScheme)
-	if err != nil {
-		return false, err
-	}
-	if !yes {
+	if err == nil && !yes {
 		rt.say("Bucket %s was not changed", o.bucket)
-		return false, nil
 	}
-	_, err = s.still(ctx, mirror)
-	return err == nil, err
+	return yes, err
 }
 
 // settleTime is how long expiry may take to remove on the mirror what the

@@ -33,6 +33,7 @@ const (
 	kindOriginUnread   = "origin-unread"   // the origin could not be read
 	kindRefused        = "refused"         // no server can do that
 	kindNotKept        = "not-kept"        // the server dropped a setting
+	kindConflict       = "conflict"        // somebody else has changed it meanwhile
 	kindNoTerminal     = "no-terminal"     // there is nobody to ask
 	kindNotCaughtUp    = "not-caught-up"   // --wait ran out
 	kindIncomplete     = "incomplete"      // some of many mirrors could not be changed

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 
 	"nats-kvmirror/internal/jsapi"
 	"nats-kvmirror/internal/kvcfg"
@@ -89,10 +91,37 @@ func (r originRead) failure() error {
 	case errors.Is(r.err, kvcfg.ErrNotBucket):
 		return fail(kindNotBucket, "", "the origin cannot be mirrored as a bucket: %w", r.err)
 	}
-	cause := explain(r.err)
 	hint := "to go on without reading it, say --allow-msg-ttl or --no-allow-msg-ttl"
-	if cause.hint != "" {
-		hint = cause.hint + "\n" + hint
+	return fail(kindOriginUnread, lines(r.hint(), hint), "the origin, %v, cannot be read: %w", r.origin, r.err)
+}
+
+// hint is what makes an origin readable that was not: of one in another account,
+// what the accounts have to share.
+func (r originRead) hint() string {
+	cause := explain(r.err).hint
+	missing := errors.Is(r.err, jsapi.ErrNoResponders) || errors.Is(r.err, jsapi.ErrDenied)
+	if !missing || !r.origin.OtherAccount() {
+		return cause
 	}
-	return fail(kindOriginUnread, hint, "the origin, %v, cannot be read: %w", r.origin, r.err)
+	share := "the accounts have to share what follows, here as the configuration of their servers; " +
+		kvcfg.OriginAccount + " and " + kvcfg.MirrorAccount + " stand for their names, which are not known here"
+	if r.origin.DeliverPrefix == "" {
+		share += ", and --mirror-deliver-prefix deliver." + kvcfg.MirrorAccount + " is needed as well"
+	}
+	return lines(cause, share, indented(r.origin.Sharing()))
+}
+
+// lines are the hints that there are, one below the other.
+func lines(hints ...string) string {
+	return strings.Join(slices.DeleteFunc(hints, func(h string) bool { return h == "" }), "\n")
+}
+
+// indented is a text of several lines that belongs to the hint above it: it is
+// shown as it is, to be pasted.
+func indented(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		b.WriteString("  " + line)
+	}
+	return strings.TrimSuffix(b.String(), "\n")
 }

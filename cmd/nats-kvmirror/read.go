@@ -42,8 +42,14 @@ func (s *session) still(ctx context.Context, shown *jsapi.Stream) (*jsapi.Stream
 	if err != nil {
 		return nil, fmt.Errorf("cannot read bucket %q again: %w", bucket, err)
 	}
-	if !now.Created.Equal(shown.Created) || len(now.Raw.Differing(shown.Raw)) > 0 || len(shown.Raw.Differing(now.Raw)) > 0 {
-		return nil, fail(kindRefused, "run the command again to see the differences as they are now", "somebody else has changed bucket %q meanwhile, nothing was written", bucket)
+	return now, sameStill(shown, now)
+}
+
+// sameStill is nil when a mirror is what it was when it was shown.
+func sameStill(shown, now *jsapi.Stream) error {
+	bucket, _ := kvcfg.BucketName(shown.Config.Name)
+	if !now.Created.Equal(shown.Created) || len(now.Raw.Unlike(shown.Raw)) > 0 {
+		return fail(kindConflict, "run the command again to see the differences as they are now", "somebody else has changed bucket %q meanwhile, nothing was written", bucket)
 	}
-	return now, nil
+	return nil
 }

@@ -25,7 +25,7 @@ func TestReadmeIsComplete(t *testing.T) {
 	for _, kind := range []string{
 		kindUsage, kindContext, kindUnreachable, kindAuthorization, kindNotFound, kindNoResponders, kindDenied, kindTimeout,
 		kindNoJetStream, kindOldServer, kindRejected, kindDisconnected, kindMalformed, kindExists, kindNotMirror, kindNotBucket,
-		kindOriginUnread, kindRefused, kindNotKept, kindNoTerminal, kindNotCaughtUp, kindIncomplete, kindDiffers, kindInterrupted,
+		kindOriginUnread, kindRefused, kindNotKept, kindConflict, kindNoTerminal, kindNotCaughtUp, kindIncomplete, kindDiffers, kindInterrupted,
 		kindUnknownOutcome, kindInternal,
 	} {
 		if !strings.Contains(readme, "`"+kind+"`") {

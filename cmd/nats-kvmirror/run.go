@@ -190,7 +190,11 @@ func (rt *runtime) verdict(err error) (int, *render.Failure) {
 	f := explain(err)
 	fmt.Fprintf(rt.err, "%s: error: %s\n", appName, render.Clean(f.Error()))
 	for line := range strings.Lines(f.hint) {
-		fmt.Fprintf(rt.err, "hint: %s\n", render.Clean(strings.TrimSuffix(line, "\n")))
+		mark := "hint: "
+		if strings.HasPrefix(line, "  ") {
+			mark = "" // to be pasted
+		}
+		fmt.Fprintf(rt.err, "%s%s\n", mark, render.Clean(strings.TrimSuffix(line, "\n")))
 	}
 	code := exitFailed
 	if f.kind == kindUnknownOutcome {

@@ -127,14 +127,19 @@ func (s *session) remove(ctx context.Context, stream string) error {
 	if !jsapi.OutcomeUnknown(sent) {
 		return fmt.Errorf("bucket %q was not deleted: %w", bucket, sent)
 	}
+	following, stop := context.WithDeadline(ctx, deadline)
+	defer stop()
+	tick := time.NewTicker(pollInterval)
+	defer tick.Stop()
 	for {
-		_, err := s.own.Stream(ctx, stream)
+		_, err := s.own.Stream(following, stream)
 		if errors.Is(err, jsapi.ErrNotFound) {
 			return nil
 		}
-		if time.Now().After(deadline) {
+		select {
+		case <-tick.C:
+		case <-following.Done():
 			return fail(kindUnknownOutcome, "", "it is not known whether bucket %q was deleted: %w", bucket, sent)
 		}
-		time.Sleep(pollInterval)
 	}
 }

@@ -26,10 +26,27 @@ import (
 var update = flag.Bool("update", false, "write the golden parts of the scripts anew")
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
+	testscript.Main(withCache{m}, map[string]func(){
 		appName: main,
 		"nats":  pluginHost,
 	})
+}
+
+// withCache runs the tests with a cache directory of their own, in which saved
+// configurations are left.
+type withCache struct{ m *testing.M }
+
+func (w withCache) Run() int {
+	dir, err := os.MkdirTemp("", appName+"-cache-")
+	if err == nil {
+		err = os.Setenv("XDG_CACHE_HOME", dir)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	return w.m.Run()
 }
 
 // TestScript plays testdata/script/*.txtar: the real command in a process of its

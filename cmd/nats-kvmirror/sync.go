@@ -107,7 +107,7 @@ func (o *syncOptions) run(ctx context.Context, rt *runtime) (render.Fleet, error
 		return r, fmt.Errorf("cannot read the mirrors: %w", err)
 	}
 	rt.noteProblems(&r, read)
-	unread := unreadFailure(read)
+	unread := errors.Join(unreadFailure(read), unreadOrigins(read))
 	if o.messages.content {
 		err := o.runContent(ctx, rt, s, read, &r)
 		return r, errors.Join(err, unread)
@@ -156,6 +156,23 @@ func unreadFailure(read fleet.Fleet) error {
 	}
 	first := read.Problems[0]
 	return &failure{kind: explain(first.Err).kind, err: fmt.Errorf("%s could not be read, the first is %w", plural(len(read.Problems), "part"), first)}
+}
+
+// unreadOrigins is the failure that some origins did not answer, so that whether
+// their mirrors follow them is not known; nil when all did. An origin that is
+// known to be out of reach is a finding.
+func unreadOrigins(read fleet.Fleet) error {
+	var unread []fleet.Mirror
+	for _, m := range read.Mirrors {
+		if m.Facts.Origin == nil && m.Facts.Unread.Unanswered {
+			unread = append(unread, m)
+		}
+	}
+	if len(unread) == 0 {
+		return nil
+	}
+	return fail(kindOriginUnread, "running the command again looks again",
+		"whether %s is to be changed is not known, because the origin did not answer; the first is %q: %s", plural(len(unread), "mirror"), unread[0].Bucket, unread[0].Facts.Unread.Detail)
 }
 
 // plan decides what to change. Members are listed that have changes, or findings

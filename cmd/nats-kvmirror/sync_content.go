@@ -133,9 +133,7 @@ func (o *syncOptions) sweepable(m fleet.Mirror, member *render.Member, leftovers
 		sweep.Standing = append(sweep.Standing, kvcfg.Key(subject))
 	}
 	sweep.Keys = len(purges)
-	for _, p := range purges {
-		sweep.Messages += p.Messages
-	}
+	sweep.Messages = messagesOf(purges)
 	member.Sweep = sweep
 	switch {
 	case member.Content.Unread != "":
@@ -160,47 +158,76 @@ func (o *syncOptions) showSweep(rt *runtime, s *session, r render.Fleet, asking 
 }
 
 // sweep purges what is left over, round after round if it is much, and proves
-// that nothing is.
+// that nothing is. A purge whose answer did not come is not sent again: that it
+// was done is shown by the proof, or it is not known.
 func (o *syncOptions) sweep(ctx context.Context, rt *runtime, s *session, j *sweepJob) {
 	m := j.member
-	var unsure error
 	for {
 		if err := s.stillThe(ctx, j.mirror); err != nil {
 			m.Action, m.Failure = render.Failed, failureOf(err)
 			return
 		}
-		purged, err := o.purge(ctx, rt, s, j)
+		planned := messagesOf(j.leftovers.Purges())
+		purged, unsure := o.purge(ctx, rt, s, j)
 		m.Sweep.Purged += purged
-		if ctx.Err() != nil {
+		if ctx.Err() != nil && unsure == nil {
 			m.Action, m.Note = render.Skipped, fmt.Sprintf("%s after %d messages were purged", interruptedSweep, m.Sweep.Purged)
 			return
 		}
-		if err != nil && !jsapi.OutcomeUnknown(err) {
-			m.Action, m.Failure = render.Failed, failureOf(err)
+		if unsure != nil && !jsapi.OutcomeUnknown(unsure) {
+			m.Action, m.Failure = render.Failed, failureOf(purgedSoFar(m, unsure))
 			return
 		}
-		unsure = err
 		j.leftovers = &content.Leftovers{Max: sweptAtOnce}
 		compared, err := o.compareForSweep(ctx, rt, s, j.mirror, j.leftovers, &itemFile{})
-		if err != nil {
-			m.Action, m.Failure = render.Failed, failureOf(fmt.Errorf("%d messages were purged, and the proof failed: %w", m.Sweep.Purged, err))
-			if unsure != nil {
-				m.Action, m.Failure = render.Unknown, failureOf(fail(kindUnknownOutcome, "running the command again is safe", "it is not known what became of some purges: %w", unsure))
+		proved := err == nil && compared.Unread == ""
+		left := len(j.leftovers.Purges()) > 0
+		switch {
+		case unsure != nil && (!proved || left):
+			m.Action = render.Unknown
+			m.Failure = failureOf(fail(kindUnknownOutcome, "running the command again is safe", "it is not known what became of some purges: %w", unsure))
+			return
+		case !proved:
+			if err == nil {
+				err = errors.New(compared.Unread)
 			}
+			m.Action, m.Failure = render.Failed, failureOf(purgedSoFar(m, fmt.Errorf("the proof failed: %w", err)))
 			return
 		}
+		before := content.Sum(m.Content.LeftOver)
 		m.Content = compared
-		if len(j.leftovers.Purges()) == 0 || purged == 0 && unsure == nil {
-			break
+		if left && purged > 0 && content.Sum(compared.LeftOver) >= before {
+			m.Action, m.Failure = render.Failed, failureOf(fail(kindNotKept, "", "the server says that %s purged, and as many are left over as before", plural(int(m.Sweep.Purged), "message")))
+			return
+		}
+		if unsure != nil {
+			m.Sweep.Purged += max(planned, purged) - purged // nobody has counted them, and they are gone
+		}
+		if !left || purged == 0 {
+			o.proved(j)
+			return
 		}
 	}
-	o.proved(s, j)
+}
+
+// messagesOf is how many messages some purges are about.
+func messagesOf(purges []content.Purge) uint64 {
+	var n uint64
+	for _, p := range purges {
+		n += p.Messages
+	}
+	return n
+}
+
+// purgedSoFar is a failure after some messages were purged.
+func purgedSoFar(m *render.Member, err error) error {
+	return fmt.Errorf("%s purged, and then: %w", plural(int(m.Sweep.Purged), "message"), err)
 }
 
 const interruptedSweep = "interrupted"
 
 // proved says what a mirror holds after it was swept.
-func (o *syncOptions) proved(s *session, j *sweepJob) {
+func (o *syncOptions) proved(j *sweepJob) {
 	m := j.member
 	j.mirror.Facts.Content = contentFacts(m.Content, nil)
 	m.Findings = kvcfg.Check(j.mirror.Facts, kvcfg.DefaultThresholds())

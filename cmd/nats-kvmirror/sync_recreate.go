@@ -166,7 +166,7 @@ func (s *session) mustReadOrigin(ctx context.Context, origin kvcfg.Origin) (orig
 	if read.missing() || errors.Is(read.err, context.Canceled) {
 		return read, read.failure()
 	}
-	return read, fail(kindOriginUnread, explain(read.err).hint, "the origin, %v, cannot be read, so nothing is deleted: %w", origin, read.err)
+	return read, fail(kindOriginUnread, read.hint(), "the origin, %v, cannot be read, so nothing is deleted: %w", origin, read.err)
 }
 
 // describe makes the mirror the one member of the document.
@@ -278,8 +278,11 @@ func (o *syncOptions) replace(ctx context.Context, rt *runtime, r *render.Fleet,
 // putBack creates the mirror as it was, since the new one could not be created.
 func (o *syncOptions) putBack(ctx context.Context, c *recreation, cause error) error {
 	c.member.Action, c.member.Failure = render.Failed, failureOf(cause)
-	if explain(cause).kind == kindUnknownOutcome {
+	switch explain(cause).kind {
+	case kindUnknownOutcome:
 		c.member.Action = render.Unknown
+		return c.withRestore(cause)
+	case kindNotKept: // it is there
 		return c.withRestore(cause)
 	}
 	old, err := c.before.Raw.ForCreation()
@@ -368,10 +371,10 @@ func (o *syncOptions) prove(ctx context.Context, rt *runtime, c *recreation, cre
 }
 
 // caughtUp waits until the mirror has come to where its origin was. It gives up
-// when nothing has come for long.
+// when nothing has come for long, or when the mirror cannot be read.
 func (c *recreation) caughtUp(ctx context.Context, mirror *jsapi.Stream, bar *bar) (*jsapi.Stream, error) {
 	target := c.origin.stream.State.LastSeq
-	moved := time.Now()
+	moved, seen := time.Now(), time.Now()
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	for {
@@ -388,11 +391,15 @@ func (c *recreation) caughtUp(ctx context.Context, mirror *jsapi.Stream, bar *ba
 		case <-ctx.Done():
 			return mirror, fail(kindInterrupted, "", "interrupted: bucket %q was created again and is at sequence %d of %d", c.member.Bucket, mirror.State.LastSeq, target)
 		}
-		if again, err := c.s.own.Stream(ctx, c.stream); err == nil {
+		again, err := c.s.own.Stream(ctx, c.stream)
+		switch {
+		case err == nil:
 			if again.State.LastSeq > mirror.State.LastSeq {
 				moved = time.Now()
 			}
-			mirror = again
+			mirror, seen = again, time.Now()
+		case ctx.Err() == nil && time.Since(seen) > c.s.conn.Timeout():
+			return mirror, c.withRestore(fmt.Errorf("bucket %q was created again, and cannot be read since: %w", c.member.Bucket, err))
 		}
 	}
 }

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"nats-kvmirror/internal/jsapi"
 	"nats-kvmirror/internal/kvcfg"
+	"nats-kvmirror/internal/render"
 )
 
 const (
@@ -63,9 +66,9 @@ func (s *session) write(ctx context.Context, asked kvcfg.Raw, messages uint64, s
 	}
 }
 
-// update sends a plan for a stream that holds so many messages and checks, in the
-// server's answer, that all of the configuration was kept. It is the one way in
-// which edit and sync change a mirror.
+// update sends a plan for a stream that holds so many messages and makes sure
+// that all of the configuration was kept. It is the one way in which edit and
+// sync change a mirror.
 func (s *session) update(ctx context.Context, stream string, plan kvcfg.Plan, messages uint64) (*jsapi.Stream, error) {
 	level, scanned := 0, uint64(0)
 	if plan.EnablesTTL() {
@@ -78,7 +81,61 @@ func (s *session) update(ctx context.Context, stream string, plan kvcfg.Plan, me
 	if err != nil {
 		return nil, fmt.Errorf("bucket %q was not changed: %w", bucket, err)
 	}
-	return updated, kept(plan.Config, updated.Raw, bucket, "updated")
+	var changed []string
+	for _, c := range plan.Changes {
+		changed = append(changed, c.Field)
+	}
+	return s.confirm(ctx, plan.Config, changed, updated, bucket, "updated")
+}
+
+// confirm makes sure that what was written is there: in the server's answer to
+// the write, and in the stream as it is read after it, since an answer can say
+// what is not so and somebody else can have written meanwhile. When it cannot be
+// read again the answer has to do. changed are the fields that the write was
+// about: what somebody else has made of the others since is none of ours.
+func (s *session) confirm(ctx context.Context, asked kvcfg.Raw, changed []string, answered *jsapi.Stream, bucket, done string) (*jsapi.Stream, error) {
+	if err := kept(asked, answered.Raw, bucket, done); err != nil {
+		return answered, err
+	}
+	now, err := s.own.Stream(context.WithoutCancel(ctx), answered.Config.Name)
+	switch {
+	case errors.Is(err, jsapi.ErrNotFound):
+		return answered, fail(kindConflict, "run the command again to see how it is now",
+			"bucket %q was %s, as the server says, and is not there: somebody else has deleted it, or the server is wrong", bucket, done)
+	case err != nil:
+		return answered, nil
+	}
+	if fields := undone(asked, now.Raw, changed); fields != "" {
+		return now, fail(kindConflict, "run the command again to see how it is now",
+			"bucket %q was %s, as the server says, and is otherwise: %s; somebody else has changed it meanwhile, or the server is wrong", bucket, done, fields)
+	}
+	return now, nil
+}
+
+// undone lists which of the changed fields are not as they were written.
+func undone(asked, now kvcfg.Raw, changed []string) string {
+	var fields []string
+	for _, field := range asked.Unlike(now) {
+		if slices.Contains(changed, field) {
+			fields = append(fields, fmt.Sprintf("%s is %s and not %s", field, render.Value(field, now[field]), render.Value(field, asked[field])))
+		}
+	}
+	return strings.Join(fields, ", ")
+}
+
+// readLately is how old the last look at a mirror may be when it is written: so
+// that it is read together with its origin, which costs no time.
+const readLately = time.Second
+
+// unchanged makes sure that nobody has changed a mirror since it was read. again
+// is a later look at it, at that time. Between the last look and the write,
+// nothing can be seen: servers replace a configuration unconditionally.
+func (s *session) unchanged(ctx context.Context, before, again *jsapi.Stream, at time.Time) error {
+	if again == nil || time.Since(at) > readLately {
+		_, err := s.still(ctx, before)
+		return err
+	}
+	return sameStill(before, again)
 }
 
 // unknownOutcome says what was tried and what was last seen.

@@ -315,7 +315,7 @@ func setOrigin(m *Mirror, f found, err error) {
 }
 
 func unread(err error) kvcfg.Unread {
-	u := kvcfg.Unread{Reason: kvcfg.Unreachable, Detail: err.Error()}
+	u := kvcfg.Unread{Reason: kvcfg.Unreachable, Detail: err.Error(), Unanswered: jsapi.OutcomeUnknown(err)}
 	switch {
 	case errors.Is(err, jsapi.ErrNotFound):
 		u.Reason = kvcfg.Missing

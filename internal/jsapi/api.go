@@ -266,6 +266,9 @@ func decode(subject string, data []byte, reply any) error {
 	if err := json.Unmarshal(data, &envelope); err != nil {
 		return malformed(err)
 	}
+	if envelope.Error != nil && envelope.Error.Code == 0 && envelope.Error.ErrCode == 0 {
+		return malformed(errors.New("it has an error without a code"))
+	}
 	if envelope.Error != nil {
 		return envelope.Error.sorted(subject)
 	}

@@ -33,7 +33,8 @@ type Conn struct {
 
 	mu      sync.Mutex
 	waiting map[*waiter]struct{}
-	inbox   error // set once the server has denied the inbox
+	inbox   error     // set once the server has denied the inbox
+	lost    time.Time // when the connection was lost; zero while there is one
 }
 
 // waiter is a request that waits for its answer.
@@ -56,6 +57,7 @@ func Connect(ctx context.Context, servers string, timeout time.Duration, trace T
 		nats.ReconnectWait(100*time.Millisecond),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { c.asyncError(err) }),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { c.disconnected(err) }),
+		nats.ReconnectHandler(func(*nats.Conn) { c.reconnected() }),
 	)
 
 	type result struct {
@@ -137,9 +139,29 @@ func (c *Conn) disconnected(err error) {
 	c.trace("!!! disconnected: %v", err)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.lost = time.Now()
 	for w := range c.waiting {
 		w.fail(&Error{Kind: ErrDisconnected, Subject: w.subject, Description: err.Error()})
 	}
+}
+
+func (c *Conn) reconnected() {
+	c.trace("!!! connected again")
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lost = time.Time{}
+}
+
+// deadline is until when a request that is made now may wait. While the
+// connection is lost that is a timeout after the loss, so that many requests do
+// not each wait for a connection that does not come back.
+func (c *Conn) deadline() (at time.Time, lost bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.lost.IsZero() {
+		return c.lost.Add(c.timeout), true
+	}
+	return time.Now().Add(c.timeout), false
 }
 
 func (w *waiter) fail(err error) {
@@ -183,7 +205,8 @@ func (c *Conn) request(ctx context.Context, subject string, header nats.Header, 
 	}
 	defer c.forget(w)
 
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	deadline, lost := c.deadline()
+	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
 	type result struct {
 		msg *nats.Msg
@@ -200,7 +223,7 @@ func (c *Conn) request(ctx context.Context, subject string, header nats.Header, 
 		return nil, err
 	case r := <-done:
 		if r.err != nil {
-			return nil, c.requestError(ctx, subject, r.err)
+			return nil, c.requestError(ctx, subject, lost, r.err)
 		}
 		c.trace("<<< %s%s", subject, traced(r.msg.Data))
 		return r.msg.Data, nil
@@ -215,12 +238,16 @@ func traced(payload []byte) string {
 	return "\n" + string(payload)
 }
 
-func (c *Conn) requestError(ctx context.Context, subject string, err error) error {
+// requestError sorts the failure of a request; lost says that there was no
+// connection when it was made.
+func (c *Conn) requestError(ctx context.Context, subject string, lost bool, err error) error {
 	switch {
 	case errors.Is(err, nats.ErrNoResponders):
 		return &Error{Kind: ErrNoResponders, Subject: subject}
 	case errors.Is(err, context.Canceled), errors.Is(ctx.Err(), context.Canceled):
 		return fmt.Errorf("request to %q: %w", subject, context.Canceled)
+	case lost:
+		return &Error{Kind: ErrDisconnected, Subject: subject, Description: fmt.Sprintf("it did not come back within %v", c.timeout)}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout):
 		return &Error{Kind: ErrTimeout, Subject: subject, Description: fmt.Sprintf("waited %v", c.timeout)}
 	}

@@ -40,7 +40,7 @@ func seenEarlier(f *Facts) {
 
 // unreadBecause takes the origin away.
 func unreadBecause(reason Reason) func(*Facts) {
-	return func(f *Facts) { f.Origin, f.Unread = nil, Unread{reason, "the words of the failure"} }
+	return func(f *Facts) { f.Origin, f.Unread = nil, Unread{Reason: reason, Detail: "the words of the failure"} }
 }
 
 // runsOn sets the version and storage of the mirror's stream.

@@ -100,6 +100,14 @@ func (r Raw) Differing(got Raw) []string {
 	return fields
 }
 
+// Unlike returns the names, sorted, of the fields that do not mean the same in
+// both configurations of a stream, whichever of them has the field.
+func (r Raw) Unlike(other Raw) []string {
+	fields := append(r.Differing(other), other.Differing(r)...)
+	slices.Sort(fields)
+	return slices.Compact(fields)
+}
+
 // serverDecides says whether a server sets a field of this mirror as it likes.
 func (r Raw) serverDecides(field string) bool {
 	var mirror struct {

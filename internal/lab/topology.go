@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -14,8 +15,9 @@ import (
 
 // The JetStream domains of the sites.
 const (
-	hubDomain  = "hub"
-	leafDomain = "ksds"
+	hubDomain   = "hub"
+	leafDomain  = "ksds"
+	belowDomain = "below"
 )
 
 // Sites is a hub with a leaf below it.
@@ -39,6 +41,51 @@ func (s *Sites) Stop() {
 // at the leaf.
 func HubAndLeaf() (*Sites, error) {
 	return startSites(leafConf, false)
+}
+
+// Chain is a hub, a leaf below it, and a leaf below that one.
+type Chain struct {
+	*Sites
+	Below *Server
+}
+
+// Stop stops all servers. It may be called twice.
+func (c *Chain) Stop() {
+	stopAll(c.Below)
+	c.Sites.Stop()
+}
+
+// LeafBelowLeaf runs HubAndLeaf and, connected to the leaf, another one with the
+// domain "below", where mirrors of mirrors are made. It returns once the APIs of
+// both others answer there.
+func LeafBelowLeaf() (_ *Chain, err error) {
+	sites, err := startSites(func(hubURL string) string {
+		return strings.Replace(leafConf(hubURL), "leafnodes {", "leafnodes { listen: 127.0.0.1:-1,", 1)
+	}, false)
+	if err != nil {
+		return nil, err
+	}
+	c := &Chain{Sites: sites}
+	defer func() {
+		if err != nil {
+			c.Stop()
+		}
+	}()
+	conf := strings.NewReplacer("server_name: LEAF", "server_name: BELOW", "domain: "+leafDomain, "domain: "+belowDomain).Replace(leafConf(c.Leaf.LeafURL()))
+	if c.Below, err = Start(conf); err != nil {
+		return nil, fmt.Errorf("below: %w", err)
+	}
+	nc, err := nats.Connect(c.Below.URL())
+	if err != nil {
+		return nil, fmt.Errorf("below: %w", err)
+	}
+	defer nc.Close()
+	for _, domain := range []string{hubDomain, leafDomain} {
+		if err = waitAnswer(nc, "$JS."+domain+".API.INFO"); err != nil {
+			return nil, fmt.Errorf("below: %w", err)
+		}
+	}
+	return c, nil
 }
 
 // HubAndLeafVia is HubAndLeaf with a proxy in the link between the two, so that
@@ -99,6 +146,46 @@ func Accounts(kind AccountsKind) (*Server, error) {
 //
 // The caller stops each server.
 func Cluster(n int, domain string) ([]*Server, error) {
+	return startCluster(n, domain, "")
+}
+
+// Clusters runs two clusters of n servers: a hub with the domain "hub" and,
+// connected to it, a leaf with the domain "ksds", as [Cluster] does. It returns
+// once the hub's API answers at every server of the leaf.
+func Clusters(n int) (hub, leaf []*Server, err error) {
+	defer func() {
+		if err != nil {
+			stopAll(slices.Concat(hub, leaf)...)
+		}
+	}()
+	hub, err = startCluster(n, hubDomain, "leafnodes { listen: 127.0.0.1:-1, no_advertise: true, authorization { user: leaf, password: leaf, account: APP } }\n")
+	if err != nil {
+		return nil, nil, fmt.Errorf("hub: %w", err)
+	}
+	var urls []string
+	for _, s := range hub {
+		urls = append(urls, fmt.Sprintf("%q", "nats-leaf://leaf:leaf@"+s.LeafAddr()))
+	}
+	leaf, err = startCluster(n, leafDomain, fmt.Sprintf("leafnodes { reconnect: \"100ms\", remotes: [ { urls: [%s], account: APP } ] }\n", strings.Join(urls, ", ")))
+	if err != nil {
+		return hub, nil, fmt.Errorf("leaf: %w", err)
+	}
+	for _, s := range leaf {
+		nc, err := nats.Connect(s.URL())
+		if err != nil {
+			return hub, leaf, fmt.Errorf("leaf: %w", err)
+		}
+		err = waitAnswer(nc, "$JS."+hubDomain+".API.INFO")
+		nc.Close()
+		if err != nil {
+			return hub, leaf, fmt.Errorf("leaf: %w", err)
+		}
+	}
+	return hub, leaf, nil
+}
+
+// startCluster is Cluster with something more in each server's configuration.
+func startCluster(n int, domain, more string) ([]*Server, error) {
 	if n < 2 {
 		return nil, fmt.Errorf("cluster of %d: a meta group needs two servers or more", n)
 	}
@@ -114,7 +201,7 @@ func Cluster(n int, domain string) ([]*Server, error) {
 
 	var servers []*Server
 	for i, port := range ports {
-		s, err := Start(clusterConf(i+1, port, routes, domain))
+		s, err := Start(clusterConf(i+1, port, routes, domain) + more)
 		if err != nil {
 			stopAll(servers...)
 			return nil, fmt.Errorf("cluster server %d: %w", i+1, err)
@@ -325,14 +412,14 @@ system_account: SYS
 
 func clusterConf(node, port int, routes []string, domain string) string {
 	return fmt.Sprintf(`
-server_name: N%d
+server_name: N%d-%s
 listen: 127.0.0.1:-1
-cluster { name: C, listen: %q, routes: [%s] }
+cluster { name: C-%s, listen: %q, routes: [%s] }
 accounts {
   APP { jetstream: enabled, users: [ {user: app, password: app} ] }
   SYS { users: [ {user: sys, password: sys} ] }
 }
 no_auth_user: app
 system_account: SYS
-`, node, loopback(port), strings.Join(routes, ", ")) + jetStreamConf(domain)
+`, node, domain, domain, loopback(port), strings.Join(routes, ", ")) + jetStreamConf(domain)
 }

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"nats-kvmirror/internal/lab"
+)
+
+// allReads are the commands that change nothing.
+func allReads() []written {
+	connected := func(t *testing.T, st *scene, bucket string) { st.mirror(t, bucket, "demo") }
+	differs := func(t *testing.T, st *scene, bucket string) { st.leftOver(t, bucket) }
+	read := func(name string, prepare func(*testing.T, *scene, string), args ...string) written {
+		return written{
+			name: name, prepare: prepare, args: func(b string) []string { return append(slices.Clone(args), b) },
+			applied: func(truth, truth) bool { return false },
+			halfway: func(truth, truth, result) string { return "" },
+		}
+	}
+	ls := read("ls", connected, "ls")
+	ls.args = func(string) []string { return []string{"ls"} }
+	return []written{
+		read("info", connected, "info"), ls, read("check", connected, "check"),
+		read("check --content", differs, "check", "--content"),
+	}
+}
+
+// cut is where a run loses its connection.
+type cut struct {
+	direction lab.Direction
+	at        int  // in place of this message, from 0
+	down      bool // it does not come back
+}
+
+func (c cut) String() string {
+	side, back := "request", "and comes back"
+	if c.direction == lab.ToClient {
+		side = "message"
+	}
+	if c.down {
+		back = "for good"
+	}
+	return fmt.Sprintf("cut at %s %d %s", side, c.at, back)
+}
+
+// cutter cuts a run's connection and counts what passes.
+type cutter struct {
+	cut
+	proxy  *lab.Proxy
+	writes []string
+
+	mu   sync.Mutex
+	seen map[lab.Direction]int
+	sent map[string]int
+	when time.Time // of the cut
+}
+
+func (c *cutter) hook(m lab.Message) lab.Verdict {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if m.Direction == lab.ToServer && m.Reply == "" {
+		return lab.Pass
+	}
+	if m.Direction == lab.ToServer && slices.ContainsFunc(c.writes, func(w string) bool { return strings.Contains(m.Subject, w) }) {
+		c.sent[m.Subject+" "+string(m.Payload)]++
+	}
+	n := c.seen[m.Direction]
+	c.seen[m.Direction]++
+	if m.Direction != c.direction || n != c.at {
+		return lab.Pass
+	}
+	c.when = time.Now()
+	if c.down {
+		c.proxy.Refuse(true)
+	}
+	return lab.Cut
+}
+
+// A connection that is lost at any step of any command, for good or not: the
+// command ends in time, says the truth, writes nothing twice, and leaves nothing
+// behind.
+func TestCutAtEveryStep(t *testing.T) {
+	t.Parallel()
+	const atOnce = 96 // they mostly wait
+	st := newScene(t)
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, atOnce)
+	for _, w := range append(allReads(), allWrites()...) {
+		whole, passed := runCut(t, st, w, cut{at: -1}, 0)
+		for direction, n := range passed.seen {
+			for at := range n {
+				for _, down := range []bool{false, true} {
+					slots <- struct{}{}
+					wg.Go(func() {
+						defer func() { <-slots }()
+						runCut(t, st, w, cut{direction, at, down}, whole.took)
+					})
+				}
+			}
+		}
+	}
+	wg.Wait()
+}
+
+// runCut runs a command that takes so long when nothing is cut.
+func runCut(t *testing.T, st *scene, w written, c cut, whole time.Duration) (result, *cutter) {
+	const timeout = 3 * time.Second
+	const slow = 1500 * time.Millisecond // what a busy machine may add
+	bucket := st.name()
+	w.prepare(t, st, bucket)
+	defer st.drop(t, bucket)
+	before := look(t, st.leaf, bucket)
+	p, err := lab.NewProxy(st.Leaf.Addr())
+	if err != nil {
+		t.Error(err)
+		return result{}, nil
+	}
+	defer p.Close()
+	k := &cutter{cut: c, proxy: p, writes: w.writes, seen: map[lab.Direction]int{}, sent: map[string]int{}}
+	p.SetHook(k.hook)
+	r := play(t, t.Context(), append(w.args(bucket), "--server", p.URL(), "--timeout", timeout.String())...)
+	ended := time.Now()
+	p.SetHook(nil)
+
+	after := look(t, st.leaf, bucket)
+	wrong := func(format string, a ...any) {
+		t.Errorf("%s, %v: exit code %d, action %q, %v: "+format+"\n%s%s", append(append([]any{w.name, c, r.code, r.action, r.took}, a...), r.stderr, r.says())...)
+	}
+	if !k.when.IsZero() {
+		if took, limit := ended.Sub(k.when), timeout+time.Second+whole; took > limit+slow {
+			wrong("it ended %v after the cut, want %v at most", took, limit)
+		}
+	}
+	w.judge(before, after, r, wrong)
+	for write, n := range k.sent {
+		if n > 1 {
+			wrong("%q was sent %d times", write, n)
+		}
+	}
+	if after.there && look(t, st.hub, bucket).there { // others share the bucket demo
+		waitForNoOrphans(t, st, bucket, wrong)
+	}
+	return r, k
+}
+
+// waitForNoOrphans waits until no consumer of ours is left on a mirror and its
+// origin: where we cannot delete it, the server does when nobody has listened to
+// it for ten seconds.
+func waitForNoOrphans(t *testing.T, st *scene, bucket string, wrong func(format string, a ...any)) {
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(pollInterval) {
+		left := st.orphans(t, bucket, bucket)
+		if len(left) == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			wrong("consumers are left: %q", left)
+			return
+		}
+	}
+}

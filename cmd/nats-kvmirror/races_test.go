@@ -1,0 +1,142 @@
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"nats-kvmirror/internal/lab"
+)
+
+var races = flag.Int("races", 1000, "how many races TestTwoEditors runs")
+
+// Two who change a mirror at the same time. What the other one writes is never
+// overwritten when it could be seen, and what he makes of ours is said.
+func TestTwoEditors(t *testing.T) {
+	t.Parallel()
+	const atOnce = 16
+	st := newScene(t)
+	edit := func(b string) []string { return []string{"edit", b, "--description", "mine", "--force"} }
+	sync1 := func(b string) []string { return []string{"sync", b, "--force"} }
+	update := func(m lab.Message) bool { return strings.Contains(m.Subject, "STREAM.UPDATE") }
+	info := func(m lab.Message) bool { return strings.Contains(m.Subject, "STREAM.INFO.KV_run") }
+	kinds := []struct {
+		name string
+		args func(string) []string
+		// when says with which request the other one writes, from 1, before it
+		// arrives or, else, before its answer does.
+		when     func(lab.Message) bool
+		nth      int
+		answered bool
+		stale    bool   // he writes what he read before us
+		field    string // what he changes
+		code     int
+		kind     string
+		says     string
+		theirs   bool // his change is there afterwards
+	}{
+		{"edit: between the reads", edit, info, 2, false, false, "description", 1, kindConflict, "somebody else has changed", true},
+		{"edit: after the first read", edit, info, 1, true, false, "description", 1, kindConflict, "somebody else has changed", true},
+		{"edit: after the write, from an old copy", edit, update, 1, true, true, "description", 1, kindConflict, `description is "theirs" and not "mine"`, true},
+		{"edit: after the write, another field", edit, update, 1, true, false, "max_bytes", 0, "", "", true},
+		{"edit: nothing can be seen", edit, update, 1, false, false, "description", 0, "", "", false},
+		{"sync: after the list", sync1, info, 2, false, false, "description", 1, kindIncomplete, "", true},
+		{"sync: after the write, another field", sync1, update, 1, true, false, "description", 0, "", "", true},
+	}
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, atOnce)
+	for i := range *races {
+		k := kinds[i%len(kinds)]
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			bucket := st.name()
+			st.mirror(t, bucket, "demo")
+			defer st.drop(t, bucket)
+			p, err := lab.NewProxy(st.Leaf.Addr())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer p.Close()
+			old := st.config(t, bucket)
+			var seen atomic.Int32
+			var reply atomic.Value
+			var wrote atomic.Bool
+			p.SetHook(func(m lab.Message) lab.Verdict {
+				due := false
+				if m.Direction == lab.ToServer && k.when(m) && int(seen.Add(1)) == k.nth {
+					reply.Store(m.Reply)
+					due = !k.answered
+				}
+				if inbox, ok := reply.Load().(string); ok && k.answered && m.Direction == lab.ToClient && m.Subject == inbox {
+					due = true
+				}
+				if due && wrote.CompareAndSwap(false, true) {
+					config := old
+					if !k.stale {
+						config = st.config(t, bucket)
+					}
+					st.change(t, bucket, config, k.field)
+				}
+				return lab.Pass
+			})
+			r := play(t, t.Context(), append(k.args(bucket), "--server", p.URL())...)
+			p.SetHook(nil)
+			wrong := func(format string, a ...any) {
+				t.Errorf("%s: exit code %d, action %q: "+format+"\n%s", append(append([]any{k.name, r.code, r.action}, a...), r.stdout)...)
+			}
+			kind := ""
+			if r.failure != nil {
+				kind = r.failure.Kind
+			}
+			if r.code != k.code || kind != k.kind || !strings.Contains(r.says(), k.says) {
+				wrong("want %d, %q", k.code, k.kind)
+			}
+			if !wrote.Load() {
+				wrong("the other one did not write")
+			}
+			now := st.config(t, bucket)
+			if theirs := string(now[k.field]) == theirs[k.field]; theirs != k.theirs {
+				wrong("%s is %s", k.field, now[k.field])
+			}
+			if k.code == exitOK && k.args(bucket)[0] == "edit" && string(now["description"]) != `"mine"` {
+				wrong("ours is not there: %s", now["description"])
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// theirs is what the other one writes.
+var theirs = map[string]string{"description": `"theirs"`, "max_bytes": "1048576"}
+
+// config is a mirror's configuration.
+func (st *scene) config(t testing.TB, bucket string) map[string]json.RawMessage {
+	var info struct {
+		Config map[string]json.RawMessage `json:"config"`
+	}
+	askAPI(t, st.leaf, "STREAM.INFO.KV_"+bucket, nil, &info)
+	return info.Config
+}
+
+// change writes a configuration with a field changed.
+func (st *scene) change(t testing.TB, bucket string, config map[string]json.RawMessage, field string) {
+	config[field] = json.RawMessage(theirs[field])
+	answer, err := st.leaf.Request("$JS.API.STREAM.UPDATE.KV_"+bucket, mustMarshal(t, config), 10*time.Second)
+	if err != nil || strings.Contains(string(answer.Data), `"error"`) {
+		t.Errorf("the other one cannot write: %v %s", err, answer.Data)
+	}
+}
+
+func mustMarshal(t testing.TB, v any) []byte {
+	data, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}

@@ -1,0 +1,175 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"nats-kvmirror/internal/lab"
+)
+
+// SIGINT and SIGTERM at every step of every command, in a process of its own,
+// alone and below a host, which dies at once: what the command says is true, and
+// nothing is left behind.
+func TestSignalAtEveryStep(t *testing.T) {
+	t.Parallel()
+	const atOnce = 16
+	st := newScene(t)
+	hosted := host(t)
+	var interrupted atomic.Int32
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, atOnce)
+	for _, w := range append(allReads(), allWrites()...) {
+		n, _ := runSignal(t, st, w, -1, 0, nil)
+		for at := range n {
+			for i, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+				below := hosted
+				if (at+i)%2 == 0 {
+					below = nil
+				}
+				slots <- struct{}{}
+				wg.Go(func() {
+					defer func() { <-slots }()
+					if _, kind := runSignal(t, st, w, at, signal, below); kind == kindInterrupted {
+						interrupted.Add(1)
+					}
+				})
+			}
+		}
+	}
+	wg.Wait()
+	if interrupted.Load() == 0 {
+		t.Error("no run was interrupted")
+	}
+}
+
+// host makes the plugin known to the host that stands for nats, and returns what
+// its environment needs.
+func host(t *testing.T) []string {
+	t.Helper()
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.Symlink(program, filepath.Join(dir, appName)); err != nil {
+		t.Fatal(err)
+	}
+	describe := exec.Command(program, "--fisk-introspect")
+	describe.Args[0] = appName
+	model, err := describe.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "model.json")
+	if err := os.WriteFile(file, model, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return []string{"PLUGIN_MODEL=" + file, "PATH=" + dir + ":" + os.Getenv("PATH")}
+}
+
+// runSignal runs a command and sends it a signal in place of its request number
+// at, from 0; it returns how many requests there were, and the kind of the failure.
+func runSignal(t *testing.T, st *scene, w written, at int, signal syscall.Signal, below []string) (requests int, kind string) {
+	bucket := st.name()
+	w.prepare(t, st, bucket)
+	defer st.drop(t, bucket)
+	before := look(t, st.leaf, bucket)
+	p, err := lab.NewProxy(st.Leaf.Addr())
+	if err != nil {
+		t.Error(err)
+		return 0, ""
+	}
+	defer p.Close()
+
+	program, err := os.Executable()
+	if err != nil {
+		t.Error(err)
+		return 0, ""
+	}
+	args := append(w.args(bucket), "--json", "--no-context")
+	name := appName
+	if below != nil {
+		args, name = append([]string{"kvmirror"}, args...), "nats"
+	}
+	cmd := exec.Command(program, args...)
+	cmd.Args[0] = name
+	home := t.TempDir()
+	cmd.Env = append(append(os.Environ(), "NATS_URL="+p.URL(), "HOME="+home, "XDG_CONFIG_HOME="+home, "XDG_CACHE_HOME="+home, "LLMFORMAT=", "TESTING=", "GORACE=atexit_sleep_ms=0"), below...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C reaches the whole group
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	var mu sync.Mutex
+	seen := 0
+	sent := false
+	p.SetHook(func(m lab.Message) lab.Verdict {
+		if m.Direction != lab.ToServer || m.Reply == "" {
+			return lab.Pass
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if seen == at {
+			sent = true
+			_ = syscall.Kill(-cmd.Process.Pid, signal)
+		}
+		seen++
+		return lab.Pass
+	})
+	began := time.Now()
+	mu.Lock()
+	err = cmd.Start()
+	mu.Unlock()
+	if err == nil {
+		err = cmd.Wait()
+	}
+	took := time.Since(began)
+	p.SetHook(nil)
+
+	r, doc := readDocument(out.Bytes())
+	if exit := (*exec.ExitError)(nil); err != nil && !asExit(err, &exit) {
+		t.Errorf("%s: %v", w.name, err)
+		return seen, ""
+	}
+	r.code, r.stderr = cmd.ProcessState.ExitCode(), errs.String()
+	wrong := func(format string, a ...any) {
+		t.Errorf("%s, %v at request %d, host %t: exit code %d, action %q, %v: "+format+"\n%s%s", append(append([]any{w.name, signal, at, below != nil, r.code, r.action, took}, a...), r.stderr, r.says())...)
+	}
+	if doc != nil {
+		wrong("%v", doc)
+		return seen, ""
+	}
+	if below != nil {
+		r.code = map[string]int{"unknown": exitUnknown, "failed": exitFailed}[string(r.action)]
+	}
+	if sent && r.failure == nil && r.code == exitFailed {
+		wrong("it is not said why")
+	}
+	after := look(t, st.leaf, bucket)
+	w.judge(before, after, r, wrong)
+	if after.there && look(t, st.hub, bucket).there {
+		waitForNoOrphans(t, st, bucket, wrong)
+	}
+	if strings.HasPrefix(w.name, "sync --recreate") && !after.there && !strings.Contains(fmt.Sprint(r.failure), "--config") {
+		wrong("the mirror is gone, and how to get it back is not said")
+	}
+	if r.failure != nil {
+		kind = r.failure.Kind
+	}
+	return seen, kind
+}
+
+func asExit(err error, exit **exec.ExitError) bool {
+	e, ok := err.(*exec.ExitError)
+	*exit = e
+	return ok
+}

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"nats-kvmirror/internal/lab"
+	"nats-kvmirror/internal/render"
+)
+
+// A mirror of a mirror, below a leaf: made, told that its chain has lost per-key
+// TTL, and mended from the top to the bottom.
+func TestLeafBelowLeaf(t *testing.T) {
+	t.Parallel()
+	chain, err := lab.LeafBelowLeaf()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(chain.Stop)
+	kv := keyValue(t, chain.Hub.URL(), jetstream.KeyValueConfig{Bucket: "demo", LimitMarkerTTL: time.Second})
+	for _, key := range []string{"a", "b"} {
+		if _, err := kv.PutString(t.Context(), key, "value"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	leaf, below := []string{"--server", chain.Leaf.URL()}, []string{"--server", chain.Below.URL()}
+	keyValue(t, chain.Leaf.URL(), jetstream.KeyValueConfig{Bucket: "demo", Mirror: &jetstream.StreamSource{Name: "demo", Domain: "hub"}})
+	runJSON(t, t.Context(), append(below, "add", "--mirror", "demo", "--mirror-domain", "ksds", "--wait", "20s")...).mustBe(t, 0, render.Created, "")
+	if hasTTL(t, chain.Below.URL(), "demo") {
+		t.Error("the mirror has per-key TTL, and its origin has not")
+	}
+
+	// The chain is broken in the middle, and said to be.
+	broken := runFleet(t, t.Context(), append(below, "check", "demo")...)
+	if broken.code != 2 || !hasFinding(broken, "ttl-lost-above") {
+		t.Errorf("exit code %d, findings %+v", broken.code, broken.fleet.Mirrors)
+	}
+	runJSON(t, t.Context(), append(leaf, "edit", "demo", "--force")...).mustBe(t, 0, render.Updated, "")
+	runFleet(t, t.Context(), append(below, "sync", "demo", "--force")...).mustBe(t, 0, render.Updated, "")
+
+	// What expires at the top expires at the bottom.
+	if err := kv.Purge(t.Context(), "a", jetstream.PurgeTTL(time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	waitUntil(t, "the marker is gone at the bottom", func() bool {
+		is := look(t, connectTo(t, chain.Below.URL()), "demo")
+		return is.State.Last >= 3 && is.State.Msgs == 1
+	})
+	checked := runFleet(t, t.Context(), append(below, "check", "demo", "--content", "--payload")...)
+	checked.mustBe(t, 0, render.Checked, "")
+	if n := checked.fleet.Mirrors[0].Content.Compared; n != 1 {
+		t.Errorf("%d messages were compared, want 1", n)
+	}
+	runFleet(t, t.Context(), append(below, "sync", "--recreate", "demo", "--force")...).mustBe(t, 0, render.Recreated, "")
+}
+
+func hasFinding(o fleetOutcome, code string) bool {
+	for _, m := range o.fleet.Mirrors {
+		for _, f := range m.Findings {
+			if f.Code == code {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Over accounts of which one shares too little: the messages are compared where
+// they can be, and where not, that is said and nothing is purged.
+func TestContentOverAccounts(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name string
+		kind lab.AccountsKind
+		code int // of check --content
+	}{
+		{"all", lab.CrossAccount, 0},
+		{"unreadable", lab.CrossAccountUnreadable, 3},
+		{"no flow control", lab.CrossAccountNoFlowControl, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			s, err := lab.Accounts(test.kind)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(s.Stop)
+			a, b := "nats://a:a@"+s.Addr(), "nats://b:b@"+s.Addr()
+			kv := keyValue(t, a, jetstream.KeyValueConfig{Bucket: "demo", LimitMarkerTTL: time.Second})
+			if _, err := kv.PutString(t.Context(), "key", "value"); err != nil {
+				t.Fatal(err)
+			}
+			runJSON(t, t.Context(), "add", "m", "--mirror", "demo", "--mirror-api-prefix", "JS.A.API", "--mirror-deliver-prefix", "deliver.B", "--allow-msg-ttl", "--server", b).mustBe(t, 0, render.Created, "")
+			waitUntil(t, "the mirror has the value", func() bool { return look(t, connectTo(t, b), "m").State.Msgs == 1 })
+			o := runFleet(t, t.Context(), "check", "m", "--content", "--server", b, "--timeout", "2s")
+			if o.code != test.code {
+				t.Errorf("exit code %d, want %d: %+v\n%s", o.code, test.code, o.fleet.Mirrors, o.stderr)
+			}
+			swept := runFleet(t, t.Context(), "sync", "m", "--content", "--force", "--server", b, "--timeout", "2s")
+			if test.code == 0 {
+				swept.mustBe(t, 0, render.Unchanged, "")
+			} else if swept.code == 0 || look(t, connectTo(t, b), "m").State.Msgs != 1 {
+				t.Errorf("exit code %d, %+v", swept.code, swept.fleet.Mirrors)
+			}
+		})
+	}
+}
+
+// Clusters on both sides: a leader that steps down, and a server that is stopped,
+// while a mirror of three replicas is edited, mended and swept.
+func TestTwoClusters(t *testing.T) {
+	t.Parallel()
+	hub, leaf, err := lab.Clusters(3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range append(hub, leaf...) {
+		t.Cleanup(s.Stop)
+	}
+	kv := keyValue(t, hub[0].URL(), jetstream.KeyValueConfig{Bucket: "demo", LimitMarkerTTL: time.Second, Replicas: 3})
+	for _, key := range []string{"a", "b"} {
+		if _, err := kv.PutString(t.Context(), key, "value"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	at := []string{"--server", leaf[0].URL() + "," + leaf[1].URL(), "--timeout", "10s"}
+	truthAt := connectTo(t, leaf[0].URL())
+	for _, bucket := range []string{"m0", "m1"} {
+		keyValue(t, leaf[0].URL(), jetstream.KeyValueConfig{Bucket: bucket, Replicas: 3, Mirror: &jetstream.StreamSource{Name: "demo", Domain: "hub"}})
+		waitUntil(t, "the mirror has all", func() bool { return look(t, truthAt, bucket).State.Msgs == 2 })
+	}
+	stepDown(t, leaf, "KV_m0")
+	runJSON(t, t.Context(), append(at, "edit", "m0", "--force")...).mustBe(t, 0, render.Updated, "")
+	stepDown(t, hub, "KV_demo")
+	leaf[2].Shutdown()
+	// A leader has to be found first; until then a refusal is right, and nothing else.
+	waitUntil(t, "m1 is mended", func() bool {
+		r := play(t, t.Context(), append(at, "sync", "m1", "--force")...)
+		if r.code == exitOK && look(t, truthAt, "m1").there && !look(t, truthAt, "m1").Config.TTL {
+			t.Fatalf("it is not mended: %s", r.stdout)
+		}
+		return r.code == exitOK
+	})
+	if _, err := connectTo(t, hub[0].URL()).Request("$JS.API.STREAM.PURGE.KV_demo", []byte(`{"filter":"$KV.demo.a"}`), 10*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	waitUntil(t, "m1 is swept", func() bool {
+		r := play(t, t.Context(), append(at, "sync", "m1", "--content", "--force")...)
+		return r.code == exitOK && look(t, truthAt, "m1").State.Msgs == 1
+	})
+	if err := leaf[2].Restart(); err != nil {
+		t.Fatal(err)
+	}
+	waitUntil(t, "both hold what their origin holds", func() bool {
+		r := play(t, t.Context(), append(at, "sync", "m0", "m1", "--content", "--force")...)
+		return r.code == exitOK
+	})
+}

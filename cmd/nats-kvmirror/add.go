@@ -297,13 +297,16 @@ func (o *addOptions) create(ctx context.Context, rt *runtime, s *session, r *ren
 	if plan.EnablesTTL() {
 		level = kvcfg.TTLAPILevel
 	}
+	var read *jsapi.Stream
 	created, err := s.write(ctx, plan.Config, 0, func(ctx context.Context) (*jsapi.Stream, error) {
-		return s.own.Create(ctx, r.Stream, plan.Config, level)
+		w, err := s.own.CreateAndRead(ctx, r.Stream, plan.Config, level)
+		read = w.Read
+		return w.Answer, err
 	})
 	if err != nil {
 		return fmt.Errorf("bucket %q was not created: %w", r.Bucket, err)
 	}
-	created, err = s.confirm(ctx, plan.Config, slices.Collect(maps.Keys(plan.Config)), created, r.Bucket, "created")
+	created, err = s.confirm(ctx, plan.Config, slices.Collect(maps.Keys(plan.Config)), created, read, "created")
 	r.SetStream(created)
 	r.Origin = b.origin.report(created)
 	if err != nil {

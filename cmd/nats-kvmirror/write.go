@@ -74,8 +74,11 @@ func (s *session) update(ctx context.Context, stream string, plan kvcfg.Plan, me
 	if plan.EnablesTTL() {
 		level, scanned = kvcfg.TTLAPILevel, messages
 	}
+	var read *jsapi.Stream
 	updated, err := s.write(ctx, plan.Config, scanned, func(ctx context.Context) (*jsapi.Stream, error) {
-		return s.own.Update(ctx, stream, plan.Config, level)
+		w, err := s.own.UpdateAndRead(ctx, stream, plan.Config, level)
+		read = w.Read
+		return w.Answer, err
 	})
 	bucket, _ := kvcfg.BucketName(stream)
 	if err != nil {
@@ -85,17 +88,23 @@ func (s *session) update(ctx context.Context, stream string, plan kvcfg.Plan, me
 	for _, c := range plan.Changes {
 		changed = append(changed, c.Field)
 	}
-	return s.confirm(ctx, plan.Config, changed, updated, bucket, "updated")
+	return s.confirm(ctx, plan.Config, changed, updated, read, "updated")
 }
 
 // confirm makes sure that what was written is there: in the server's answer to
-// the write, and in the stream as it is read after it, since an answer can say
-// what is not so and somebody else can have written meanwhile. When it cannot be
-// read again the answer has to do. changed are the fields that the write was
-// about: what somebody else has made of the others since is none of ours.
-func (s *session) confirm(ctx context.Context, asked kvcfg.Raw, changed []string, answered *jsapi.Stream, bucket, done string) (*jsapi.Stream, error) {
+// the write, and in the stream as it was read behind it, since an answer can say
+// what is not so and somebody else can have written meanwhile. Where it was not
+// read, or does not show the write, because the server did not keep the order, it
+// is read once more; when that fails the answer has to do. changed are the fields
+// that the write was about: what somebody else has made of the others since is
+// none of ours.
+func (s *session) confirm(ctx context.Context, asked kvcfg.Raw, changed []string, answered, read *jsapi.Stream, done string) (*jsapi.Stream, error) {
+	bucket, _ := kvcfg.BucketName(answered.Config.Name)
 	if err := kept(asked, answered.Raw, bucket, done); err != nil {
 		return answered, err
+	}
+	if read != nil && undone(asked, read.Raw, changed) == "" {
+		return read, nil
 	}
 	now, err := s.own.Stream(context.WithoutCancel(ctx), answered.Config.Name)
 	switch {

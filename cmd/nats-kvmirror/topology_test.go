@@ -27,6 +27,7 @@ func TestLeafBelowLeaf(t *testing.T) {
 	}
 	leaf, below := []string{"--server", chain.Leaf.URL()}, []string{"--server", chain.Below.URL()}
 	keyValue(t, chain.Leaf.URL(), jetstream.KeyValueConfig{Bucket: "demo", Mirror: &jetstream.StreamSource{Name: "demo", Domain: "hub"}})
+	waitUntil(t, "the leaf has what the hub has", func() bool { return look(t, connectTo(t, chain.Leaf.URL()), "demo").State.Msgs == 2 })
 	runJSON(t, t.Context(), append(below, "add", "--mirror", "demo", "--mirror-domain", "ksds", "--wait", "20s")...).mustBe(t, 0, render.Created, "")
 	if hasTTL(t, chain.Below.URL(), "demo") {
 		t.Error("the mirror has per-key TTL, and its origin has not")

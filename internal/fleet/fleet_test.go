@@ -135,7 +135,7 @@ func TestRead(t *testing.T) {
 		jetstream.StreamConfig{Name: "KV_copy", Storage: jetstream.MemoryStorage, Mirror: &jetstream.StreamSource{Name: "ORDERS", Domain: "hub"}},
 		jetstream.StreamConfig{Name: "plainstream", Subjects: []string{"plain"}, Storage: jetstream.MemoryStorage},
 	)
-	settled(t, sites.Leaf, map[string]uint64{"far": 2, "near": 2, "plain": 2, "some": 1, "second": 2, "third": 2, "lost": 2})
+	settled(t, sites.Leaf, map[string]uint64{"far": 2, "near": 2, "plain": 2, "some": 1, "second": 2, "third": 2, "lost": 2, "odd": 0})
 
 	all, err := reader(t, sites.Leaf.URL(), "$JS.API", patience).All(t.Context())
 	want := []string{"far", "lost", "near", "odd", "orphan", "plain", "second", "some", "third", "typo"}

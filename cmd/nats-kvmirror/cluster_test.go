@@ -83,10 +83,10 @@ func TestAddAfterRestart(t *testing.T) {
 // waitUntil waits for a condition.
 func waitUntil(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !ok() {
 		if time.Now().After(deadline) {
-			t.Fatalf("%s: not so after 20 s", what)
+			t.Fatalf("%s: not so after a minute", what)
 		}
 		time.Sleep(pollInterval)
 	}

@@ -46,12 +46,12 @@ func allWrites() []written {
 	nothing := func(before, after truth, _ result) string { return "" }
 	return []written{
 		{
-			"add", 6, none,
+			"add", 5, none,
 			func(b string) []string { return []string{"add", b, "--mirror", "demo", "--mirror-domain", "hub"} },
 			[]string{"STREAM.CREATE"}, render.Created, hasTTL, nothing,
 		},
 		{
-			"edit", 6, plain,
+			"edit", 5, plain,
 			func(b string) []string { return []string{"edit", b, "--force"} },
 			[]string{"STREAM.UPDATE"}, render.Updated, hasTTL, nothing,
 		},
@@ -88,6 +88,16 @@ func allWrites() []written {
 				}
 				return ""
 			},
+		},
+		{
+			"promote", 2, func(t *testing.T, st *scene, bucket string) {
+				st.origin(t, bucket)
+				st.mirror(t, bucket, bucket)
+				askAPI(t, st.hub, "STREAM.DELETE.KV_"+bucket, nil, &struct{}{})
+			},
+			func(b string) []string { return []string{"promote", b, "--force"} },
+			[]string{"STREAM.UPDATE"}, render.Promoted,
+			func(_, after truth) bool { return after.there && after.Mirror == nil }, nothing,
 		},
 	}
 }

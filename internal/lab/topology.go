@@ -107,6 +107,9 @@ func HubAndLeafVia() (*Sites, *Proxy, error) {
 //     hub and of the mirror KV_m
 //   - limsub: no subscribing to inboxes
 //   - limresp: no publishing to anything but $JS.API.>
+//   - nolist: no publishing to any STREAM.LIST
+//   - noread: no publishing to CONSUMER.CREATE of the origin's domain
+//   - nowrite: no publishing to STREAM.CREATE, UPDATE, DELETE and PURGE
 //   - nojs, in an account that says nothing of JetStream
 //   - offu, in an account with JetStream disabled
 //   - sys, in the system account
@@ -135,7 +138,36 @@ const (
 // uses the API prefix JS.A.API and the deliver prefix deliver.B. The user sys,
 // password sys, is in the system account.
 func Accounts(kind AccountsKind) (*Server, error) {
-	return Start(accountsConf(kind))
+	return Start(accountsConf(kind, ""))
+}
+
+// AccountsAndLeaf runs the server of [CrossAccount] as a hub with the domain "hub"
+// and, connected to its account B, a leaf with the domain "ksds", where the
+// mirror is to be. It returns once the origin's API answers at the leaf.
+func AccountsAndLeaf() (_ *Sites, err error) {
+	s := &Sites{}
+	defer func() {
+		if err != nil {
+			s.Stop()
+		}
+	}()
+	hub := accountsConf(CrossAccount, hubDomain) + "leafnodes { listen: 127.0.0.1:-1, no_advertise: true }\n"
+	if s.Hub, err = Start(hub); err != nil {
+		return nil, fmt.Errorf("hub: %w", err)
+	}
+	scheme, host, _ := strings.Cut(s.Hub.LeafURL(), "://")
+	if s.Leaf, err = Start(leafConf(scheme + "://b:b@" + host)); err != nil {
+		return nil, fmt.Errorf("leaf: %w", err)
+	}
+	nc, err := nats.Connect(s.Leaf.URL())
+	if err != nil {
+		return nil, fmt.Errorf("leaf: %w", err)
+	}
+	defer nc.Close()
+	if err = waitAnswer(nc, "JS.A.API.STREAM.INFO.KV_demo"); err != nil {
+		return nil, fmt.Errorf("leaf: %w", err)
+	}
+	return s, nil
 }
 
 // Cluster runs n servers, two or more, as one JetStream cluster in the given
@@ -359,6 +391,9 @@ accounts {
     {user: app, password: app}
     {user: lim, password: lim, permissions: { publish: { deny: ["$JS.hub.API.STREAM.INFO.KV_demo","$JS.API.STREAM.INFO.KV_m"] } } }
     {user: limsub, password: limsub, permissions: { publish: { allow: [">"] }, subscribe: { deny: ["_INBOX.>"] } } }
+    {user: nolist, password: nolist, permissions: { publish: { deny: ["$JS.API.STREAM.LIST","$JS.hub.API.STREAM.LIST"] } } }
+    {user: noread, password: noread, permissions: { publish: { deny: ["$JS.hub.API.CONSUMER.CREATE.>"] } } }
+    {user: nowrite, password: nowrite, permissions: { publish: { deny: ["$JS.API.STREAM.CREATE.>","$JS.API.STREAM.UPDATE.>","$JS.API.STREAM.DELETE.>","$JS.API.STREAM.PURGE.>"] } } }
     {user: limresp, password: limresp, permissions: { publish: { allow: ["$JS.API.>"] } } }
   ] }
   NOJS { users: [ {user: nojs, password: nojs} ] }
@@ -370,7 +405,7 @@ leafnodes { reconnect: "100ms", remotes: [ { urls: [%q], account: APP } ] }
 `, hubURL) + jetStreamConf(leafDomain)
 }
 
-func accountsConf(kind AccountsKind) string {
+func accountsConf(kind AccountsKind, domain string) string {
 	var exports, imports strings.Builder
 	service := func(subject, to string) {
 		fmt.Fprintf(&exports, "      { service: %q, accounts: [B] }\n", subject)
@@ -407,7 +442,7 @@ accounts {
   SYS { users: [ {user: sys, password: sys} ] }
 }
 system_account: SYS
-`, &exports, &imports) + jetStreamConf("")
+`, &exports, &imports) + jetStreamConf(domain)
 }
 
 func clusterConf(node, port int, routes []string, domain string) string {

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"fmt"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -157,5 +160,81 @@ func TestTwoClusters(t *testing.T) {
 	waitUntil(t, "both hold what their origin holds", func() bool {
 		r := play(t, t.Context(), append(at, "sync", "m0", "m1", "--content", "--force")...)
 		return r.code == exitOK
+	})
+}
+
+// Three replicas on both sides, and a leader that hands over, or a server that
+// stops, in the midst of a write: what is said is true, and running the command
+// again ends it.
+func TestClusterEventsInTheMidst(t *testing.T) {
+	t.Parallel()
+	hub, leaf, err := lab.Clusters(3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range append(hub, leaf...) {
+		t.Cleanup(s.Stop)
+	}
+	kv := keyValue(t, hub[0].URL(), jetstream.KeyValueConfig{Bucket: "demo", LimitMarkerTTL: time.Minute, Replicas: 3})
+	const keys = 40
+	for i := range keys {
+		if _, err := kv.PutString(t.Context(), fmt.Sprint("key.", i), "value"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	truthAt, hubConn := connectTo(t, leaf[0].URL()), connectTo(t, hub[0].URL())
+	keyValue(t, leaf[0].URL(), jetstream.KeyValueConfig{Bucket: "m", Replicas: 3, Mirror: &jetstream.StreamSource{Name: "demo", Domain: "hub"}})
+	waitUntil(t, "the mirror has all", func() bool { return look(t, truthAt, "m").State.Msgs == keys })
+	p, err := lab.NewProxy(leaf[0].Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+
+	left := uint64(keys)
+	for _, test := range []struct {
+		name    string
+		args    []string
+		subject string // of the request in the midst of which it happens
+		nth     int32
+		event   func()
+	}{
+		{"edit, the mirror's leader hands over", []string{"edit", "m", "--force"}, "STREAM.UPDATE", 1, func() { stepDown(t, leaf, "KV_m") }},
+		{"sweep, the mirror's leader hands over", []string{"sync", "m", "--content", "--force"}, "STREAM.PURGE", 5, func() { stepDown(t, leaf, "KV_m") }},
+		{"sweep, the origin's leader hands over", []string{"sync", "m", "--content", "--force"}, "STREAM.PURGE", 5, func() { stepDown(t, hub, "KV_demo") }},
+		{"sweep, a server stops", []string{"sync", "m", "--content", "--force"}, "STREAM.PURGE", 5, func() { leaf[2].Shutdown() }},
+	} {
+		if test.args[0] == "sync" {
+			for i := range uint64(10) { // which no mirror notices
+				if _, err := hubConn.Request("$JS.API.STREAM.PURGE.KV_demo", fmt.Appendf(nil, `{"filter":"$KV.demo.key.%d"}`, left-1-i), 10*time.Second); err != nil {
+					t.Fatal(err)
+				}
+			}
+			left -= 10
+		}
+		var seen atomic.Int32
+		p.SetHook(func(m lab.Message) lab.Verdict {
+			if m.Direction == lab.ToServer && strings.Contains(m.Subject, test.subject) && seen.Add(1) == test.nth {
+				test.event()
+			}
+			return lab.Pass
+		})
+		args := append(test.args, "--server", p.URL(), "--timeout", "10s")
+		r := play(t, t.Context(), args...)
+		if seen.Load() < test.nth {
+			t.Errorf("%s: it did not happen: %s", test.name, r.stderr)
+		}
+		is := look(t, truthAt, "m")
+		if r.code == exitOK && (!is.Config.TTL || is.State.Msgs != left) {
+			t.Errorf("%s: said to be done, and is %+v", test.name, is)
+		}
+		p.SetHook(nil)
+		waitUntil(t, test.name+": running it again ends it", func() bool { return play(t, t.Context(), args...).code == exitOK })
+		if is := look(t, truthAt, "m"); !is.Config.TTL || is.State.Msgs != left {
+			t.Errorf("%s: in the end it is %+v", test.name, is)
+		}
+	}
+	waitUntil(t, "it is proved", func() bool {
+		return play(t, t.Context(), "check", "m", "--content", "--payload", "--ignore", "replica-offline", "--ignore", "replica-behind", "--server", p.URL()).code == exitOK
 	})
 }

@@ -34,7 +34,7 @@ type syncOptions struct {
 
 func addSync(app *fisk.Application, rt *runtime, selected func(command)) {
 	o := &syncOptions{}
-	cmd := app.Command("sync", "Mends what check finds, where an update of the mirror can")
+	cmd := app.Command("sync", "Mends what check finds")
 	cmd.Tag("scope:user", "impact:rw")
 	cmd.HelpLong("Shows for every mirror what will be changed, asks once, and changes several at a time. What no update can mend is listed with its remedy. A second run does what is left, and nothing when nothing is.\n\nWith --content, mirror and origin are compared message by message, what is left over on the mirror is purged, and a second comparison proves it.\n\nWith --recreate, one mirror is deleted and created again, after it was made sure that its origin holds what it holds; then it is compared with its origin.")
 	cmd.Arg("bucket", "The mirrors to mend").StringsVar(&o.buckets)

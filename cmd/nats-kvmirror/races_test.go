@@ -12,12 +12,11 @@ import (
 	"nats-kvmirror/internal/lab"
 )
 
-var races = flag.Int("races", 1000, "how many races TestTwoEditors runs")
+var races = flag.Int("races", rounds, "how many races TestTwoEditors runs")
 
 // Two who change a mirror at the same time. What the other one writes is never
 // overwritten when it could be seen, and what he makes of ours is said.
 func TestTwoEditors(t *testing.T) {
-	t.Parallel()
 	const atOnce = 16
 	st := newScene(t)
 	edit := func(b string) []string { return []string{"edit", b, "--description", "mine", "--force"} }

@@ -22,7 +22,6 @@ import (
 // alone and below a host, which dies at once: what the command says is true, and
 // nothing is left behind.
 func TestSignalAtEveryStep(t *testing.T) {
-	t.Parallel()
 	const atOnce = 16
 	st := newScene(t)
 	hosted := host(t)

@@ -87,7 +87,7 @@ func mirrored(tb testing.TB, n int) *lab.Sites {
 		tb.Fatal(err)
 	}
 	for i := range n {
-		if _, err := js.PublishAsync(fmt.Sprintf("$KV.demo.key.%d", i), []byte("value")); err != nil {
+		if _, err := js.PublishAsync(fmt.Sprintf("$KV.demo.key.%d", i), []byte("value"), jetstream.WithStallWait(time.Minute)); err != nil {
 			tb.Fatal(err)
 		}
 	}

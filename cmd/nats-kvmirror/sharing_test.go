@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -66,7 +67,7 @@ func TestPastedSharing(t *testing.T) {
 	const keys = 3000 // more than is sent without an answer
 	value := []byte(strings.Repeat("x", 1024))
 	for i := range keys {
-		if _, err := js.PublishAsync(fmt.Sprintf("$KV.demo.%d", i), value); err != nil {
+		if _, err := js.PublishAsync(fmt.Sprintf("$KV.demo.%d", i), value, jetstream.WithStallWait(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -328,7 +328,7 @@ func (c *recreation) create(ctx context.Context, config kvcfg.Raw) (*jsapi.Strea
 		if err == nil {
 			return created, kept(config, created.Raw, c.member.Bucket, "created")
 		}
-		again := errors.Is(err, jsapi.ErrNoResponders) || jsapi.NameInUse(err)
+		again := errors.Is(err, jsapi.ErrNoResponders) || jsapi.NotYetGone(err)
 		if !again || time.Now().After(deadline) {
 			return nil, err
 		}

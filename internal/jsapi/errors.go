@@ -42,6 +42,7 @@ const (
 	codeConsumerNotFound = 10014
 	codeMessageNotFound  = 10037
 	codeNotEnabledForAcc = 10039
+	codeStoreFailed      = 10049
 	codeNameInUse        = 10058
 	codeStreamNotFound   = 10059
 	codeNotEnabled       = 10076
@@ -76,11 +77,12 @@ func OutcomeUnknown(err error) bool {
 	return errors.Is(err, ErrTimeout) || errors.Is(err, ErrDisconnected) || errors.Is(err, ErrMalformed)
 }
 
-// NameInUse says of a failed creation that there is a stream of that name, which
-// may be one that is about to be gone.
-func NameInUse(err error) bool {
+// NotYetGone says of a failed creation that a stream of that name may be about to
+// go: its name is still in use, or its files are (2.15.2: 10049, "error creating
+// store for stream", right after a deletion on a busy machine).
+func NotYetGone(err error) bool {
 	var e *Error
-	return errors.As(err, &e) && e.Code == codeNameInUse
+	return errors.As(err, &e) && (e.Code == codeNameInUse || e.Code == codeStoreFailed)
 }
 
 // apiError is the error object of a reply.

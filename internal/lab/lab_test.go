@@ -237,7 +237,7 @@ func TestAccounts(t *testing.T) {
 			const keys = 2000
 			value := strings.Repeat("x", 1024)
 			for i := range keys {
-				if _, err := a.PublishAsync(fmt.Sprintf("$KV.demo.%d", i), []byte(value)); err != nil {
+				if _, err := a.PublishAsync(fmt.Sprintf("$KV.demo.%d", i), []byte(value), jetstream.WithStallWait(time.Minute)); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -73,13 +73,18 @@ func (a *API) Account(ctx context.Context) (Account, error) {
 			Level int `json:"level"`
 		} `json:"api"`
 	}
-	err := a.call(ctx, a.prefix+".INFO", nil, nil, &r)
+	err := a.ask(ctx, a.prefix+".INFO", nil, &r)
 	return Account{Domain: r.Domain, Level: r.API.Level}, err
 }
 
 // Stream reads a stream.
 func (a *API) Stream(ctx context.Context, name string) (*Stream, error) {
-	return a.stream(ctx, a.InfoSubject(name), name, nil, nil)
+	subject := a.InfoSubject(name)
+	data, err := a.conn.ask(ctx, subject, nil)
+	if err != nil {
+		return nil, err
+	}
+	return streamOf(subject, name, data)
 }
 
 // Create creates a stream and returns it as the server made it. level is the
@@ -121,7 +126,7 @@ func (a *API) next(ctx context.Context, stream string, from uint64, filter strin
 		} `json:"message"`
 	}
 	subject := a.prefix + ".STREAM.MSG.GET." + stream
-	if err := a.call(ctx, subject, nil, body, &r); err != nil {
+	if err := a.ask(ctx, subject, body, &r); err != nil {
 		return 0, "", err
 	}
 	if r.Message.Seq < from {
@@ -166,7 +171,7 @@ func (a *API) Purge(ctx context.Context, stream, subject string, before uint64) 
 		Purged  uint64 `json:"purged"`
 	}
 	to := a.prefix + ".STREAM.PURGE." + stream
-	if err := a.call(ctx, to, nil, body, &r); err != nil {
+	if err := a.call(ctx, to, body, &r); err != nil {
 		return 0, err
 	}
 	if !r.Success {
@@ -181,7 +186,7 @@ func (a *API) Delete(ctx context.Context, stream string) error {
 		Success bool `json:"success"`
 	}
 	subject := a.prefix + ".STREAM.DELETE." + stream
-	if err := a.call(ctx, subject, nil, nil, &r); err != nil {
+	if err := a.call(ctx, subject, nil, &r); err != nil {
 		return err
 	}
 	if !r.Success {
@@ -199,7 +204,7 @@ func (a *API) LastHeader(ctx context.Context, stream, name string) (string, erro
 		} `json:"message"`
 	}
 	subject := a.prefix + ".STREAM.MSG.GET." + stream
-	if err := a.call(ctx, subject, nil, map[string]string{"last_by_subj": ">"}, &r); err != nil {
+	if err := a.ask(ctx, subject, map[string]string{"last_by_subj": ">"}, &r); err != nil {
 		return "", err
 	}
 	data, err := base64.StdEncoding.DecodeString(r.Message.Header)
@@ -246,8 +251,17 @@ func streamOf(subject, name string, data []byte) (*Stream, error) {
 }
 
 // call makes a request and decodes its answer into reply.
-func (a *API) call(ctx context.Context, subject string, header nats.Header, body, reply any) error {
-	data, err := a.conn.request(ctx, subject, header, body)
+func (a *API) call(ctx context.Context, subject string, body, reply any) error {
+	data, err := a.conn.request(ctx, subject, nil, body)
+	if err != nil {
+		return err
+	}
+	return decode(subject, data, reply)
+}
+
+// ask is call for what changes nothing.
+func (a *API) ask(ctx context.Context, subject string, body, reply any) error {
+	data, err := a.conn.ask(ctx, subject, body)
 	if err != nil {
 		return err
 	}

@@ -191,6 +191,22 @@ func (c *Conn) forget(w *waiter) {
 
 // request sends body (none when nil) and returns the answer's payload.
 func (c *Conn) request(ctx context.Context, subject string, header nats.Header, body any) ([]byte, error) {
+	return c.send(ctx, subject, header, body, 1)
+}
+
+// questions is how often a question is put within the timeout.
+const questions = 4
+
+// ask is request for what changes nothing. It is put again while no answer comes,
+// or only that there is no leader: what reaches a cluster between two leaders is
+// dropped (2.15.2, server/jetstream_api.go, jsStreamInfoRequest).
+func (c *Conn) ask(ctx context.Context, subject string, body any) ([]byte, error) {
+	return c.send(ctx, subject, nil, body, questions)
+}
+
+// send sends a request up to so many times, spread over the timeout, and returns
+// the payload of the first answer.
+func (c *Conn) send(ctx context.Context, subject string, header nats.Header, body any, times int) ([]byte, error) {
 	msg := &nats.Msg{Subject: subject, Header: header}
 	if body != nil {
 		data, err := json.Marshal(body)
@@ -212,21 +228,41 @@ func (c *Conn) request(ctx context.Context, subject string, header nats.Header, 
 		msg *nats.Msg
 		err error
 	}
-	done := make(chan result, 1)
-	c.trace(">>> %s%s", subject, traced(msg.Data))
-	go func() {
-		answer, err := c.nc.RequestMsgWithContext(ctx, msg)
-		done <- result{answer, err}
-	}()
-	select {
-	case err := <-w.failed:
-		return nil, err
-	case r := <-done:
-		if r.err != nil {
-			return nil, c.requestError(ctx, subject, lost, r.err)
+	done := make(chan result, times)
+	left := times
+	put := func() {
+		left--
+		c.trace(">>> %s%s", subject, traced(msg.Data))
+		go func() {
+			answer, err := c.nc.RequestMsgWithContext(ctx, msg)
+			done <- result{answer, err}
+		}()
+	}
+	put()
+	again := time.NewTicker(max(time.Until(deadline)/time.Duration(times), time.Millisecond))
+	defer again.Stop()
+	var leaderless []byte
+	for {
+		select {
+		case <-again.C:
+			if left > 0 {
+				put()
+			}
+		case err := <-w.failed:
+			return nil, err
+		case r := <-done:
+			switch {
+			case r.err != nil && leaderless != nil:
+				return leaderless, nil
+			case r.err != nil:
+				return nil, c.requestError(ctx, subject, lost, r.err)
+			}
+			c.trace("<<< %s%s", subject, traced(r.msg.Data))
+			if left == 0 || !isLeaderless(r.msg.Data) {
+				return r.msg.Data, nil
+			}
+			leaderless = r.msg.Data
 		}
-		c.trace("<<< %s%s", subject, traced(r.msg.Data))
-		return r.msg.Data, nil
 	}
 }
 

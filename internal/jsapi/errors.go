@@ -1,6 +1,7 @@
 package jsapi
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 )
@@ -39,6 +40,7 @@ const CodeMirrorStays = 10055
 
 // Error codes of the JetStream API (server/errors.json).
 const (
+	codeNoLeader         = 10008
 	codeConsumerNotFound = 10014
 	codeMessageNotFound  = 10037
 	codeNotEnabledForAcc = 10039
@@ -90,6 +92,20 @@ type apiError struct {
 	Code        int    `json:"code"`
 	ErrCode     int    `json:"err_code"`
 	Description string `json:"description"`
+}
+
+// refusal is the error in an answer, nil when there is none.
+func refusal(answer []byte) *Error {
+	var raw json.RawMessage
+	var e *Error
+	errors.As(decode("", answer, &raw), &e)
+	return e
+}
+
+// isLeaderless says of an answer that whoever should give it is not elected yet.
+func isLeaderless(answer []byte) bool {
+	e := refusal(answer)
+	return e != nil && e.Code == codeNoLeader
 }
 
 func (e *apiError) sorted(subject string) *Error {

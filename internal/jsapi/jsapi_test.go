@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -97,8 +98,14 @@ func TestFailuresComeFast(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	if _, err := nc.Subscribe("FROZEN.STREAM.INFO.KV_a", func(*nats.Msg) {}); err != nil {
-		t.Fatal(err)
+	last := make(chan struct{}, questions)
+	for _, subscription := range []struct {
+		stream string
+		is     func(*nats.Msg)
+	}{{"KV_a", func(*nats.Msg) {}}, {"KV_last", func(*nats.Msg) { last <- struct{}{} }}} {
+		if _, err := nc.Subscribe("FROZEN.STREAM.INFO."+subscription.stream, subscription.is); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := nc.Flush(); err != nil {
 		t.Fatal(err)
@@ -128,12 +135,10 @@ func TestFailuresComeFast(t *testing.T) {
 
 	waiting := make(chan error, 1)
 	go func() {
-		_, err := patient.At("FROZEN").Stream(t.Context(), "KV_a")
+		_, err := patient.At("FROZEN").Stream(t.Context(), "KV_last")
 		waiting <- err
 	}()
-	for sites.Leaf.Underlying().NumSubscriptions() == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	<-last
 	sites.Leaf.Shutdown()
 	select {
 	case err := <-waiting:
@@ -142,6 +147,71 @@ func TestFailuresComeFast(t *testing.T) {
 		}
 	case <-time.After(30 * time.Second):
 		t.Error("a request outlives its connection")
+	}
+}
+
+// A question that is not answered, or answered that there is no leader, is put
+// again; a write is sent once.
+func TestQuestionsArePutAgain(t *testing.T) {
+	t.Parallel()
+	s, err := lab.Start("listen: 127.0.0.1:-1\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Stop)
+	nc, err := nats.Connect(s.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	const (
+		leaderless = `{"type":"x","error":{"code":503,"err_code":10008,"description":"JetStream system temporarily unavailable"}}`
+		found      = `{"type":"x","config":{"name":"KV_a"}}`
+		silence    = ""
+	)
+	for prefix, test := range map[string]struct {
+		answers []string // to the first, the second … time; silence after the last
+		kind    error
+		asked   int64
+	}{
+		"LATE":       {[]string{silence, silence, found}, nil, 3},
+		"ELECTED":    {[]string{leaderless, silence, found}, nil, 3},
+		"LEADERLESS": {[]string{leaderless, leaderless, leaderless, leaderless}, ErrRejected, questions},
+		"LEFT":       {[]string{silence, leaderless}, ErrRejected, questions},
+		"SILENT":     {nil, ErrTimeout, questions},
+	} {
+		t.Run(prefix, func(t *testing.T) {
+			t.Parallel()
+			var asked, written atomic.Int64
+			subscribe := func(subject string, answer nats.MsgHandler) {
+				t.Helper()
+				if _, err := nc.Subscribe(subject, answer); err != nil {
+					t.Fatal(err)
+				}
+			}
+			subscribe(prefix+".STREAM.INFO.KV_a", func(m *nats.Msg) {
+				if n := int(asked.Add(1)); n <= len(test.answers) && test.answers[n-1] != silence {
+					_ = m.Respond([]byte(test.answers[n-1]))
+				}
+			})
+			subscribe(prefix+".STREAM.UPDATE.KV_a", func(*nats.Msg) { written.Add(1) })
+			if err := nc.Flush(); err != nil {
+				t.Fatal(err)
+			}
+			api := connect(t, s.URL(), 2*time.Second).At(prefix)
+			if _, err := api.Stream(t.Context(), "KV_a"); !errors.Is(err, test.kind) || (err == nil) != (test.kind == nil) {
+				t.Errorf("%v, want %v", err, test.kind)
+			}
+			if n := asked.Load(); n != test.asked {
+				t.Errorf("it was asked %d times, want %d", n, test.asked)
+			}
+			if _, err := api.Update(t.Context(), "KV_a", kvcfg.Raw{}, 0); !errors.Is(err, ErrTimeout) {
+				t.Errorf("the write: %v, want %v", err, ErrTimeout)
+			}
+			if n := written.Load(); n != 1 {
+				t.Errorf("it was written %d times", n)
+			}
+		})
 	}
 }
 

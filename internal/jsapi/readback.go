@@ -3,7 +3,6 @@ package jsapi
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -129,8 +128,4 @@ func orAnswered(answers [2][]byte, err error) error {
 }
 
 // isError says whether an answer is the refusal of a request.
-func isError(answer []byte) bool {
-	var raw json.RawMessage
-	var e *Error
-	return errors.As(decode("", answer, &raw), &e)
-}
+func isError(answer []byte) bool { return refusal(answer) != nil }

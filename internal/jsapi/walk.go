@@ -441,7 +441,7 @@ func (w *Walk) drop() {
 // because servers do what they are asked side by side.
 func (a *API) deleteConsumer(ctx context.Context, stream, name string, unsure bool) {
 	for {
-		err := a.call(ctx, a.prefix+".CONSUMER.DELETE."+stream+"."+name, nil, nil, &struct{}{})
+		err := a.call(ctx, a.prefix+".CONSUMER.DELETE."+stream+"."+name, nil, &struct{}{})
 		if e := (*Error)(nil); !unsure || !errors.As(err, &e) || e.Code != codeConsumerNotFound {
 			return
 		}
@@ -511,7 +511,7 @@ func (w *Walk) create(deliver string, from uint64) (pending uint64, err error) {
 		Pending uint64 `json:"num_pending"`
 	}
 	subject := w.api.createSubject(w.opts.Stream, w.name)
-	if err := w.api.call(w.ctx, subject, nil, body, &r); err != nil {
+	if err := w.api.call(w.ctx, subject, body, &r); err != nil {
 		return 0, err
 	}
 	if r.Stream != w.opts.Stream {

@@ -271,7 +271,7 @@ func TestSweepAnswersLost(t *testing.T) {
 		}
 		return lab.Pass
 	})
-	o := runFleet(t, t.Context(), "sync", "m", "--content", "--force", "--timeout", "2s", "--server", p.URL())
+	o := runFleet(t, t.Context(), "sync", "m", "--content", "--force", "--timeout", (2 * brief).String(), "--server", p.URL())
 	o.mustBe(t, 0, render.Updated, "")
 	isProved(t, sites, 100)
 }

@@ -99,12 +99,8 @@ func TestDemo(t *testing.T) {
 	dir := demoDir(t)
 	disturb(t)
 	var out, errs stage
-	start := time.Now()
 	if code := run(t.Context(), []string{"demo"}, streams{in: strings.NewReader(""), out: &out, err: &errs}); code != exitOK {
 		t.Errorf("exit code %d", code)
-	}
-	if took := time.Since(start); took > 20*time.Second {
-		t.Errorf("the demo took %v", took)
 	}
 	wantEmpty(t, dir)
 	wantLines(t, out.String(),
@@ -174,7 +170,7 @@ func TestDemoInterrupted(t *testing.T) {
 			if code != exitFailed || interrupted.IsZero() {
 				t.Errorf("exit code %d, interrupted: %v\n%s", code, !interrupted.IsZero(), &out)
 			}
-			if took := time.Since(interrupted); took > 5*time.Second {
+			if took := time.Since(interrupted); took > slack {
 				t.Errorf("it took %v to end", took)
 			}
 			const want = "nats-kvmirror: error: interrupted, the demo's servers are stopped and their files removed\n"

@@ -28,7 +28,9 @@ func TestDomainCut(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	at := func(args ...string) []string { return append(args, "--server", sites.Leaf.URL(), "--timeout", "2s") }
+	at := func(args ...string) []string {
+		return append(args, "--server", sites.Leaf.URL(), "--timeout", (2 * brief).String())
+	}
 	runJSON(t, t.Context(), at("add", "m", "--mirror", "demo", "--mirror-domain", "hub", "--wait", "20s")...).mustBe(t, 0, render.Created, "")
 
 	link.Refuse(true)

@@ -205,10 +205,8 @@ func TestNonsense(t *testing.T) {
 }
 
 func (w written) nonsenseArgs(st *scene, bucket, prefix string) []string {
-	return append(w.args(bucket), "--server", st.Leaf.URL(), "--js-api-prefix", prefix, "--timeout", nonsenseTimeout.String())
+	return append(w.args(bucket), "--server", st.Leaf.URL(), "--js-api-prefix", prefix, "--timeout", brief.String())
 }
-
-const nonsenseTimeout = time.Second
 
 // runNonsense runs a command and compares what it says with what is there.
 func runNonsense(t *testing.T, st *scene, w written, kind string, n nonsense) (result, []string) {
@@ -220,7 +218,7 @@ func runNonsense(t *testing.T, st *scene, w written, kind string, n nonsense) (r
 	asked := st.madness(t, prefix, kind, n)
 	begin := time.Now()
 	r := play(t, t.Context(), w.nonsenseArgs(st, bucket, prefix)...)
-	inTime := time.Since(begin) < nonsenseTimeout // else the answer may have been too late
+	inTime := time.Since(begin) < brief // else the answer may have been too late
 	after := look(t, st.leaf, bucket)
 	wrong := func(format string, a ...any) {
 		t.Errorf("%s, %s is %s: exit code %d, action %q: "+format+"\n%s%s", append(append([]any{w.name, kind, n.name, r.code, r.action}, a...), r.stderr, r.says())...)

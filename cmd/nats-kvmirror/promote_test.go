@@ -278,7 +278,7 @@ func TestPromoteWithoutHub(t *testing.T) {
 			if down {
 				sites.Hub.Shutdown()
 			}
-			o := runJSON(t, t.Context(), "promote", "demo", "--force", "--server", url, "--timeout", "2s")
+			o := runJSON(t, t.Context(), "promote", "demo", "--force", "--server", url, "--timeout", (2 * brief).String())
 			o.mustBe(t, 0, render.Promoted, "")
 			said := strings.Join(o.report.Warnings, "\n")
 			if strings.Contains(said, "SPLIT BRAIN") == down || strings.Contains(said, "only the link is down") != down {
@@ -294,7 +294,6 @@ func TestPromoteWithoutHub(t *testing.T) {
 // Each way in which the write can go wrong, and the verdict that is true.
 func TestFateOfPromotion(t *testing.T) {
 	t.Parallel()
-	const timeout = time.Second
 	for _, f := range []struct {
 		name      string
 		direction lab.Direction
@@ -315,7 +314,7 @@ func TestFateOfPromotion(t *testing.T) {
 			}
 			t.Cleanup(p.Close)
 			p.SetHook(hitOnce("STREAM.UPDATE.KV_demo", f.direction, f.verdict))
-			promote := []string{"promote", "demo", "--force", "--server", p.URL(), "--timeout", timeout.String()}
+			promote := []string{"promote", "demo", "--force", "--server", p.URL(), "--timeout", brief.String()}
 			o := runJSON(t, t.Context(), promote...)
 			if f.applied {
 				o.mustBe(t, 0, render.Promoted, "")
@@ -410,7 +409,7 @@ func TestPromoteIntoStandsStill(t *testing.T) {
 	url := sites.Leaf.URL()
 	request(t, connectTo(t, url), "$JS.API.STREAM.CREATE.KV_fresh", `{"name":"KV_fresh","retention":"limits","storage":"file","max_msgs_per_subject":5,"discard":"new","max_bytes":150,
 		"allow_msg_ttl":true,"allow_direct":true,"metadata":{"nats-kvmirror.copy-of":"plain"},"mirror":{"name":"KV_plain","subject_transforms":[{"src":"$KV.demo.>","dest":"$KV.fresh.>"}]}}`)
-	o := runJSON(t, t.Context(), "promote", "plain", "--into", "fresh", "--server", url, "--timeout", "1s")
+	o := runJSON(t, t.Context(), "promote", "plain", "--into", "fresh", "--server", url, "--timeout", brief.String())
 	o.mustBe(t, 1, render.Failed, kindIncomplete)
 	if !strings.Contains(o.report.Error.Message, "stands still") || o.report.Stream != "KV_fresh" {
 		t.Errorf("it says %q of %s", o.report.Error.Message, o.report.Stream)
@@ -540,12 +539,12 @@ func TestPromoteMirrorOfMirror(t *testing.T) {
 	url := sites.Leaf.URL()
 	runJSON(t, t.Context(), "add", "--mirror", "middle", "--mirror-domain", "hub", "--wait", "20s", "--server", url).mustBe(t, 0, render.Created, "")
 	sites.Hub.Shutdown()
-	o := runJSON(t, t.Context(), "promote", "middle", "--force", "--server", url, "--timeout", "2s")
+	o := runJSON(t, t.Context(), "promote", "middle", "--force", "--server", url, "--timeout", (2 * brief).String())
 	o.mustBe(t, 1, render.Failed, kindRefused)
 	if !strings.Contains(o.report.Error.Hint, "--into demo") {
 		t.Errorf("the hint is %q", o.report.Error.Hint)
 	}
-	runJSON(t, t.Context(), "promote", "middle", "--into", "fresh", "--server", url, "--timeout", "2s").mustBe(t, 0, render.Promoted, "")
+	runJSON(t, t.Context(), "promote", "middle", "--into", "fresh", "--server", url, "--timeout", (2*brief).String()).mustBe(t, 0, render.Promoted, "")
 	if got, err := keyValueOf(t, url, "fresh").Get(t.Context(), "key"); err != nil || string(got.Value()) != "value" {
 		t.Errorf("key is %v, %v", got, err)
 	}
@@ -566,7 +565,7 @@ func TestFateOfCopies(t *testing.T) {
 				}
 				t.Cleanup(p.Close)
 				p.SetHook(hitOnce(subject, direction, lab.Drop))
-				promote := []string{"promote", "plain", "--into", "fresh", "--server", p.URL(), "--timeout", "1s"}
+				promote := []string{"promote", "plain", "--into", "fresh", "--server", p.URL(), "--timeout", brief.String()}
 				o := runJSON(t, t.Context(), promote...)
 				if applied {
 					o.mustBe(t, 0, render.Promoted, "")

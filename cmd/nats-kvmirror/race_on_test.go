@@ -2,6 +2,13 @@
 
 package main
 
-// rounds is how often the tests that throw dice do so by default: the race
-// detector makes them slow.
-const rounds = 200
+import "time"
+
+// What the race detector, which makes everything slow, changes of the tests.
+const (
+	// rounds is how often the tests that throw dice do so by default.
+	rounds = 200
+	// brief is a timeout that is expected to be hit, and that a server on a busy
+	// machine keeps otherwise.
+	brief = 4 * time.Second
+)

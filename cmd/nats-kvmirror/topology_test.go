@@ -98,11 +98,11 @@ func TestContentOverAccounts(t *testing.T) {
 			}
 			runJSON(t, t.Context(), "add", "m", "--mirror", "demo", "--mirror-api-prefix", "JS.A.API", "--mirror-deliver-prefix", "deliver.B", "--allow-msg-ttl", "--server", b).mustBe(t, 0, render.Created, "")
 			waitUntil(t, "the mirror has the value", func() bool { return look(t, connectTo(t, b), "m").State.Msgs == 1 })
-			o := runFleet(t, t.Context(), "check", "m", "--content", "--server", b, "--timeout", "2s")
+			o := runFleet(t, t.Context(), "check", "m", "--content", "--server", b, "--timeout", (2 * brief).String())
 			if o.code != test.code {
 				t.Errorf("exit code %d, want %d: %+v\n%s", o.code, test.code, o.fleet.Mirrors, o.stderr)
 			}
-			swept := runFleet(t, t.Context(), "sync", "m", "--content", "--force", "--server", b, "--timeout", "2s")
+			swept := runFleet(t, t.Context(), "sync", "m", "--content", "--force", "--server", b, "--timeout", (2 * brief).String())
 			if test.code == 0 {
 				swept.mustBe(t, 0, render.Unchanged, "")
 			} else if swept.code == 0 || look(t, connectTo(t, b), "m").State.Msgs != 1 {
@@ -129,7 +129,7 @@ func TestTwoClusters(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	at := []string{"--server", leaf[0].URL() + "," + leaf[1].URL(), "--timeout", "10s"}
+	at := []string{"--server", leaf[0].URL() + "," + leaf[1].URL(), "--timeout", "20s"}
 	truthAt := connectTo(t, leaf[0].URL())
 	for _, bucket := range []string{"m0", "m1"} {
 		keyValue(t, leaf[0].URL(), jetstream.KeyValueConfig{Bucket: bucket, Replicas: 3, Mirror: &jetstream.StreamSource{Name: "demo", Domain: "hub"}})
@@ -219,7 +219,7 @@ func TestClusterEventsInTheMidst(t *testing.T) {
 			}
 			return lab.Pass
 		})
-		args := append(test.args, "--server", p.URL(), "--timeout", "10s")
+		args := append(test.args, "--server", p.URL(), "--timeout", "20s")
 		r := play(t, t.Context(), args...)
 		if seen.Load() < test.nth {
 			t.Errorf("%s: it did not happen: %s", test.name, r.stderr)

@@ -76,7 +76,7 @@ func (rt *runtime) compare(ctx context.Context, s *session, o *contentOptions, m
 	bar := newContentBar(rt, s.style, "Comparing "+m.Bucket)
 	defer bar.stop()
 	r := &render.Content{Items: []content.Item{}}
-	c.Progress = func(done, of uint64) { bar.at(int(done), int(of)) }
+	c.Progress = bar.at
 	c.Found = func(i content.Item) error {
 		if len(r.Items) < o.shown() {
 			r.Items = append(r.Items, i)
@@ -85,7 +85,7 @@ func (rt *runtime) compare(ctx context.Context, s *session, o *contentOptions, m
 	}
 	var err error
 	r.Result, err = c.Compare(ctx)
-	bar.failed = err != nil
+	bar.done = err == nil
 	return r, err
 }
 

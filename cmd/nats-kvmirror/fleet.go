@@ -5,10 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
-
-	"github.com/jedib0t/go-pretty/v6/progress"
-	"github.com/jedib0t/go-pretty/v6/text"
 
 	"nats-kvmirror/internal/fleet"
 	"nats-kvmirror/internal/jsapi"
@@ -26,11 +22,16 @@ func (rt *runtime) readFleet(ctx context.Context, s *session, buckets []string) 
 	}
 	bar := newSlowBar(rt, s.style, "Reading mirrors")
 	defer bar.stop()
-	r := &fleet.Reader{Conn: s.conn, Own: s.own, Progress: bar.at}
+	r := &fleet.Reader{Conn: s.conn, Own: s.own, Progress: func(done, known int) { bar.at(uint64(done), uint64(known)) }}
+	read := r.All
 	if len(buckets) > 0 {
-		return r.Named(ctx, slices.Compact(slices.Sorted(slices.Values(buckets))))
+		read = func(ctx context.Context) (fleet.Fleet, error) {
+			return r.Named(ctx, slices.Compact(slices.Sorted(slices.Values(buckets))))
+		}
 	}
-	return r.All(ctx)
+	f, err := read(ctx)
+	bar.done = err == nil
+	return f, err
 }
 
 // noteProblems says what could not be read.
@@ -87,95 +88,7 @@ func problemFinding(p fleet.Problem) kvcfg.Finding {
 func (rt *runtime) finishFleet(r render.Fleet, err error) int {
 	var code int
 	r.Action, r.Error, code = rt.outcome(r.Action, err)
-	return rt.document(r, code)
-}
-
-// slowBar is a progress bar that shows itself on a terminal when what it is for
-// takes longer than a second.
-type slowBar struct {
-	writer  progress.Writer
-	tracker *progress.Tracker
-	begin   *time.Timer
-	started chan struct{}
-	failed  bool // what it is for did not come to its end
-}
-
-func newSlowBar(rt *runtime, style render.Style, what string) *slowBar {
-	return startSlowBar(rt, what, barStyle(style))
-}
-
-// newContentBar is a slow bar that shows the time left.
-func newContentBar(rt *runtime, style render.Style, what string) *slowBar {
-	look := barStyle(style)
-	look.Visibility.ETA = true
-	look.Options.ETAPrecision = time.Second
-	return startSlowBar(rt, what, look)
-}
-
-func startSlowBar(rt *runtime, what string, look progress.Style) *slowBar {
-	b := &slowBar{}
-	if !isTerminal(rt.err) {
-		return b
-	}
-	b.tracker = &progress.Tracker{Message: what}
-	b.writer = progress.NewWriter()
-	b.writer.SetStyle(look)
-	b.writer.SetOutputWriter(rt.err)
-	b.writer.SetNumTrackersExpected(1)
-	b.writer.SetUpdateFrequency(barUpdate)
-	b.writer.AppendTracker(b.tracker)
-	b.started = make(chan struct{})
-	b.begin = time.AfterFunc(time.Second, func() {
-		close(b.started)
-		b.writer.Render()
-	})
-	return b
-}
-
-// at moves the bar.
-func (b *slowBar) at(done, known int) {
-	if b.tracker != nil {
-		b.tracker.UpdateTotal(int64(known))
-		b.tracker.SetValue(int64(done))
-	}
-}
-
-// stop takes the bar away.
-func (b *slowBar) stop() {
-	if b.writer == nil {
-		return
-	}
-	if b.begin.Stop() {
-		return // it was never shown
-	}
-	<-b.started
-	if b.failed {
-		b.tracker.MarkAsErrored()
-	} else {
-		b.tracker.MarkAsDone()
-	}
-	b.writer.Stop()
-	waitForBar(b.writer)
-}
-
-const barUpdate = 250 * time.Millisecond
-
-// barStyle is the look of bars, which is that of `nats`.
-func barStyle(style render.Style) progress.Style {
-	look := progress.StyleBlocks
-	look.Visibility.ETA = false
-	look.Visibility.Speed = true
-	look.Colors.Tracker = text.Colors{style.Color()}
-	look.Options.Separator = " "
-	look.Options.TimeInProgressPrecision = time.Millisecond
-	return look
-}
-
-// waitForBar waits until the last of a bar is drawn.
-func waitForBar(w progress.Writer) {
-	for w.IsRenderInProgress() {
-		time.Sleep(10 * time.Millisecond)
-	}
+	return rt.document(r, r.Action, code)
 }
 
 // plural is a count with its word.

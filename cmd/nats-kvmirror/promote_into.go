@@ -208,7 +208,7 @@ func (c *copying) update(ctx context.Context, change func(kvcfg.Raw) (kvcfg.Plan
 // the start.
 func (c *copying) wait(ctx context.Context) error {
 	target := c.mirror.State.LastSeq
-	bar := newBar(c.rt, c.s.style, c.Into, target)
+	bar := newWaitBar(c.rt, c.s.style, c.Into)
 	defer bar.stop()
 	tick := time.NewTicker(copyInterval)
 	defer tick.Stop()
@@ -217,10 +217,11 @@ func (c *copying) wait(ctx context.Context) error {
 	for {
 		reached, err := c.reached(ctx)
 		if err == nil {
-			bar.at(reached)
+			bar.at(reached, target)
 			var next uint64
 			if next, err = c.left(ctx, reached); err == nil && (next == 0 || next > target) {
-				bar.finish(fmt.Sprintf("Bucket %s has all that bucket %s has", c.Into, c.bucket()))
+				bar.done = true
+				bar.say(fmt.Sprintf("Bucket %s has all that bucket %s has", c.Into, c.bucket()))
 				return nil
 			}
 		}

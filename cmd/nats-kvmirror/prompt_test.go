@@ -331,3 +331,28 @@ func TestAddWaitsWithBar(t *testing.T) {
 		}
 	}
 }
+
+// A bar that is stopped is stopped, however soon: nothing is drawn after it.
+func TestBarStops(t *testing.T) {
+	t.Parallel()
+	ours, tty, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = ours.Close(), tty.Close() })
+	go func() { _, _ = io.Copy(io.Discard, ours) }()
+	rt := &runtime{streams: streams{err: tty}}
+	for range 300 {
+		b := newWaitBar(rt, render.Style{}, "m")
+		b.at(1, 2)
+		b.stop()
+		if b.writer.IsRenderInProgress() {
+			t.Fatal("the bar is drawn after it was stopped")
+		}
+	}
+	slow := newSlowBar(rt, render.Style{}, "m")
+	slow.stop()
+	if slow.writer.IsRenderInProgress() {
+		t.Error("a bar is drawn that was stopped before it began")
+	}
+}

@@ -267,11 +267,12 @@ func (o *syncOptions) purge(ctx context.Context, rt *runtime, s *session, j *swe
 					return
 				}
 				purged.Add(int64(n))
-				bar.at(i, len(purges))
+				bar.at(uint64(i)+1, uint64(len(purges)))
 			}
 		})
 	}
 	wg.Wait()
+	bar.done = first == nil && ctx.Err() == nil
 	return uint64(purged.Load()), first
 }
 

@@ -339,9 +339,8 @@ func (c *recreation) create(ctx context.Context, config kvcfg.Raw) (*jsapi.Strea
 // prove waits until the new mirror has all, and compares it with its origin.
 func (o *syncOptions) prove(ctx context.Context, rt *runtime, c *recreation, created *jsapi.Stream) error {
 	m := c.member
-	origin := c.origin.stream
 	m.PerKeyTTL = created.Config.AllowMsgTTL
-	bar := newBar(rt, c.s.style, m.Bucket, origin.State.LastSeq)
+	bar := newWaitBar(rt, c.s.style, m.Bucket)
 	mirror, err := c.caughtUp(ctx, created, bar)
 	bar.stop()
 	m.Values, m.Bytes, m.LastSeq = mirror.State.Msgs, mirror.State.Bytes, mirror.State.LastSeq
@@ -374,32 +373,17 @@ func (o *syncOptions) prove(ctx context.Context, rt *runtime, c *recreation, cre
 // when nothing has come for long, or when the mirror cannot be read.
 func (c *recreation) caughtUp(ctx context.Context, mirror *jsapi.Stream, bar *bar) (*jsapi.Stream, error) {
 	target := c.origin.stream.State.LastSeq
-	moved, seen := time.Now(), time.Now()
-	tick := time.NewTicker(pollInterval)
-	defer tick.Stop()
-	for {
-		bar.at(mirror.State.LastSeq)
-		if mirror.State.LastSeq >= target || nothingLeft(ctx, c.origin, mirror, target) {
-			return mirror, nil
-		}
-		if time.Since(moved) > standsStill {
-			return mirror, fail(kindNotCaughtUp, fmt.Sprintf("see `%s info %s`", appName, c.member.Bucket),
-				"bucket %q was created again, and nothing came for %v: it is at sequence %d of %d", c.member.Bucket, standsStill, mirror.State.LastSeq, target)
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return mirror, fail(kindInterrupted, "", "interrupted: bucket %q was created again and is at sequence %d of %d", c.member.Bucket, mirror.State.LastSeq, target)
-		}
-		again, err := c.s.own.Stream(ctx, c.stream)
-		switch {
-		case err == nil:
-			if again.State.LastSeq > mirror.State.LastSeq {
-				moved = time.Now()
-			}
-			mirror, seen = again, time.Now()
-		case ctx.Err() == nil && time.Since(seen) > c.s.conn.Timeout():
-			return mirror, c.withRestore(fmt.Errorf("bucket %q was created again, and cannot be read since: %w", c.member.Bucket, err))
-		}
+	mirror, err := c.s.reach(ctx, mirror, c.origin, target, bar, func(standing time.Duration) bool { return standing > standsStill })
+	switch {
+	case err == nil:
+		return mirror, nil
+	case errors.Is(err, errGivenUp):
+		err = fail(kindNotCaughtUp, fmt.Sprintf("see `%s info %s`", appName, c.member.Bucket),
+			"bucket %q was created again, and nothing came for %v: it is at sequence %d of %d", c.member.Bucket, standsStill, mirror.State.LastSeq, target)
+	case ctx.Err() != nil:
+		err = fail(kindInterrupted, "", "interrupted: bucket %q was created again and is at sequence %d of %d", c.member.Bucket, mirror.State.LastSeq, target)
+	default:
+		err = c.withRestore(fmt.Errorf("bucket %q was created again, and cannot be read since: %w", c.member.Bucket, err))
 	}
+	return mirror, err
 }

@@ -46,14 +46,23 @@ func allWrites() []written {
 	nothing := func(before, after truth, _ result) string { return "" }
 	return []written{
 		{
-			"add", 5, none,
+			"add", 4, none,
 			func(b string) []string { return []string{"add", b, "--mirror", "demo", "--mirror-domain", "hub"} },
 			[]string{"STREAM.CREATE"}, render.Created, hasTTL, nothing,
 		},
 		{
-			"edit", 5, plain,
+			"edit", 4, plain,
 			func(b string) []string { return []string{"edit", b, "--force"} },
 			[]string{"STREAM.UPDATE"}, render.Updated, hasTTL, nothing,
+		},
+		{
+			"edit, taking away", 2, func(t *testing.T, st *scene, bucket string) {
+				plain(t, st, bucket)
+				st.change(t, bucket, st.config(t, bucket), "description")
+			},
+			func(b string) []string { return []string{"edit", b, "--description", "", "--force"} },
+			[]string{"STREAM.UPDATE"}, render.Updated,
+			func(_, after truth) bool { return after.there && after.Config.Description == "" }, nothing,
 		},
 		{
 			"sync", 4, plain,

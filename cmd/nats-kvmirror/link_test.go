@@ -32,6 +32,7 @@ func TestDomainCut(t *testing.T) {
 		return append(args, "--server", sites.Leaf.URL(), "--timeout", (2 * brief).String())
 	}
 	runJSON(t, t.Context(), at("add", "m", "--mirror", "demo", "--mirror-domain", "hub", "--wait", "20s")...).mustBe(t, 0, render.Created, "")
+	keyValue(t, sites.Leaf.URL(), jetstream.KeyValueConfig{Bucket: "plain", Mirror: &jetstream.StreamSource{Name: "demo", Domain: "hub"}})
 
 	link.Refuse(true)
 	link.CutAll()
@@ -40,7 +41,9 @@ func TestDomainCut(t *testing.T) {
 		return runJSON(t, t.Context(), at("add", "n", "--mirror", "demo", "--mirror-domain", "hub", "--dry-run")...).code == 1
 	})
 	runJSON(t, t.Context(), at("add", "n", "--mirror", "demo", "--mirror-domain", "hub")...).mustBe(t, 1, render.Failed, kindOriginUnread)
-	runJSON(t, t.Context(), at("edit", "m", "--force")...).mustBe(t, 1, render.Failed, kindOriginUnread)
+	runJSON(t, t.Context(), at("edit", "plain", "--force")...).mustBe(t, 1, render.Failed, kindOriginUnread)
+	// It has per-key TTL already: the origin has nothing to say.
+	runJSON(t, t.Context(), at("edit", "m", "--force")...).mustBe(t, 0, render.Unchanged, "")
 	if o := runJSON(t, t.Context(), at("info", "m")...); o.code != 0 || *o.report.Origin.Reachable {
 		t.Errorf("info: exit code %d, origin %+v", o.code, o.report.Origin)
 	}

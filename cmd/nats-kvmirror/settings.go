@@ -14,7 +14,7 @@ type settings struct {
 	wishes               kvcfg.Wishes
 	republishSource      *string
 	republishDestination *string
-	republishHeaders     bool
+	republishHeaders     *bool
 	dryRun               bool
 }
 
@@ -35,7 +35,7 @@ func (s *settings) addSettings(cmd *fisk.CmdClause, whose string) {
 	cmd.Flag("metadata", "Metadata of the stream, as key=value (can be repeated); replaces what there was").PlaceHolder("META").SetValue(metadataValue{&w.Metadata})
 	nameFlag(cmd.Flag("republish-source", "Subjects of the messages to republish"), "republish-source", &s.republishSource).PlaceHolder("SRC")
 	nameFlag(cmd.Flag("republish-destination", "Where to republish what the mirror stores"), "republish-destination", &s.republishDestination).PlaceHolder("DEST")
-	cmd.Flag("republish-headers", "Republish the headers alone").UnNegatableBoolVar(&s.republishHeaders)
+	boolFlag(cmd.Flag("republish-headers", "Republish the headers alone"), "republish-headers", &s.republishHeaders)
 	boolFlag(cmd.Flag("allow-msg-ttl", "Let keys and delete markers expire, whatever the origin has"), "allow-msg-ttl", &w.AllowMsgTTL)
 	cmd.Flag("dry-run", "Show what would be done and do nothing; exit code 2 when there is something to do").UnNegatableBoolVar(&s.dryRun)
 }
@@ -43,11 +43,8 @@ func (s *settings) addSettings(cmd *fisk.CmdClause, whose string) {
 // complete validates the settings and fills in what several flags make up.
 func (s *settings) complete() error {
 	if s.republishDestination != nil {
-		s.wishes.RePublish = &kvcfg.RePublish{Source: ">", Destination: *s.republishDestination, HeadersOnly: s.republishHeaders}
-		if s.republishSource != nil {
-			s.wishes.RePublish.Source = *s.republishSource
-		}
-	} else if s.republishSource != nil || s.republishHeaders {
+		s.wishes.RePublish = &kvcfg.WishedRePublish{Source: s.republishSource, Destination: *s.republishDestination, HeadersOnly: s.republishHeaders}
+	} else if s.republishSource != nil || s.republishHeaders != nil {
 		return fail(kindUsage, "", "--republish-source and --republish-headers need --republish-destination")
 	}
 	return s.wishes.Validate()

@@ -102,14 +102,21 @@ var oneWishes = map[string][]oneWish{
 		{Wishes{Metadata: map[string]string{"owner": "ops"}}, nil},
 	},
 	"RePublish": {
-		{Wishes{RePublish: &RePublish{Source: ">", Destination: "all.>"}}, []change{{
+		{Wishes{RePublish: &WishedRePublish{Source: new(">"), Destination: "all.>"}}, []change{{
 			"republish",
 			`{"src": "$KV.demo.>", "dest": "copy.>", "queue": {"depth": 18446744073709551615}}`,
 			// Once got wrong: the key that this program does not know is lost.
 			`{"dest":"all.\u003e","queue":{"depth":18446744073709551615},"src":"\u003e"}`, FromFlag,
 		}}},
 		// Once got wrong: so it is here, where nothing is to be changed at all.
-		{Wishes{RePublish: &RePublish{Source: "$KV.demo.>", Destination: "copy.>"}}, nil},
+		{Wishes{RePublish: &WishedRePublish{Source: new("$KV.demo.>"), Destination: "copy.>"}}, nil},
+		{Wishes{RePublish: &WishedRePublish{Destination: "copy.>", HeadersOnly: new(false)}}, nil},
+		// Once got wrong: the source that nobody spoke of becomes the default.
+		{Wishes{RePublish: &WishedRePublish{Destination: "all.>", HeadersOnly: new(true)}}, []change{{
+			"republish",
+			`{"src": "$KV.demo.>", "dest": "copy.>", "queue": {"depth": 18446744073709551615}}`,
+			`{"dest":"all.\u003e","headers_only":true,"queue":{"depth":18446744073709551615},"src":"$KV.demo.\u003e"}`, FromFlag,
+		}}},
 	},
 	"AllowMsgTTL": {
 		{Wishes{AllowMsgTTL: new(true)}, []change{{"allow_msg_ttl", "null", "true", FromFlag}}},
@@ -132,10 +139,7 @@ func TestEditOneWish(t *testing.T) {
 				wantChanges(t, p.Changes, test.changes...)
 				want := maps.Clone(odd)
 				for _, c := range test.changes {
-					delete(want, c.field)
-					if c.to != "null" {
-						want[c.field] = json.RawMessage(c.to)
-					}
+					want[c.field] = json.RawMessage(c.to)
 				}
 				wantTouched(t, want, p.Config)
 				wantChanges(t, edit(t, p.Config, nil, test.wish).Changes)
@@ -210,7 +214,8 @@ func TestEditSameValue(t *testing.T) {
 		{"placement", []string{"", "null", "{}", `{"tags":null}`}, Wishes{Tags: []string{}}},
 		{"metadata", []string{"", "null", "{}", `{"_nats.ver":"2.15.2"}`}, Wishes{Metadata: map[string]string{}}},
 		{"metadata", []string{`{"a":"b","_nats.ver":"1"}`, `{ "a" : "b" }`}, Wishes{Metadata: map[string]string{"a": "b"}}},
-		{"republish", []string{`{"dest":"x.>"}`, `{"src":"\u003e","dest":"x.>","headers_only":false}`}, Wishes{RePublish: &RePublish{Source: ">", Destination: "x.>"}}},
+		{"republish", []string{`{"dest":"x.>"}`, `{"src":"\u003e","dest":"x.>","headers_only":false}`}, Wishes{RePublish: &WishedRePublish{Source: new(">"), Destination: "x.>"}}},
+		{"republish", []string{`{"src":"a.>","dest":"x.>","headers_only":true}`}, Wishes{RePublish: &WishedRePublish{Destination: "x.>"}}},
 	}
 	for _, test := range tests {
 		for _, value := range test.values {
@@ -247,7 +252,6 @@ func TestEditStopsAt(t *testing.T) {
 		"empty":                      {Raw{}, ttlOrigin(), Wishes{}, ErrNotBucket},
 		"nothing":                    {nil, ttlOrigin(), Wishes{}, ErrNotBucket},
 		"unread":                     {mirror, nil, Wishes{}, ErrUnread},
-		"unread, though ttl is on":   {withTTL, nil, Wishes{}, ErrUnread},
 		"a bad wish":                 {mirror, ttlOrigin(), Wishes{History: new(int64(0))}, ErrInvalidWish},
 		"a bad configuration":        {parse(t, `{"name":"KV_a","mirror":{"name":"KV_b"},"max_age":"1h"}`), ttlOrigin(), Wishes{}, ErrMalformed},
 		"a bad number where unasked": {parse(t, `{"name":"KV_a","mirror":{"name":"KV_b"},"max_bytes":1.5}`), ttlOrigin(), Wishes{History: new(int64(1))}, ErrMalformed},
@@ -326,7 +330,7 @@ func TestEditPlacement(t *testing.T) {
 		"both":                {"{}", Wishes{Cluster: new("c"), Tags: []string{"a"}}, `{"cluster":"c","tags":["a"]}`},
 		"cluster keeps rest":  {`{"tags":["a"],"preferred":"n1"}`, Wishes{Cluster: new("c")}, `{"cluster":"c","preferred":"n1","tags":["a"]}`},
 		"tags keep rest":      {`{"cluster":"c","tags":["a"],"preferred":"n1"}`, Wishes{Tags: []string{"b"}}, `{"cluster":"c","preferred":"n1","tags":["b"]}`},
-		"last one taken away": {`{"cluster":"c"}`, Wishes{Cluster: new("")}, ""},
+		"last one taken away": {`{"cluster":"c"}`, Wishes{Cluster: new("")}, "null"},
 		"one taken away":      {`{"cluster":"c","preferred":"n1"}`, Wishes{Cluster: new("")}, `{"preferred":"n1"}`},
 	}
 	for name, test := range tests {
@@ -361,7 +365,7 @@ func wishesOf(mask uint16, text string, n int64, yes bool) Wishes {
 		func() { w.Cluster = &text },
 		func() { w.Compress = &yes },
 		func() { w.Metadata = map[string]string{text: text} },
-		func() { w.RePublish = &RePublish{Source: text, Destination: text, HeadersOnly: yes} },
+		func() { w.RePublish = &WishedRePublish{Source: &text, Destination: text, HeadersOnly: &yes} },
 		func() { w.AllowMsgTTL = &yes },
 	}
 	for i, f := range set {
@@ -414,10 +418,7 @@ func FuzzEdit(f *testing.F) {
 			if got := string(orNull(current[c.Field])); string(c.From) != got {
 				t.Errorf("%s changes from %s, but it is %s", c.Field, c.From, got)
 			}
-			delete(want, c.Field)
-			if string(c.To) != "null" {
-				want[c.Field] = c.To
-			}
+			want[c.Field] = c.To
 		}
 		wantTouched(t, want, p.Config)
 

@@ -72,7 +72,7 @@ func TestNewWithAllWishes(t *testing.T) {
 			Cluster:       new("east"),
 			Compress:      new(true),
 			Metadata:      map[string]string{"owner": "ops"},
-			RePublish:     &RePublish{Source: ">", Destination: "copy.>", HeadersOnly: true},
+			RePublish:     &WishedRePublish{Source: new(">"), Destination: "copy.>", HeadersOnly: new(true)},
 			AllowMsgTTL:   new(false),
 		},
 	}, ttlOrigin())

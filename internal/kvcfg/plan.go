@@ -180,9 +180,16 @@ func apply(w Wishes, current Raw, put func(field string, v any, source string)) 
 	}
 	if w.RePublish != nil {
 		republish := Raw{"republish": current["republish"]}
-		for key, value := range map[string]any{
-			"src": orNil(w.RePublish.Source), "dest": w.RePublish.Destination, "headers_only": orNilIf(!w.RePublish.HeadersOnly, true),
-		} {
+		wished := map[string]any{"dest": w.RePublish.Destination}
+		if w.RePublish.Source != nil {
+			wished["src"] = *w.RePublish.Source
+		} else if isNull(current["republish"]) {
+			wished["src"] = ">"
+		}
+		if w.RePublish.HeadersOnly != nil {
+			wished["headers_only"] = *w.RePublish.HeadersOnly
+		}
+		for key, value := range wished {
 			if err := republish.setIn("republish", key, value); err != nil {
 				return err
 			}
@@ -223,7 +230,8 @@ func apply(w Wishes, current Raw, put func(field string, v any, source string)) 
 // Edit plans the change of an existing mirror. Only the fields that the wishes
 // name are touched, and of those only the ones that really change. With no
 // wish at all, per-key TTL is turned on if the origin has it; origin is nil
-// when it could not be read, which is then [ErrUnread].
+// when it could not be read, which is then [ErrUnread] unless the mirror has
+// per-key TTL, which nothing turns off.
 //
 // Errors wrap [ErrNotBucket], [ErrNotMirror], [ErrTTLStays],
 // [ErrStorageStays], [ErrUnread], [ErrMalformed] or [ErrInvalidWish].
@@ -249,10 +257,11 @@ func Edit(current Raw, origin *Config, w Wishes) (Plan, error) {
 	put := p.changer(current)
 
 	if w.Empty() {
-		if origin == nil {
+		switch {
+		case have.AllowMsgTTL:
+		case origin == nil:
 			return Plan{}, ErrUnread
-		}
-		if origin.AllowMsgTTL && !have.AllowMsgTTL {
+		case origin.AllowMsgTTL:
 			put("allow_msg_ttl", true, FromOrigin)
 		}
 		return p, nil
@@ -276,8 +285,10 @@ func (p *Plan) changer(current Raw) func(field string, v any, source string) {
 		if sameValue(field, current[field], next[field]) {
 			return
 		}
-		p.Config.set(field, v)
-		p.Changes = append(p.Changes, Change{Field: field, From: orNull(current[field]), To: orNull(next[field]), Source: source})
+		// What is taken away is null in the plan, so that the comparison with the
+		// server's answer finds it where it is still there.
+		p.Config[field] = orNull(next[field])
+		p.Changes = append(p.Changes, Change{Field: field, From: orNull(current[field]), To: p.Config[field], Source: source})
 	}
 }
 
@@ -369,13 +380,6 @@ func orNil(s string) any {
 		return nil
 	}
 	return s
-}
-
-func orNilIf(none bool, v any) any {
-	if none {
-		return nil
-	}
-	return v
 }
 
 func orNull(data json.RawMessage) json.RawMessage {

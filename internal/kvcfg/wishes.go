@@ -37,8 +37,16 @@ type Wishes struct {
 	Cluster       *string
 	Compress      *bool
 	Metadata      map[string]string // replaces all that is not the server's own
-	RePublish     *RePublish
+	RePublish     *WishedRePublish
 	AllowMsgTTL   *bool
+}
+
+// WishedRePublish is what is asked of the republishing of what a mirror stores; of
+// an existing one, what is not said stays.
+type WishedRePublish struct {
+	Source      *string // default: all
+	Destination string
+	HeadersOnly *bool // default: no
 }
 
 // Empty says whether nothing at all was asked for.

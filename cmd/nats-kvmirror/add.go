@@ -167,6 +167,9 @@ func (o *addOptions) plan(ctx context.Context, rt *runtime, s *session, r *rende
 			return kvcfg.Plan{}, mirrorsItself(o.target.Bucket)
 		}
 	}
+	if b.accountErr != nil && b.existing == nil && o.target.Origin.External() {
+		rt.warn(r, "which domain the mirror is in was not read (%v): if it is that of its origin, the mirror never connects, and --mirror-domain has to be left out", b.accountErr)
+	}
 	if b.existing != nil {
 		if err := isMirrorOf(b.existing.Config, o.target.Origin); err != nil {
 			return kvcfg.Plan{}, err
@@ -274,8 +277,23 @@ func (o *addOptions) sameAs(existing *jsapi.Stream, plan kvcfg.Plan) error {
 	for _, c := range different {
 		fields = append(fields, fmt.Sprintf("%s is %s and not %s", c.Field, render.Value(c.Field, c.From), render.Value(c.Field, c.To)))
 	}
-	hint := fmt.Sprintf("change it with `%s edit %s`, see edit --help", appName, o.target.Bucket)
-	return fail(kindExists, hint, "bucket %q exists with another configuration: %s", o.target.Bucket, strings.Join(fields, ", "))
+	return fail(kindExists, hintToChange(o.target.Bucket, different), "bucket %q exists with another configuration: %s", o.target.Bucket, strings.Join(fields, ", "))
+}
+
+// hintToChange says how a mirror gets what it differs in.
+func hintToChange(bucket string, different []kvcfg.Change) string {
+	is := func(fields ...string) bool {
+		return slices.ContainsFunc(different, func(c kvcfg.Change) bool { return slices.Contains(fields, c.Field) })
+	}
+	switch {
+	case is("storage"):
+		return "no server changes the storage of a stream: delete the mirror and create it again"
+	case is("mirror"):
+		return fmt.Sprintf("no server changes the filters of a mirror: `%s sync --recreate %s` with --filter makes it anew", appName, bucket)
+	case is("allow_rollup_hdrs", "deny_delete", "allow_direct", "mirror_direct"):
+		return fmt.Sprintf("`%s sync %s` gives a mirror what it should have", appName, bucket)
+	}
+	return fmt.Sprintf("change it with `%s edit %s`, see edit --help", appName, bucket)
 }
 
 // showPlan shows the bucket that would be created.

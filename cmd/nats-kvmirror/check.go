@@ -208,7 +208,7 @@ func (o *checkOptions) finish(rt *runtime, r checkResult) int {
 	r.fleet.Status = &status
 	code := map[kvcfg.Severity]int{kvcfg.OK: 0, kvcfg.Warning: 1, kvcfg.Critical: 2, kvcfg.Unknown: 3}[status]
 	if rt.json {
-		if rt.document(r.fleet, exitOK) != exitOK {
+		if rt.document(r.fleet, r.fleet.Action, exitOK) != exitOK {
 			return 3
 		}
 		return code

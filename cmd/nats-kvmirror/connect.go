@@ -38,7 +38,7 @@ func (rt *runtime) connect(ctx context.Context) (*session, error) {
 	redact := redactor(config.ServerURL())
 	var trace jsapi.Tracer
 	if g.trace {
-		trace = func(format string, a ...any) { rt.log.Print(redact.Replace(fmt.Sprintf(format, a...))) }
+		trace = func(format string, a ...any) { rt.log.Print(cleanLines(redact.Replace(fmt.Sprintf(format, a...)))) }
 	}
 	conn, err := jsapi.Connect(ctx, config.ServerURL(), g.timeout, trace, opts...)
 	if err != nil {
@@ -56,6 +56,15 @@ func (rt *runtime) connect(ctx context.Context) (*session, error) {
 		return nil, err
 	}
 	return &session{conn: conn, own: conn.At(prefix), style: rt.style(config.ColorScheme())}, nil
+}
+
+// cleanLines makes what would harm a terminal visible, line by line.
+func cleanLines(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = render.Clean(line)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // load reads the selected context and lays the flags over it, as `nats` does.

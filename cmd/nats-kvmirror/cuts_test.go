@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"nats-kvmirror/internal/lab"
+	"nats-kvmirror/internal/render"
 )
 
 // allReads are the commands that change nothing.
@@ -163,5 +164,79 @@ func waitForNoOrphans(t *testing.T, st *scene, bucket string, wrong func(format 
 			wrong("consumers are left: %q", left)
 			return
 		}
+	}
+}
+
+// A connection that is lost for good after the write, while the command looks at
+// what came of it or waits: it ends in time, and says what was written.
+func TestCutAfterTheWrite(t *testing.T) {
+	t.Parallel()
+	st := newScene(t)
+	// A mirror that does not get on.
+	shim(t, st.Leaf.URL(), func(_ string, reply map[string]any) {
+		if state, ok := reply["state"].(map[string]any); ok && config(reply)["mirror"] != nil {
+			state["last_seq"], state["messages"] = 0, 3
+			reply["mirror"] = map[string]any{"name": "KV_demo", "active": -1}
+		}
+	})
+	for _, test := range []struct {
+		name    string
+		prepare func(*testing.T, *scene, string)
+		args    []string
+		write   string
+		code    int
+		action  render.Action
+		kind    string
+		says    string
+	}{
+		{"edit", func(t *testing.T, st *scene, b string) { st.leftOver(t, b) }, []string{"edit", "--force"}, "STREAM.UPDATE",
+			0, render.Updated, "", "whether expired messages are left over on the mirror is not known"},
+		{"add", func(*testing.T, *scene, string) {}, []string{"add", "--mirror", "demo", "--mirror-domain", "hub", "--wait", "10m"}, "STREAM.CREATE",
+			1, render.Failed, kindDisconnected, "was created, and cannot be read since"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			bucket := st.name()
+			test.prepare(t, st, bucket)
+			p, err := lab.NewProxy(st.Leaf.Addr())
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(p.Close)
+			var mu sync.Mutex
+			var cut time.Time
+			looks := -1 // since the write, which is read back
+			p.SetHook(func(m lab.Message) lab.Verdict {
+				mu.Lock()
+				defer mu.Unlock()
+				switch {
+				case m.Direction != lab.ToServer:
+				case strings.Contains(m.Subject, test.write):
+					looks = 0
+				case looks >= 0 && strings.Contains(m.Subject, "STREAM.INFO.KV_"+bucket):
+					if looks++; looks == 1 {
+						return lab.Pass
+					}
+					cut = time.Now()
+					p.Refuse(true)
+					return lab.Cut
+				}
+				return lab.Pass
+			})
+			args := append(slices.Clone(test.args), bucket, "--js-api-prefix", "FAKE.API", "--server", p.URL(), "--timeout", brief.String())
+			o := runJSON(t, t.Context(), args...)
+			ended := time.Now()
+			o.mustBe(t, test.code, test.action, test.kind)
+			said := strings.Join(o.report.Warnings, "\n")
+			if o.report.Error != nil {
+				said += o.report.Error.Message
+			}
+			if !strings.Contains(said, test.says) {
+				t.Errorf("%q is not said in %q", test.says, said)
+			}
+			if took, limit := ended.Sub(cut), brief+time.Second; cut.IsZero() || took > limit+slack {
+				t.Errorf("it ended %v after the cut, want %v at most", took, limit)
+			}
+		})
 	}
 }

@@ -76,6 +76,7 @@ func explain(err error) *failure {
 		{jsapi.ErrDisconnected, kindDisconnected, ""},
 		{jsapi.ErrNoJetStream, kindNoJetStream, "enable JetStream for the account, or connect with another user or context"},
 		{jsapi.ErrOldServer, kindOldServer, ""},
+		{jsapi.ErrNotSent, kindRejected, ""},
 		{jsapi.ErrRejected, kindRejected, ""},
 		{jsapi.ErrMalformed, kindMalformed, ""},
 		{kvcfg.ErrInvalidName, kindUsage, ""},

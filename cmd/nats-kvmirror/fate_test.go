@@ -138,6 +138,47 @@ func drop(subject string) func(lab.Message) lab.Verdict {
 	}
 }
 
+// What the client does not even send is known not to be done.
+func TestNotSent(t *testing.T) {
+	t.Parallel()
+	s, err := lab.Start("listen: 127.0.0.1:-1\nmax_payload: 2000\njetstream { store_dir: \"{{dir}}\", max_memory_store: 64MB, max_file_store: 64MB }")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Stop)
+	keyValue(t, s.URL(), jetstream.KeyValueConfig{Bucket: "demo", LimitMarkerTTL: time.Second})
+	long := []string{"--description", strings.Repeat("x", 2500), "--server", s.URL()}
+	runJSON(t, t.Context(), append([]string{"add", "m", "--mirror", "demo"}, long...)...).mustBe(t, 1, render.Failed, kindRejected)
+	keyValue(t, s.URL(), jetstream.KeyValueConfig{Bucket: "m", Mirror: &jetstream.StreamSource{Name: "demo"}})
+	runJSON(t, t.Context(), append([]string{"edit", "m", "--force"}, long...)...).mustBe(t, 1, render.Failed, kindRejected)
+}
+
+// In which domain the mirror is decides whether an origin in a domain is beside
+// it. Where that cannot be read, what may come of it is said.
+func TestOwnDomainUnread(t *testing.T) {
+	t.Parallel()
+	s, err := lab.Start(`
+listen: 127.0.0.1:-1
+jetstream { store_dir: "{{dir}}", domain: here, max_memory_store: 64MB, max_file_store: 64MB }
+authorization { users: [ {user: app, password: app}, {user: lim, password: lim, permissions: { publish: { deny: ["$JS.API.INFO"] } } } ] }
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Stop)
+	keyValue(t, "nats://app:app@"+s.Addr(), jetstream.KeyValueConfig{Bucket: "demo", LimitMarkerTTL: time.Second})
+	for _, test := range []struct {
+		user   string
+		warned bool
+	}{{"lim", true}, {"app", false}} {
+		o := runJSON(t, t.Context(), "add", "m"+test.user, "--mirror", "demo", "--mirror-domain", "here", "--server", "nats://"+test.user+":"+test.user+"@"+s.Addr())
+		o.mustBe(t, 0, render.Created, "")
+		if said := strings.Join(o.report.Warnings, "\n"); strings.Contains(said, "which domain the mirror is in was not read") != test.warned {
+			t.Errorf("%s: the warnings are %q", test.user, said)
+		}
+	}
+}
+
 // An interrupt before the write ends the command and nothing is written; one
 // while the write is under way does not hide what became of it.
 func TestInterrupt(t *testing.T) {

@@ -289,6 +289,10 @@ func (o *promoteOptions) rivals(ctx context.Context, rt *runtime, s *session, r 
 		if errors.Is(err, context.Canceled) {
 			return nil, err
 		}
+		seen := len(page.Streams) + page.Malformed + len(page.Missing)
+		if err == nil && seen == 0 && offset < page.Total {
+			err = errors.New("the list of streams is shorter than it says")
+		}
 		if err != nil {
 			rt.warn(r, "whether other mirrors answer reads of bucket %s from old values is not known: %v", bucket, err)
 			return rivals, nil
@@ -298,8 +302,7 @@ func (o *promoteOptions) rivals(ctx context.Context, rt *runtime, s *session, r 
 				rivals = append(rivals, stream.Config.Name)
 			}
 		}
-		offset += max(len(page.Streams)+page.Malformed, 1)
-		if offset >= page.Total {
+		if offset += seen; offset >= page.Total {
 			break
 		}
 	}

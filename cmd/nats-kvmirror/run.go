@@ -7,6 +7,7 @@ import (
 	"io"
 	"log"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/choria-io/fisk"
@@ -163,7 +164,7 @@ func usageFailure(err error) error {
 func (rt *runtime) finish(r render.Report, err error) int {
 	var code int
 	r.Action, r.Error, code = rt.outcome(r.Action, err)
-	return rt.document(r, code)
+	return rt.document(r, r.Action, code)
 }
 
 // outcome is what a command that did something, or failed to, came to: the
@@ -205,11 +206,14 @@ func (rt *runtime) verdict(err error) (int, *render.Failure) {
 
 // document writes the JSON document if one is wanted, and returns the code, or
 // a failure's when it cannot be written.
-func (rt *runtime) document(doc any, code int) int {
+func (rt *runtime) document(doc any, done render.Action, code int) int {
 	if !rt.json {
 		return code
 	}
 	if err := render.JSON(rt.out, doc); err != nil {
+		if wrote(done) {
+			err = fmt.Errorf("what was %s cannot be shown: %w", done, err)
+		}
 		fmt.Fprintf(rt.err, "%s: error: %v\n", appName, err)
 		return max(code, exitFailed)
 	}
@@ -241,7 +245,16 @@ func (rt *runtime) show(r render.Report, style render.Style) error {
 	if rt.json {
 		return nil
 	}
-	return render.Text(rt.out, r, style)
+	err := render.Text(rt.out, r, style)
+	if err != nil && wrote(r.Action) {
+		return fmt.Errorf("bucket %q was %s, and cannot be shown: %w", r.Bucket, r.Action, err)
+	}
+	return err
+}
+
+// wrote says of what a command did that something was changed.
+func wrote(done render.Action) bool {
+	return slices.Contains([]render.Action{render.Created, render.Updated, render.Recreated, render.Promoted}, done)
 }
 
 // showChanges writes the differences; when stdout belongs to a JSON document,

@@ -21,6 +21,9 @@ const (
 	// scanTime is what a slow server takes to look at one stored message when
 	// per-key TTL is turned on; fast ones take a tenth.
 	scanTime = 5 * time.Microsecond
+	// maxScan is how long a scan is waited for at the most, whatever number of
+	// messages a server says that it has.
+	maxScan = 30 * time.Minute
 )
 
 // write sends a configuration with send and returns the stream as the server
@@ -35,7 +38,8 @@ func (s *session) write(ctx context.Context, asked kvcfg.Raw, messages uint64, s
 		return nil, err
 	}
 	timeout := s.conn.Timeout()
-	deadline := time.Now().Add(timeout + lastLook + time.Duration(messages)*scanTime)
+	scan := time.Duration(min(messages, uint64(maxScan/scanTime))) * scanTime
+	deadline := time.Now().Add(timeout + lastLook + scan)
 
 	following, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()

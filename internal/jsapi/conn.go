@@ -280,6 +280,8 @@ func (c *Conn) requestError(ctx context.Context, subject string, lost bool, err 
 	switch {
 	case errors.Is(err, nats.ErrNoResponders):
 		return &Error{Kind: ErrNoResponders, Subject: subject}
+	case errors.Is(err, nats.ErrMaxPayload), errors.Is(err, nats.ErrBadSubject):
+		return &Error{Kind: ErrNotSent, Subject: subject, Description: err.Error()}
 	case errors.Is(err, context.Canceled), errors.Is(ctx.Err(), context.Canceled):
 		return fmt.Errorf("request to %q: %w", subject, context.Canceled)
 	case lost:

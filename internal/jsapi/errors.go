@@ -27,6 +27,9 @@ var (
 	ErrNoJetStream = errors.New("JetStream is not enabled")
 	// ErrOldServer: the server's API level is too low for the request.
 	ErrOldServer = errors.New("the server is too old")
+	// ErrNotSent: the client does not send the request, which is larger than the
+	// server takes or has no valid subject.
+	ErrNotSent = errors.New("not sent")
 	// ErrRejected: the server refuses the request; Error.Description says why.
 	ErrRejected = errors.New("rejected by the server")
 	// ErrMalformed: the answer is not what the API promises.

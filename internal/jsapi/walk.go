@@ -39,6 +39,9 @@ const (
 	look  = 20 * time.Millisecond
 	// maxTries is how many consumers in a row may bring nothing.
 	maxTries = 3
+	// staleWait is the pause before a consumer is made anew because it was on a
+	// replica that is behind.
+	staleWait = 200 * time.Millisecond
 	// dropTime is what the deletion of a consumer may take.
 	dropTime = time.Second
 	// dropAgain is when a consumer that may yet come to be is deleted again.
@@ -70,6 +73,11 @@ type WalkOptions struct {
 	// DeliverPrefix is where messages from another account arrive; "" where
 	// they come straight to the inbox.
 	DeliverPrefix string
+	// Replicated says that the stream has replicas. The consumer may then be on
+	// one that is behind, so its leader is asked whether a walk is at its end,
+	// which takes permission to get messages. One that stays behind for a
+	// timeout is an error that wraps [ErrTimeout].
+	Replicated bool
 }
 
 // Walk reads the messages of a stream in the order of their sequences, through
@@ -100,8 +108,9 @@ type Walk struct {
 	ticker   *time.Ticker
 
 	reading headReader
-	read    uint64 // the last sequence that was given out
-	tries   int    // how often a consumer was made without a message coming of it
+	read    uint64    // the last sequence that was given out
+	tries   int       // how often a consumer was made without a message coming of it
+	stale   time.Time // since when consumers are on a replica that is behind; zero when none is
 
 	mu    sync.Mutex
 	wake  chan struct{} // holds one when something came
@@ -196,7 +205,7 @@ func (w *Walk) take() error {
 			w.taken, w.got.heads = state.heads, w.taken.emptied()
 			w.mu.Unlock()
 			w.reading = headReader{buf: &w.taken}
-			w.tries = 0
+			w.tries, w.stale = 0, time.Time{}
 			return nil
 		}
 		w.mu.Unlock()
@@ -274,12 +283,31 @@ func (w *Walk) answer() error {
 
 // renew makes the consumer anew, behind what was received.
 func (w *Walk) renew() error {
+	if !w.stale.IsZero() {
+		return w.elsewhere()
+	}
 	w.tries++
 	if w.tries > maxTries {
 		return &Error{Kind: ErrTimeout, Subject: w.api.createSubject(w.opts.Stream, w.name),
 			Description: fmt.Sprintf("the consumer was made %d times and sent nothing after sequence %d", w.tries, w.read)}
 	}
 	w.drop()
+	return w.consume()
+}
+
+// elsewhere makes the consumer anew after a while, in the hope for another
+// replica, or that the one it was on has caught up.
+func (w *Walk) elsewhere() error {
+	if time.Since(w.stale) > w.api.conn.timeout {
+		return &Error{Kind: ErrTimeout, Subject: w.api.createSubject(w.opts.Stream, w.name),
+			Description: fmt.Sprintf("the consumer was made on replicas that are behind the leader, at sequence %d", w.read)}
+	}
+	w.drop()
+	select {
+	case <-time.After(staleWait):
+	case <-w.ctx.Done():
+		return w.ctx.Err()
+	}
 	return w.consume()
 }
 
@@ -318,12 +346,34 @@ func (w *Walk) consume() error {
 		}
 		return err
 	}
-	if pending == 0 {
-		w.mu.Lock()
-		w.got.done = true
-		w.mu.Unlock()
+	if pending > 0 {
+		return nil
+	}
+	more, err := w.leaderHasMore(from)
+	if err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.got.done, w.got.lost = !more, more; more && w.stale.IsZero() {
+		w.stale = time.Now()
 	}
 	return nil
+}
+
+// leaderHasMore says that there are messages from a sequence on, though a
+// consumer has none: servers place it on any replica that is current in the
+// cluster's own log, which need not be so in the stream's (2.15.2,
+// server/jetstream_cluster.go, createGroupForConsumer).
+func (w *Walk) leaderHasMore(from uint64) (bool, error) {
+	if !w.opts.Replicated {
+		return false, nil
+	}
+	next, err := w.api.Left(w.ctx, w.opts.Stream, from-1, w.opts.Filters)
+	if err != nil {
+		return false, fmt.Errorf("whether the messages were all is not known: %w", err)
+	}
+	return next != 0 && next <= w.opts.To, nil
 }
 
 // receive takes a message from the consumer of a generation.

@@ -977,3 +977,72 @@ func FuzzHeads(f *testing.F) {
 		}
 	})
 }
+
+// A consumer on a replica that is behind has nothing to send, though there is
+// more: the leader knows.
+func TestWalkOnReplicaThatIsBehind(t *testing.T) {
+	t.Parallel()
+	const n = 100
+	server := start(t, alone)
+	nc := dial(t, server.URL())
+	s := newStream(t, nc, jetstream.StreamConfig{Name: "S", Subjects: []string{"s.>"}})
+	s.put(t, "s", n, 0, 10)
+	for _, test := range []struct {
+		name       string
+		behind     int64 // how many consumers are: they begin after the last message
+		replicated bool
+		denied     bool // the leader may not be asked
+		want       uint64
+		err        error
+	}{
+		{"once", 1, true, false, n, nil},
+		{"five times", 5, true, false, n, nil},
+		{"for ever", 1 << 40, true, false, 0, ErrTimeout},
+		{"no replicas", 1 << 40, false, false, 0, nil},
+		{"unknown", 1, true, true, 0, ErrNoResponders},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			prefix := "BEHIND." + strings.ReplaceAll(test.name, " ", "_")
+			var made atomic.Int64
+			serve := func(subject string, change func([]byte) []byte) {
+				sub, err := nc.Subscribe(prefix+"."+subject, func(m *nats.Msg) {
+					data := change(m.Data)
+					go func() {
+						if r, err := nc.Request("$JS.API"+strings.TrimPrefix(m.Subject, prefix), data, 30*time.Second); err == nil {
+							_ = m.Respond(r.Data)
+						}
+					}()
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = sub.Unsubscribe() })
+			}
+			serve("CONSUMER.DELETE.>", func(data []byte) []byte { return data })
+			if !test.denied {
+				serve("STREAM.MSG.GET.>", func(data []byte) []byte { return data })
+			}
+			serve("CONSUMER.CREATE.>", func(data []byte) []byte {
+				if made.Add(1) > test.behind {
+					return data
+				}
+				return bytes.Replace(data, []byte(`"opt_start_seq":1,`), fmt.Appendf(nil, `"opt_start_seq":%d,`, 10*n), 1)
+			})
+			if err := nc.Flush(); err != nil {
+				t.Fatal(err)
+			}
+			api := connect(t, server.URL(), 3*time.Second).At(prefix)
+			w, err := api.Walk(t.Context(), WalkOptions{Stream: "S", From: 1, To: n, Replicated: test.replicated})
+			var got []uint64
+			if err == nil {
+				t.Cleanup(w.Close)
+				got, err = rest(w)
+			}
+			if !errors.Is(err, test.err) || (err == nil) != (test.err == nil) {
+				t.Errorf("%v, want %v", err, test.err)
+			}
+			same(t, got, sequence(1, test.want))
+		})
+	}
+}

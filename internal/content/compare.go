@@ -21,7 +21,7 @@ const (
 	patience = 5 * time.Second
 	poll     = 100 * time.Millisecond
 	// tellEvery is after how many messages the progress is told.
-	tellEvery = 4096
+	tellEvery = 64
 	// samples is how many ranges of sampleSize sequences a quick comparison
 	// reads.
 	samples    = 8
@@ -78,12 +78,19 @@ type Result struct {
 	Missing   map[string]uint64 `json:"missing"`
 	LeftOver  map[string]uint64 `json:"left_over"`
 	Different map[string]uint64 `json:"different"`
-	// ByDesign is how many messages only one side is meant to hold.
+	// ByDesign is how many messages only one side is meant to hold, and Kept how
+	// many of them that is the mirror.
 	ByDesign uint64 `json:"by_design"`
+	Kept     uint64 `json:"kept_by_design"`
+	// Doubtful is how many messages the mirror has dropped at its limit, or lacks.
+	Doubtful uint64 `json:"doubtful"`
 	// Pending is how many messages of the mirror may go when it has caught up,
 	// and Behind how many sequences it lacks up to the origin's last.
 	Pending uint64 `json:"pending"`
 	Behind  uint64 `json:"behind"`
+	// Ahead is how many sequences the origin lacks up to the mirror's last: it is
+	// not the one that the mirror was filled from.
+	Ahead uint64 `json:"ahead"`
 	// Unread is why the origin's messages could not be read; what is left over
 	// is then what the mirror alone shows to be.
 	Unread string `json:"unread,omitempty"`
@@ -91,6 +98,14 @@ type Result struct {
 
 // wrong is how many messages are not as they should be.
 func (r *Result) wrong() uint64 { return Sum(r.Missing) + Sum(r.LeftOver) + Sum(r.Different) }
+
+// design counts what only one side is meant to hold.
+func (r *Result) design(p pair) {
+	r.ByDesign++
+	if p.mirror != nil {
+		r.Kept++
+	}
+}
 
 // Sum is how many messages a map of reasons counts.
 func Sum(reasons map[string]uint64) uint64 {
@@ -105,7 +120,7 @@ func Sum(reasons map[string]uint64) uint64 {
 type moment struct {
 	mirror, origin *jsapi.Stream
 	to             uint64 // up to where both can be compared
-	behind         uint64
+	behind, ahead  uint64
 }
 
 // Compare compares. What differs is looked at a second time, after a pause,
@@ -152,11 +167,11 @@ func (c *Comparer) compare(ctx context.Context, result *Result) error {
 			return err
 		}
 	}
-	result.Behind = now.behind
+	result.Behind, result.Ahead = now.behind, now.ahead
 	switch {
 	case result.wrong() > 0:
 		result.Verdict = Differs
-	case result.Pending == 0 && result.Behind == 0:
+	case result.Pending == 0 && result.Behind == 0 && result.Ahead == 0 && result.Doubtful == 0:
 		result.Verdict = Identical
 	}
 	return nil
@@ -182,13 +197,13 @@ func (c *Comparer) alone(ctx context.Context, result *Result) error {
 		return err
 	}
 	defer heads.close()
-	tell := c.teller(now)
+	tell, _ := c.teller(now)
 	result.Through = now.to
 	return merge(heads, nothing{}, func(p pair) error {
 		tell()
 		v, kind, reason := j.judge(p)
 		if v == wrong && reason != Gone {
-			return c.report(p, kind, reason, result)
+			return c.report(j, p, kind, reason, result)
 		}
 		return nil
 	})
@@ -234,6 +249,7 @@ func (c *Comparer) read(ctx context.Context) (moment, error) {
 		}
 		if m.origin.State.LastSeq < m.mirror.State.LastSeq {
 			m.to = m.mirror.State.LastSeq
+			m.ahead = m.to - m.origin.State.LastSeq
 		}
 	}
 	return m, nil
@@ -268,7 +284,7 @@ func (m moment) judge() (*judge, error) {
 	j := &judge{
 		mirror: m.mirror.Config, origin: m.origin.Config,
 		mirrorNow: m.mirror.Time(), originNow: m.origin.Time(),
-		mirrorFirst: m.mirror.State.FirstSeq, behind: m.behind > 0, rename: rename,
+		mirrorState: m.mirror.State, behind: m.behind > 0, rename: rename,
 	}
 	return j, nil
 }
@@ -321,18 +337,21 @@ func (c *Comparer) suspects(ctx context.Context, now moment, result *Result) (*t
 	if err != nil {
 		return found, err
 	}
-	tell := c.teller(now)
+	tell, end := c.teller(now)
 	err = c.walk(ctx, now, now.all(), tell, func(p pair) error {
 		switch v, _, _ := j.judge(p); v {
 		case same:
 			result.Compared++
 		case designed:
-			result.ByDesign++
+			result.design(p)
+		case doubtful:
+			result.Doubtful++
 		case wrong, pending:
 			found.add(p.seq())
 		}
 		return nil
 	})
+	end()
 	result.Through = now.to
 	return found, err
 }
@@ -367,11 +386,13 @@ func (c *Comparer) confirm(ctx context.Context, suspects *trace, result *Result)
 			case same:
 				result.Compared++
 			case designed:
-				result.ByDesign++
+				result.design(p)
+			case doubtful:
+				result.Doubtful++
 			case pending:
 				result.Pending++
 			case wrong:
-				return c.report(p, kind, reason, result)
+				return c.report(j, p, kind, reason, result)
 			}
 			return nil
 		})
@@ -383,22 +404,25 @@ func (c *Comparer) confirm(ctx context.Context, suspects *trace, result *Result)
 }
 
 // report counts an item and tells of it.
-func (c *Comparer) report(p pair, kind Kind, reason string, result *Result) error {
+func (c *Comparer) report(j *judge, p pair, kind Kind, reason string, result *Result) error {
 	counts := map[Kind]map[string]uint64{Missing: result.Missing, LeftOver: result.LeftOver, Different: result.Different}
 	counts[kind][reason]++
 	if c.Found == nil {
 		return nil
 	}
-	return c.Found(itemOf(p, kind, reason))
+	return c.Found(j.itemOf(p, kind, reason))
 }
 
-// itemOf describes a message, as the mirror has it if it does.
-func itemOf(p pair, kind Kind, reason string) Item {
+// itemOf describes a message, as the mirror has it, or would have it.
+func (j *judge) itemOf(p pair, kind Kind, reason string) Item {
 	h := p.mirror
 	if h == nil {
 		h = p.origin
 	}
 	subject := string(h.Subject)
+	if p.mirror == nil && j.rename != nil {
+		subject = j.rename(subject)
+	}
 	return Item{
 		Kind: kind, Reason: reason, Seq: h.Seq, Key: kvcfg.Key(subject), Time: time.Unix(0, h.Time).UTC(),
 		TTL: h.Header(jsapi.TTLHeader), Subject: subject,
@@ -452,21 +476,24 @@ func (c *Comparer) walk(ctx context.Context, now moment, r Range, tell func(), v
 	})
 }
 
-// teller counts the messages that were read for the progress.
-func (c *Comparer) teller(now moment) func() {
+// teller counts the messages that were read for the progress; end tells that all
+// were.
+func (c *Comparer) teller(now moment) (tell, end func()) {
 	if c.Progress == nil {
-		return func() {}
+		return func() {}, func() {}
 	}
 	var done uint64
 	of := max(now.mirror.State.Msgs, now.origin.State.Msgs)
 	if now.mirror.Config.Filtered() {
 		of = now.mirror.State.Msgs
 	}
-	return func() {
+	c.Progress(0, of)
+	tell = func() {
 		if done++; done%tellEvery == 0 {
 			c.Progress(done, max(of, done))
 		}
 	}
+	return tell, func() { c.Progress(done, done) }
 }
 
 // seq is the sequence of a pair.
@@ -498,15 +525,17 @@ func (s side) close() {
 	}
 }
 
-func (c *Comparer) openMirror(ctx context.Context, _ moment, r Range, bodies bool) (side, error) {
-	w, err := c.Mirror.Walk(ctx, jsapi.WalkOptions{Stream: c.MirrorStream, From: r.From, To: r.To, Bodies: bodies})
+func (c *Comparer) openMirror(ctx context.Context, now moment, r Range, bodies bool) (side, error) {
+	w, err := c.Mirror.Walk(ctx, jsapi.WalkOptions{
+		Stream: c.MirrorStream, From: r.From, To: r.To, Bodies: bodies, Replicated: now.mirror.Config.Replicas > 1,
+	})
 	return side{walk: w}, err
 }
 
 func (c *Comparer) openOrigin(ctx context.Context, now moment, r Range, bodies bool) (side, error) {
 	w, err := c.Origin.Walk(ctx, jsapi.WalkOptions{
 		Stream: c.OriginStream, From: r.From, To: r.To, Filters: now.mirror.Config.Filters(),
-		Bodies: bodies, Rate: c.Rate, DeliverPrefix: c.DeliverPrefix,
+		Bodies: bodies, Rate: c.Rate, DeliverPrefix: c.DeliverPrefix, Replicated: now.origin.Config.Replicas > 1,
 	})
 	if err != nil {
 		err = unread(err)

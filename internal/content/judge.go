@@ -49,7 +49,7 @@ const grace = 10 * time.Second
 type judge struct {
 	mirror, origin       kvcfg.Config
 	mirrorNow, originNow time.Time
-	mirrorFirst          uint64 // the first sequence on the mirror
+	mirrorState          kvcfg.State
 	// behind says that the mirror has not got all that came at the origin, so
 	// that what replaces its messages may only be on its way.
 	behind bool
@@ -65,6 +65,7 @@ type verdict int
 const (
 	same      verdict = iota
 	designed          // the mirror is meant to hold less, or more
+	doubtful          // the mirror may be meant to hold less
 	transient         // it will be gone in a moment
 	pending           // it may go when the mirror has caught up
 	wrong
@@ -91,8 +92,13 @@ func (j *judge) judge(p pair) (verdict, Kind, string) {
 func (j *judge) missing(h *jsapi.Head, newer int64) (verdict, Kind, string) {
 	switch {
 	case j.mirror.MaxAge > 0 && over(h, j.mirror.MaxAge, j.mirrorNow.Add(grace)) && TTL(h) != Never,
-		j.dropsOldest() && h.Seq < j.mirrorFirst,
+		j.mirror.Mirror.BeginsAfter(h.Seq, time.Unix(0, h.Time)),
 		j.kept.ofOrigin() && newer >= j.mirror.MaxMsgsPerSubject:
+		return designed, "", ""
+	case j.dropsOldest() && (h.Seq < j.mirrorState.FirstSeq || j.mirrorState.Msgs == 0):
+		if j.hasRoom(h) {
+			return doubtful, "", ""
+		}
 		return designed, "", ""
 	}
 	switch ttl := TTL(h); {
@@ -108,6 +114,9 @@ func (j *judge) missing(h *jsapi.Head, newer int64) (verdict, Kind, string) {
 // key are newer there.
 func (j *judge) leftOver(h *jsapi.Head, newer int64) (verdict, Kind, string) {
 	ttl := TTL(h)
+	if j.origin.Name != "" && !j.origin.AllowMsgTTL {
+		ttl = 0 // nothing expires there
+	}
 	for _, limit := range []struct {
 		age    time.Duration
 		reason string
@@ -132,6 +141,17 @@ func (j *judge) leftOver(h *jsapi.Head, newer int64) (verdict, Kind, string) {
 func (j *judge) dropsOldest() bool {
 	c := j.mirror
 	return c.Discard != "new" && (c.MaxBytes > 0 || c.MaxMsgs > 0)
+}
+
+// overhead is more than a message takes beside its subject and its body.
+const overhead = 512
+
+// hasRoom says whether a message would fit on the mirror now: then it was dropped
+// when the mirror held more, or never came.
+func (j *judge) hasRoom(h *jsapi.Head) bool {
+	c, s := j.mirror, j.mirrorState
+	return (c.MaxMsgs <= 0 || s.Msgs < uint64(c.MaxMsgs)) &&
+		(c.MaxBytes <= 0 || s.Bytes+uint64(h.Size+len(h.Subject)+overhead) <= uint64(c.MaxBytes))
 }
 
 // over says whether a message's age is over at a time.

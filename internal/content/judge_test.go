@@ -75,11 +75,17 @@ func TestJudge(t *testing.T) {
 		{"about to be too old for the mirror", nil, ago(time.Hour, ""), func(j *judge) { j.mirror.MaxAge = time.Hour + 5*time.Second }, designed, "", ""},
 		{"not too old for the mirror", nil, ago(time.Hour, ""), func(j *judge) { j.mirror.MaxAge = 2 * time.Hour }, wrong, Missing, Absent},
 		{"too old for the mirror, but to expire never", nil, ago(time.Hour, "never"), func(j *judge) { j.mirror.MaxAge = time.Minute }, wrong, Missing, Absent},
-		{"dropped by a full mirror", nil, ago(time.Hour, ""), func(j *judge) { j.mirror.MaxBytes, j.mirror.Discard, j.mirrorFirst = 1, "old", 101 }, designed, "", ""},
-		{"dropped by a mirror with enough messages", nil, ago(time.Hour, ""), func(j *judge) { j.mirror.MaxMsgs, j.mirrorFirst = 1, 101 }, designed, "", ""},
-		{"missing within a full mirror", nil, ago(time.Hour, ""), func(j *judge) { j.mirror.MaxBytes, j.mirror.Discard, j.mirrorFirst = 1, "old", 99 }, wrong, Missing, Absent},
-		{"before the first of a mirror that discards new", nil, ago(time.Hour, ""), func(j *judge) { j.mirror.MaxBytes, j.mirror.Discard, j.mirrorFirst = 1, "new", 101 }, wrong, Missing, Absent},
-		{"before the first of a mirror without limits", nil, ago(time.Hour, ""), func(j *judge) { j.mirror.Discard, j.mirrorFirst = "old", 101 }, wrong, Missing, Absent},
+		{"dropped by a full mirror", nil, ago(time.Hour, ""), func(j *judge) { j.mirror.MaxBytes, j.mirror.Discard, j.mirrorState.FirstSeq = 1, "old", 101 }, designed, "", ""},
+		{"dropped by a mirror with enough messages", nil, ago(time.Hour, ""), func(j *judge) { j.mirror.MaxMsgs, j.mirrorState.FirstSeq = 1, 101 }, designed, "", ""},
+		{"missing within a full mirror", nil, ago(time.Hour, ""), func(j *judge) { j.mirror.MaxBytes, j.mirror.Discard, j.mirrorState.FirstSeq = 1, "old", 99 }, wrong, Missing, Absent},
+		{"before the first of a mirror that discards new", nil, ago(time.Hour, ""), func(j *judge) { j.mirror.MaxBytes, j.mirror.Discard, j.mirrorState.FirstSeq = 1, "new", 101 }, wrong, Missing, Absent},
+		{"before the first of a mirror without limits", nil, ago(time.Hour, ""), func(j *judge) { j.mirror.Discard, j.mirrorState.FirstSeq = "old", 101 }, wrong, Missing, Absent},
+		{"before the first of a mirror with room", nil, ago(time.Hour, ""), func(j *judge) { j.mirror.MaxBytes, j.mirror.Discard, j.mirrorState.FirstSeq = 1<<20, "old", 101 }, doubtful, "", ""},
+		{"before the first of a mirror with room for one", nil, ago(time.Hour, ""), func(j *judge) { j.mirror.MaxMsgs, j.mirrorState.FirstSeq = 2, 101 }, doubtful, "", ""},
+		{"an empty mirror with room", nil, ago(time.Hour, ""), func(j *judge) { j.mirror.MaxMsgs, j.mirrorState = 2, kvcfg.State{} }, doubtful, "", ""},
+		{"before a mirror begins", nil, ago(time.Hour, ""), func(j *judge) { j.mirror.Mirror = &kvcfg.Source{OptStartSeq: 101} }, designed, "", ""},
+		{"where a mirror begins", nil, ago(time.Hour, ""), func(j *judge) { j.mirror.Mirror = &kvcfg.Source{OptStartSeq: 100} }, wrong, Missing, Absent},
+		{"before the time from which a mirror begins", nil, ago(time.Hour, ""), func(j *judge) { j.mirror.Mirror = &kvcfg.Source{OptStartTime: &now} }, designed, "", ""},
 		{"more history at the origin", nil, ago(time.Hour, ""), older(false, 2, 5, 2), designed, "", ""},
 		{"within the mirror's history", nil, ago(time.Hour, ""), older(false, 2, 5, 1), wrong, Missing, Absent},
 		{"the last value", nil, ago(time.Hour, ""), older(false, 1, 64, 0), wrong, Missing, Absent},
@@ -90,6 +96,8 @@ func TestJudge(t *testing.T) {
 		{"gone, to expire never", ago(time.Hour, "never"), nil, nil, wrong, LeftOver, Gone},
 		{"gone, while behind", ago(time.Hour, ""), nil, func(j *judge) { j.behind = true }, pending, LeftOver, Gone},
 		{"expired", ago(time.Hour, "1m"), nil, nil, wrong, LeftOver, Expired},
+		{"expired, where the origin knows no TTL", ago(time.Hour, "1m"), nil, func(j *judge) { j.origin = kvcfg.Config{Name: "KV_a"} }, wrong, LeftOver, Gone},
+		{"expired, where the origin knows TTLs", ago(time.Hour, "1m"), nil, func(j *judge) { j.origin = kvcfg.Config{Name: "KV_a", AllowMsgTTL: true} }, wrong, LeftOver, Expired},
 		{"expired, while behind", ago(time.Hour, "60"), nil, func(j *judge) { j.behind = true }, wrong, LeftOver, Expired},
 		{"expired just now", ago(time.Minute, "55s"), nil, nil, transient, "", ""},
 		{"expired at the origin, whose clock is ahead", ago(time.Minute, "65s"), nil, nil, transient, "", ""},
@@ -105,7 +113,7 @@ func TestJudge(t *testing.T) {
 		{"more history, but expired", ago(time.Hour, "1m"), nil, older(true, 5, 2, 2), wrong, LeftOver, Expired},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			j := &judge{mirrorNow: now, originNow: now, mirrorFirst: 1}
+			j := &judge{mirrorNow: now, originNow: now, mirrorState: kvcfg.State{FirstSeq: 1, Msgs: 1}}
 			if test.change != nil {
 				test.change(j)
 			}

@@ -52,9 +52,21 @@ type RePublish struct {
 // Source is the stream that another one mirrors or sources.
 type Source struct {
 	Name              string             `json:"name"`
+	OptStartSeq       uint64             `json:"opt_start_seq,omitempty"`
+	OptStartTime      *time.Time         `json:"opt_start_time,omitempty"`
 	FilterSubject     string             `json:"filter_subject,omitempty"`
 	SubjectTransforms []SubjectTransform `json:"subject_transforms,omitempty"`
 	External          *External          `json:"external,omitempty"`
+}
+
+// Begins says whether a mirror was told where to begin in its origin.
+func (s *Source) Begins() bool {
+	return s != nil && (s.OptStartSeq > 0 || s.OptStartTime != nil)
+}
+
+// BeginsAfter says whether a mirror begins after a message of its origin.
+func (s *Source) BeginsAfter(seq uint64, stored time.Time) bool {
+	return s.Begins() && (seq < s.OptStartSeq || s.OptStartTime != nil && stored.Before(*s.OptStartTime))
 }
 
 // SubjectTransform rewrites the subjects of a mirror; with both sides equal it

@@ -91,6 +91,10 @@ func Worst(findings []Finding) Severity {
 	return worst
 }
 
+// OriginRecreated is the code of the finding that the origin is not the one that
+// the mirror began with.
+const OriginRecreated = "origin-recreated"
+
 // Kind describes a kind of finding.
 type Kind struct {
 	Code   string `json:"code"`
@@ -113,6 +117,11 @@ func KnownCode(code string) bool {
 	return slices.ContainsFunc(checks(), func(c check) bool { return c.Code == code })
 }
 
+// onlyExpired says that all of some messages are missing because their TTL is over.
+func onlyExpired(reasons map[string]uint64) bool {
+	return len(reasons) == 1 && reasons["expired"] > 0
+}
+
 // check is a kind of finding and how it is found.
 type check struct {
 	Kind
@@ -126,6 +135,8 @@ func (c check) remedy(f Facts) (Remedy, string) {
 		return ByNothing, "upgrade the mirror's server to 2.11 or later"
 	case c.Code == "ttl-off" && f.Mirror.Config.ServerVersion().TTLUpdate() == UpdateRefused:
 		return ByRecreate, newMirror
+	case c.Code == "missing" && f.Content != nil && onlyExpired(f.Content.Missing):
+		return ByNothing, "at the origin, which keeps what has expired: turn per-key TTL on there, or, if it is a mirror, `sync --content` it"
 	case c.Code == "rollup-off" && f.Mirror.Config.DenyPurge:
 		// Roll-ups require the purge permission, which no update gives back
 		// (server/stream.go).
@@ -157,7 +168,7 @@ func checks() []check {
 		{Kind{"origin-not-a-bucket", "the origin is no Key-Value bucket", ByNothing, atTheOrigin}, originUnread(NotBucket, Critical)},
 		{Kind{"origin-denied", "reading the origin is denied", ByNothing, "give the user permission for the subject"}, originUnread(Denied, Unknown)},
 		{Kind{"origin-unreachable", "the origin does not answer", ByNothing, "see to the link, the domain and the imports"}, originUnread(Unreachable, Unknown)},
-		{Kind{"origin-recreated", "the origin is not the one that the mirror began with", ByRecreate, newMirror}, originRecreated},
+		{Kind{OriginRecreated, "the origin is not the one that the mirror began with", ByRecreate, newMirror}, originRecreated},
 
 		{Kind{"never-connected", "the mirror has never heard of its origin", ByNothing, "see to the link, the prefix and the exports"}, neverConnected},
 		{Kind{"not-seen", "the mirror has not heard of its origin for long", ByNothing, "see to the link"}, notSeen},

@@ -2,6 +2,7 @@ package kvcfg
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -48,6 +49,9 @@ func (o Origin) source(filters []string) Source {
 	s := Source{Name: o.Stream()}
 	if o.External() {
 		s.External = &External{APIPrefix: o.APIPrefix, DeliverPrefix: o.DeliverPrefix}
+	}
+	if slices.Contains(filters, ">") {
+		filters = nil // it is none
 	}
 	for _, f := range filters {
 		subject := "$KV." + o.Bucket + "." + f

@@ -40,7 +40,11 @@ func Recreate(current Raw, r Recreation, found Config) (Plan, error) {
 		if err != nil {
 			return Plan{}, err
 		}
-		put("mirror", r.Origin.source(filters), FromFlag)
+		source := r.Origin.source(filters)
+		if r.Origin == was {
+			source.OptStartSeq, source.OptStartTime = have.Mirror.OptStartSeq, have.Mirror.OptStartTime
+		}
+		put("mirror", source, FromFlag)
 		// Beside its origin, the server sees to it itself (server/stream.go).
 		put("mirror_direct", r.Origin.External() || found.AllowDirect, FromDerived)
 	}

@@ -70,7 +70,7 @@ type Comparison struct {
 	Older bool `json:"older"`
 	// Counted says whether the two should hold equally many messages, so that
 	// Surplus and Missing mean something: both are at the same sequence, the
-	// mirror takes all keys and keeps as much history.
+	// mirror takes all keys, from the first on, and keeps as much history.
 	Counted bool `json:"counted"`
 }
 
@@ -94,7 +94,7 @@ func Compare(mirror, origin Config, mirrored, original State) Comparison {
 	if original.LastSeq > mirrored.LastSeq {
 		c.Behind = original.LastSeq - mirrored.LastSeq
 	}
-	c.Counted = c.Behind == 0 && !mirror.Filtered() && limit(mirror.MaxMsgsPerSubject) == limit(origin.MaxMsgsPerSubject)
+	c.Counted = c.Behind == 0 && !mirror.Filtered() && !mirror.Mirror.Begins() && limit(mirror.MaxMsgsPerSubject) == limit(origin.MaxMsgsPerSubject)
 	if !c.Counted {
 		return c
 	}

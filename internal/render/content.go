@@ -73,8 +73,14 @@ func (c Content) Sentence() string {
 	if c.Pending > 0 {
 		text += "; " + messages(c.Pending, "", "") + "may go when the mirror has caught up"
 	}
+	if c.Doubtful > 0 {
+		text += "; " + messages(c.Doubtful, "is", "are") + " older than the mirror's first, dropped at its limit or missing"
+	}
 	if c.Behind > 0 {
-		text += fmt.Sprintf("; the mirror is %s sequences behind", columns.F(c.Behind))
+		text += "; the mirror is " + counted(c.Behind, "sequence") + " behind"
+	}
+	if c.Ahead > 0 {
+		text += "; the mirror is " + counted(c.Ahead, "sequence") + " ahead of its origin, which is not the one that it was filled from"
 	}
 	return text
 }
@@ -94,9 +100,17 @@ func (c Content) unproved(through, same string) string {
 // messages is so many messages, with a verb.
 func messages(n uint64, one, many string) string {
 	if n == 1 {
-		return "1 message " + one
+		many = one
 	}
-	return columns.F(n) + " messages " + many
+	return counted(n, "message") + " " + many
+}
+
+// counted is a number with its word.
+func counted[N int | uint64](n N, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return columns.F(n) + " " + word + "s"
 }
 
 // table lists the first messages that differ.
@@ -136,10 +150,22 @@ type Sweep struct {
 	Keys     int    `json:"keys"`     // that they are of
 	Purged   uint64 `json:"purged"`   // messages
 	// StandingKeys is of how many keys something is left over that cannot be
-	// purged, because an older value still stands at the origin; Standing are
-	// the first of them.
+	// purged, because a purge would take more, as an older value that still stands
+	// at the origin; Standing are the first of them.
 	StandingKeys int      `json:"standing_keys"`
 	Standing     []string `json:"standing"`
+}
+
+// standing says which keys are left alone.
+func (s Sweep) standing() string {
+	text := "! left alone " + counted(s.StandingKeys, "key") + ", of which a purge would take more than what is left over"
+	if n := len(s.Standing); n > 0 && n < s.StandingKeys {
+		text += "; the first are"
+	}
+	if len(s.Standing) > 0 {
+		text += ": " + Clean(strings.Join(s.Standing, ", "))
+	}
+	return text + "; to mend it: `sync --recreate` makes the mirror anew\n"
 }
 
 // Sweeps writes what is to be purged from the mirrors of a fleet, and what no
@@ -151,11 +177,10 @@ func Sweeps(w io.Writer, members []Member, style Style) error {
 		}
 		var b strings.Builder
 		if m.Sweep != nil && m.Sweep.Messages > 0 {
-			fmt.Fprintf(&b, "- purge %s messages of %s keys\n", columns.F(m.Sweep.Messages), columns.F(m.Sweep.Keys))
+			fmt.Fprintf(&b, "- purge %s of %s\n", counted(m.Sweep.Messages, "message"), counted(m.Sweep.Keys, "key"))
 		}
 		if m.Sweep != nil && m.Sweep.StandingKeys > 0 {
-			fmt.Fprintf(&b, "! %s keys are left alone, because older values of theirs still stand at the origin: %s; to mend it: `sync --recreate` makes the mirror anew\n",
-				columns.F(m.Sweep.StandingKeys), Clean(strings.Join(m.Sweep.Standing, ", ")))
+			b.WriteString(m.Sweep.standing())
 		}
 		if m.Note != "" {
 			fmt.Fprintf(&b, "! %s\n", Clean(m.Note))

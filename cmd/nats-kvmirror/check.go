@@ -45,7 +45,7 @@ func addCheck(app *fisk.Application, rt *runtime, selected func(command)) {
 	durationFlag(cmd.Flag("seen-critical", fmt.Sprintf("The same, critical; default %v", d.SeenCritical)), "seen-critical", &o.seenCrit).PlaceHolder("DURATION")
 	cmd.Flag("ignore", "Leave out the findings with this code (can be repeated)").PlaceHolder("CODE").HintOptions(codes()...).StringsVar(&o.ignore)
 	countFlag(cmd.Flag("expect", "How many mirrors there must be"), "expect", &o.expect).PlaceHolder("MIRRORS")
-	o.messages.addContent(cmd, "Compare the messages of mirror and origin one by one")
+	o.messages.addContent(cmd, "Compare the messages of mirror and origin one by one", "With --content, ")
 	cmd.Flag("quick", "With --content, be content with a sample where all counts agree").UnNegatableBoolVar(&o.quick)
 	cmd.Flag("format", "Format of the result (nagios, json, prometheus, text)").Default("nagios").PlaceHolder("FORMAT").EnumVar(&o.format, render.Formats()...)
 	jsonFlag(cmd, rt)
@@ -101,7 +101,7 @@ func (o *checkOptions) complete() error {
 			return fail(kindUsage, "the codes are "+strings.Join(codes(), ", "), "--ignore: there is no finding %q", code)
 		}
 	}
-	return o.messages.complete()
+	return o.messages.complete(o.messages.content)
 }
 
 func (o *checkOptions) run(ctx context.Context, rt *runtime) checkResult {

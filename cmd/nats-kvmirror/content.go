@@ -29,17 +29,19 @@ type contentOptions struct {
 	rate    *int64
 }
 
-func (o *contentOptions) addContent(cmd *fisk.CmdClause, help string) {
+// addContent declares the flags; with says when those beside --content count.
+func (o *contentOptions) addContent(cmd *fisk.CmdClause, help, with string) {
 	cmd.Flag("content", help).UnNegatableBoolVar(&o.content)
-	cmd.Flag("payload", "With --content, compare the bodies and all headers as well").UnNegatableBoolVar(&o.payload)
-	countFlag(cmd.Flag("limit", fmt.Sprintf("With --content, how many of the messages that differ to show of each mirror; default %d", defaultLimit)), "limit", &o.limit).PlaceHolder("MSGS")
-	cmd.Flag("outfile", "With --content, write all messages that differ to this file, a line of JSON each").PlaceHolder("FILE").StringVar(&o.outfile)
-	countFlag(cmd.Flag("rate", "With --content, read no more messages a second from an origin"), "rate", &o.rate).PlaceHolder("MSGS")
+	cmd.Flag("payload", with+"compare the bodies and all headers as well").UnNegatableBoolVar(&o.payload)
+	countFlag(cmd.Flag("limit", fmt.Sprintf("%show many of the messages that differ to show of each mirror; default %d", with, defaultLimit)), "limit", &o.limit).PlaceHolder("MSGS")
+	cmd.Flag("outfile", with+"write all messages that differ to this file, a line of JSON each").PlaceHolder("FILE").StringVar(&o.outfile)
+	countFlag(cmd.Flag("rate", with+"read no more messages a second from an origin"), "rate", &o.rate).PlaceHolder("MSGS")
 }
 
-func (o *contentOptions) complete() error {
+// complete validates the flags; walked says whether messages are read at all.
+func (o *contentOptions) complete(walked bool) error {
 	switch {
-	case !o.content && (o.payload || o.limit != nil || o.outfile != "" || o.rate != nil):
+	case !walked && (o.payload || o.limit != nil || o.outfile != "" || o.rate != nil):
 		return fail(kindUsage, "", "--payload, --limit, --outfile and --rate need --content")
 	case o.limit != nil && *o.limit < 0:
 		return fail(kindUsage, "", "--limit: %d is negative", *o.limit)
@@ -98,9 +100,13 @@ func contentFacts(r *render.Content, err error) *kvcfg.Content {
 	case r.Unread != "":
 		f.Unproved = r.Unread
 	case r.Pending > 0:
-		f.Unproved = fmt.Sprintf("the mirror is %d sequences behind, and %d of its messages may be replaced by what is yet to come", r.Behind, r.Pending)
+		f.Unproved = fmt.Sprintf("the mirror is %s behind, and %d of its messages may be replaced by what is yet to come", plural(int(r.Behind), "sequence"), r.Pending)
+	case r.Ahead > 0:
+		f.Unproved = fmt.Sprintf("the mirror is %s ahead of its origin, which is not the one that it was filled from", plural(int(r.Ahead), "sequence"))
+	case r.Doubtful > 0:
+		f.Unproved = fmt.Sprintf("%s older than the mirror's first, which it has dropped at its limit, or lacks", plural(int(r.Doubtful), "message is", "messages are"))
 	case r.Verdict == content.Unproved:
-		f.Unproved = fmt.Sprintf("the mirror is %d sequences behind", r.Behind)
+		f.Unproved = fmt.Sprintf("the mirror may be %s behind", plural(int(r.Behind), "sequence"))
 	}
 	return f
 }

@@ -91,10 +91,13 @@ func (rt *runtime) finishFleet(r render.Fleet, err error) int {
 	return rt.document(r, r.Action, code)
 }
 
-// plural is a count with its word.
-func plural(n int, word string) string {
-	if n == 1 {
-		return "1 " + word
+// plural is a count with its word, or with the one for many.
+func plural(n int, one string, many ...string) string {
+	switch {
+	case n == 1:
+		return "1 " + one
+	case len(many) > 0:
+		return fmt.Sprintf("%d %s", n, many[0])
 	}
-	return fmt.Sprintf("%d %ss", n, word)
+	return fmt.Sprintf("%d %ss", n, one)
 }

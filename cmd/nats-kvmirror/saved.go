@@ -85,21 +85,21 @@ func (o *syncOptions) planRestoration(ctx context.Context, r *render.Fleet, c *r
 	if err != nil {
 		return err
 	}
-	if c.origin, err = c.s.mustReadOrigin(ctx, origin); err != nil {
-		return err
+	if c.origin = c.s.readOrigin(ctx, origin); ctx.Err() != nil {
+		return ctx.Err()
 	}
 	c.file = o.config
 	c.plan.Config = config
 	r.Mirrors = []render.Member{{
 		Bucket: o.buckets[0], Stream: known.Name, PerKeyTTL: known.AllowMsgTTL, State: kvcfg.OK, Action: render.WouldRecreate,
-		Origin: render.MemberOrigin{Bucket: origin.Bucket, Stream: origin.Stream(), APIPrefix: c.origin.api.Prefix(), Reachable: true},
+		Origin: render.MemberOrigin{Bucket: origin.Bucket, Stream: origin.Stream(), APIPrefix: c.origin.api.Prefix(), Reachable: c.origin.stream != nil},
 	}}
 	c.member = &r.Mirrors[0]
 	return nil
 }
 
 // restore creates a mirror from its saved configuration. It destroys nothing, so
-// it does not ask.
+// it does not ask, and needs no origin but for the proof.
 func (o *syncOptions) restore(ctx context.Context, rt *runtime, r *render.Fleet, c *recreation) error {
 	if o.dryRun {
 		r.Action = render.WouldRecreate

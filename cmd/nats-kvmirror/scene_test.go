@@ -234,3 +234,29 @@ func readDocument(data []byte) (result, error) {
 	}
 	return result{action: doc.Action, failure: doc.Error, members: doc.Mirrors, stdout: string(data)}, nil
 }
+
+// interruption ends a context when a request is seen, after another one was.
+type interruption struct {
+	at, after string // parts of the subjects
+	seen      atomic.Bool
+	cancel    context.CancelFunc
+}
+
+func atRequest(at, after string) *interruption { return &interruption{at: at, after: after} }
+
+func (i *interruption) context(t testing.TB) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(t.Context())
+	i.cancel = cancel
+	return ctx, cancel
+}
+
+func (i *interruption) hook(m lab.Message) lab.Verdict {
+	switch {
+	case m.Direction != lab.ToServer:
+	case strings.Contains(m.Subject, i.after):
+		i.seen.Store(true)
+	case i.seen.Load() && strings.Contains(m.Subject, i.at):
+		i.cancel()
+	}
+	return lab.Pass
+}

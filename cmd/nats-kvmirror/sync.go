@@ -40,7 +40,7 @@ func addSync(app *fisk.Application, rt *runtime, selected func(command)) {
 	cmd.Arg("bucket", "The mirrors to mend").StringsVar(&o.buckets)
 	cmd.Flag("all", "Mend all mirrors").UnNegatableBoolVar(&o.all)
 	cmd.Flag("only", "Mend only the findings with this code (can be repeated)").PlaceHolder("CODE").HintOptions(mendableCodes()...).StringsVar(&o.only)
-	o.messages.addContent(cmd, "Purge the messages that are left over on the mirrors, and nothing else")
+	o.messages.addContent(cmd, "Purge the messages that are left over on the mirrors, and nothing else", "With --content or --recreate, ")
 	o.addRecreate(cmd)
 	cmd.Flag("force", "Change without asking").Short('f').UnNegatableBoolVar(&o.force)
 	cmd.Flag("dry-run", "Show what would be changed and change nothing; exit code 2 when there is something to change").UnNegatableBoolVar(&o.dryRun)
@@ -78,7 +78,7 @@ func (o *syncOptions) complete() error {
 	if err := o.recreateOptions.complete(o.buckets); err != nil {
 		return err
 	}
-	return o.messages.complete()
+	return o.messages.complete(o.messages.content || o.recreate)
 }
 
 // mendJob is a mirror that is to be mended, and how.

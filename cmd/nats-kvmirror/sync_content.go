@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -45,7 +47,11 @@ func (o *syncOptions) runContent(ctx context.Context, rt *runtime, s *session, r
 	}
 	switch {
 	case len(jobs) == 0:
-		rt.say("There is nothing to purge on %s", plural(len(r.Mirrors), "mirror"))
+		if slices.ContainsFunc(r.Mirrors, uncompared) {
+			rt.say("Nothing was purged")
+		} else {
+			rt.say("There is nothing to purge on %s", plural(len(r.Mirrors), "mirror"))
+		}
 		return unsound(r)
 	case o.dryRun:
 		r.Action = render.WouldUpdate
@@ -77,7 +83,7 @@ func (o *syncOptions) runContent(ctx context.Context, rt *runtime, s *session, r
 func sweepQuestion(jobs []*sweepJob) string {
 	var messages uint64
 	for _, j := range jobs {
-		messages += content.Sum(j.member.Content.LeftOver)
+		messages += j.member.Sweep.Messages
 	}
 	return fmt.Sprintf("Really purge %s from %s?", plural(int(messages), "message"), plural(len(jobs), "mirror"))
 }
@@ -132,18 +138,36 @@ func (o *syncOptions) sweepable(m fleet.Mirror, member *render.Member, leftovers
 	for _, subject := range standing[:min(len(standing), o.messages.shown())] {
 		sweep.Standing = append(sweep.Standing, kvcfg.Key(subject))
 	}
+	member.Sweep = sweep
+	if member.Content.Unread == "" && len(purges) == 0 {
+		return false
+	}
+	if why := unsafeToPurge(m, member); why != "" {
+		member.Note = "nothing is purged, because " + why
+		return false
+	}
 	sweep.Keys = len(purges)
 	sweep.Messages = messagesOf(purges)
-	member.Sweep = sweep
+	return true
+}
+
+// unsafeToPurge says why nothing at all may be purged from a mirror, "" when it
+// may. What is gone at an origin that is another one now, or that counts its
+// messages otherwise, may be the last copy, or the value of a key that lives.
+func unsafeToPurge(m fleet.Mirror, member *render.Member) string {
+	recreated := func(f kvcfg.Finding) bool { return f.Code == kvcfg.OriginRecreated }
+	const remedy = "; `sync --recreate` makes it anew"
 	switch {
 	case member.Content.Unread != "":
-		member.Note = "nothing is purged, because the origin's messages cannot be read"
-	case m.Facts.Mirror.Config.DenyPurge && len(purges) > 0:
-		member.Note = "nothing is purged, because the mirror denies it (deny_purge); `sync --recreate` makes it anew"
-	default:
-		return len(purges) > 0
+		return "the origin's messages cannot be read"
+	case slices.ContainsFunc(member.Findings, recreated):
+		return "the origin was created again, so that the mirror may hold what nobody else does" + remedy
+	case content.Sum(member.Content.Different) > 0:
+		return "messages are different at the same sequence, so that what seems to be left over may be in its place" + remedy
+	case m.Facts.Mirror.Config.DenyPurge:
+		return "the mirror denies it (deny_purge)" + remedy
 	}
-	return false
+	return ""
 }
 
 // showSweep shows what is to be purged and what no purge mends.
@@ -164,14 +188,18 @@ func (o *syncOptions) sweep(ctx context.Context, rt *runtime, s *session, j *swe
 	m := j.member
 	for {
 		if err := s.stillThe(ctx, j.mirror); err != nil {
-			m.Action, m.Failure = render.Failed, failureOf(err)
+			if ctx.Err() == nil {
+				m.Action, m.Failure = render.Failed, failureOf(purgedSoFar(m, err))
+			} else {
+				interruptedSweep(m)
+			}
 			return
 		}
 		planned := messagesOf(j.leftovers.Purges())
 		purged, unsure := o.purge(ctx, rt, s, j)
 		m.Sweep.Purged += purged
 		if ctx.Err() != nil && unsure == nil {
-			m.Action, m.Note = render.Skipped, fmt.Sprintf("%s after %d messages were purged", interruptedSweep, m.Sweep.Purged)
+			interruptedSweep(m)
 			return
 		}
 		if unsure != nil && !jsapi.OutcomeUnknown(unsure) {
@@ -183,6 +211,9 @@ func (o *syncOptions) sweep(ctx context.Context, rt *runtime, s *session, j *swe
 		proved := err == nil && compared.Unread == ""
 		left := len(j.leftovers.Purges()) > 0
 		switch {
+		case unsure == nil && ctx.Err() != nil:
+			interruptedSweep(m)
+			return
 		case unsure != nil && (!proved || left):
 			m.Action = render.Unknown
 			m.Failure = failureOf(fail(kindUnknownOutcome, "running the command again is safe", "it is not known what became of some purges: %w", unsure))
@@ -193,6 +224,8 @@ func (o *syncOptions) sweep(ctx context.Context, rt *runtime, s *session, j *swe
 			}
 			m.Action, m.Failure = render.Failed, failureOf(purgedSoFar(m, fmt.Errorf("the proof failed: %w", err)))
 			return
+		case content.Sum(compared.Different) > 0:
+			left = false // what has come since cannot be told from what is in its place
 		}
 		before := content.Sum(m.Content.LeftOver)
 		m.Content = compared
@@ -221,10 +254,16 @@ func messagesOf(purges []content.Purge) uint64 {
 
 // purgedSoFar is a failure after some messages were purged.
 func purgedSoFar(m *render.Member, err error) error {
+	if m.Sweep.Purged == 0 {
+		return err
+	}
 	return fmt.Errorf("%s purged, and then: %w", plural(int(m.Sweep.Purged), "message"), err)
 }
 
-const interruptedSweep = "interrupted"
+// interruptedSweep says that the sweep of a mirror was interrupted.
+func interruptedSweep(m *render.Member) {
+	m.Action, m.Note = render.Skipped, fmt.Sprintf("interrupted after %d messages were purged", m.Sweep.Purged)
+}
 
 // proved says what a mirror holds after it was swept.
 func (o *syncOptions) proved(j *sweepJob) {
@@ -276,14 +315,22 @@ func (o *syncOptions) purge(ctx context.Context, rt *runtime, s *session, j *swe
 	return uint64(purged.Load()), first
 }
 
-// stillThe is nil when a mirror is what it was when the plan was made.
+// stillThe is nil when a mirror, and its origin, are what they were when the plan
+// was made.
 func (s *session) stillThe(ctx context.Context, m fleet.Mirror) error {
 	now, err := s.own.Stream(ctx, m.Facts.Mirror.Config.Name)
 	if err != nil {
 		return err
 	}
+	origin, err := s.mustReadOrigin(ctx, m.Origin, "nothing more is purged")
+	if err != nil {
+		return err
+	}
+	if before := m.Facts.Origin; before != nil && !origin.stream.Created.Equal(before.Created) || origin.stream.State.LastSeq < now.State.LastSeq {
+		return fail(kindConflict, "run the command again", "the origin was created again since the mirror was compared, nothing more was purged")
+	}
 	if !now.Created.Equal(m.Facts.Mirror.Created) || !sameConfig(now.Config, m.Facts.Mirror.Config) {
-		return fail(kindRefused, "run the command again", "the mirror was changed since it was compared, nothing more was purged")
+		return fail(kindConflict, "run the command again", "the mirror was changed since it was compared, nothing more was purged")
 	}
 	return nil
 }
@@ -310,17 +357,34 @@ func summarizeSweep(jobs []*sweepJob) error {
 	return nil
 }
 
-// unsound is the failure to make all mirrors hold what their origins hold; nil
-// when they do.
+// uncompared says that nothing is known of a mirror's messages.
+func uncompared(m render.Member) bool {
+	return m.Content == nil || m.Failure != nil || m.Content.Unread != ""
+}
+
+// unsound is the failure that some mirrors do not hold what their origins hold, or
+// are not known to; nil when all do.
 func unsound(r *render.Fleet) error {
-	var n int
+	var differ, unknown int
 	for _, m := range r.Mirrors {
-		if m.Content == nil || m.Content.Verdict != content.Identical {
-			n++
+		switch {
+		case uncompared(m):
+			unknown++
+		case m.Content.Verdict != content.Identical:
+			differ++
 		}
 	}
-	if n == 0 {
+	var parts, hints []string
+	if differ > 0 {
+		parts = append(parts, plural(differ, "mirror")+" can not be made to hold what the origin holds by purging")
+		hints = append(hints, "what no purge mends is listed with its remedy")
+	}
+	if unknown > 0 {
+		parts = append(parts, plural(unknown, "mirror")+" could not be compared with the origin, so nothing is known")
+		hints = append(hints, "run the command again when the cause is gone")
+	}
+	if len(parts) == 0 {
 		return nil
 	}
-	return fail(kindIncomplete, "what no purge mends is listed with its remedy", "%s can not be made to hold what the origin holds by purging", plural(n, "mirror"))
+	return fail(kindIncomplete, lines(hints...), "%s", strings.Join(parts, "; "))
 }

@@ -84,14 +84,16 @@ func (o *syncOptions) runRecreate(ctx context.Context, rt *runtime, s *session, 
 	if err := o.showPlan(rt, *r, asking); err != nil {
 		return err
 	}
-	if err := o.warnOfRecreation(rt, r, c); err != nil {
-		return err
-	}
+	o.warnOfRecreation(rt, r, c)
 	if o.dryRun {
 		c.member.Action, r.Action = render.WouldRecreate, render.WouldRecreate
+		rt.say("Would delete bucket %s and create it again", c.member.Bucket)
 		return nil
 	}
 	if yes, err := o.askForRecreation(ctx, rt, c, lost); err != nil || !yes {
+		return err
+	}
+	if err := o.stillHeld(ctx, rt, c, lost); err != nil {
 		return err
 	}
 	if _, err := s.still(ctx, c.before); err != nil {
@@ -127,7 +129,7 @@ func (o *syncOptions) planRecreation(ctx context.Context, rt *runtime, s *sessio
 	if err != nil {
 		return nil, err
 	}
-	if c.origin, err = s.mustReadOrigin(ctx, is); err != nil {
+	if c.origin, err = s.mustReadOrigin(ctx, is, "nothing is deleted"); err != nil {
 		return nil, err
 	}
 	c.plan, err = kvcfg.Recreate(before.Raw, kvcfg.Recreation{Origin: is, Filters: o.filters, AllowMsgTTL: o.allowMsgTTL}, c.origin.stream.Config)
@@ -157,8 +159,9 @@ func (s *session) knowsTTL(ctx context.Context, plan kvcfg.Plan) error {
 	return nil
 }
 
-// mustReadOrigin reads an origin that has to be readable.
-func (s *session) mustReadOrigin(ctx context.Context, origin kvcfg.Origin) (originRead, error) {
+// mustReadOrigin reads an origin that has to be readable; so says what follows when
+// it is not.
+func (s *session) mustReadOrigin(ctx context.Context, origin kvcfg.Origin, so string) (originRead, error) {
 	read := s.readOrigin(ctx, origin)
 	if read.stream != nil {
 		return read, nil
@@ -166,7 +169,7 @@ func (s *session) mustReadOrigin(ctx context.Context, origin kvcfg.Origin) (orig
 	if read.missing() || errors.Is(read.err, context.Canceled) {
 		return read, read.failure()
 	}
-	return read, fail(kindOriginUnread, read.hint(), "the origin, %v, cannot be read, so nothing is deleted: %w", origin, read.err)
+	return read, fail(kindOriginUnread, read.hint(), "the origin, %v, cannot be read, so %s: %w", origin, so, read.err)
 }
 
 // describe makes the mirror the one member of the document.
@@ -183,33 +186,53 @@ func (c *recreation) describe(r *render.Fleet, origin kvcfg.Origin) {
 	c.member = &r.Mirrors[0]
 }
 
-// loss compares the mirror with what is to be its origin and returns how many of
-// its messages the origin does not hold. What has expired is no loss.
-func (o *syncOptions) loss(ctx context.Context, rt *runtime, r *render.Fleet, c *recreation) (uint64, error) {
+// lostBy compares the mirror with what is to be its origin and returns how many of
+// its messages the origin does not hold. What has expired is no loss. When that is
+// not known it is all of them, and unknown says why.
+func (o *syncOptions) lostBy(ctx context.Context, rt *runtime, c *recreation, found func(content.Item) error) (lost uint64, unknown string, err error) {
 	m := fleet.Mirror{Bucket: c.member.Bucket, Origin: c.origin.origin, Facts: kvcfg.Facts{Mirror: kvcfg.Bucket{Config: c.before.Config}}}
-	compared, err := rt.compare(ctx, c.s, &o.messages, m, o.messages.comparer(c.s, m), func(content.Item) error { return nil })
+	compared, err := rt.compare(ctx, c.s, &o.messages, m, o.messages.comparer(c.s, m), found)
 	if ctx.Err() != nil {
-		return 0, ctx.Err()
+		return 0, "", ctx.Err()
 	}
 	c.member.Content = compared
-	lost := compared.LeftOver[content.Gone] + content.Sum(compared.Different) + compared.Pending
-	why := ""
 	switch {
 	case err != nil:
-		lost, why = c.before.State.Msgs, err.Error()
+		return c.before.State.Msgs, err.Error(), nil
 	case compared.Unread != "":
-		lost, why = c.before.State.Msgs, compared.Unread
+		return c.before.State.Msgs, compared.Unread, nil
 	}
-	if why != "" {
-		o.warn(rt, r, "how many messages would be lost is not known (%s): up to %d", why, lost)
+	return compared.LeftOver[content.Gone] + content.Sum(compared.Different) + compared.Pending + compared.Kept, "", nil
+}
+
+// loss finds out how many messages would be lost, and whether that is accepted.
+func (o *syncOptions) loss(ctx context.Context, rt *runtime, r *render.Fleet, c *recreation) (uint64, error) {
+	file, err := createItemFile(o.messages.outfile)
+	if err != nil {
+		return 0, err
 	}
-	accepted := o.lose != nil && uint64(*o.lose) >= lost
-	if lost > 0 && !accepted && !o.force && !o.dryRun {
+	lost, why, err := o.lostBy(ctx, rt, c, func(i content.Item) error { return file.add(c.member.Bucket, i) })
+	if err = errors.Join(err, file.close()); err != nil {
+		return 0, err
+	}
+	if lost > 0 && !rt.json {
+		if err := render.Contents(rt.out, []render.Member{*c.member}, c.s.style); err != nil {
+			return 0, err
+		}
+	}
+	if lost > 0 && !o.accepts(lost) && !o.force && !o.dryRun {
+		because := fmt.Sprintf("the origin, %v, does not hold them", c.origin.origin)
+		if why != "" {
+			because = "how many is not known: " + why
+		}
 		return lost, fail(kindRefused, fmt.Sprintf("--lose %d accepts it; --force asks at the prompt", lost),
-			"up to %s of bucket %q would be lost: the origin, %v, does not hold them", plural(int(lost), "message"), c.member.Bucket, c.origin.origin)
+			"up to %s of bucket %q would be lost: %s", plural(int(lost), "message"), c.member.Bucket, because)
 	}
-	if lost > 0 {
-		o.warn(rt, r, "up to %s will be lost, which the origin does not hold", plural(int(lost), "message"))
+	switch {
+	case why != "":
+		o.warn(rt, r, "how many messages would be lost is not known (%s): up to %d", why, lost)
+	case lost > 0:
+		o.warn(rt, r, "up to %s would be lost, which the origin does not hold", plural(int(lost), "message"))
 	}
 	return lost, nil
 }
@@ -223,24 +246,54 @@ func (o *syncOptions) warn(rt *runtime, r *render.Fleet, format string, a ...any
 	}
 }
 
-// warnOfRecreation says what else goes with the mirror.
-func (o *syncOptions) warnOfRecreation(rt *runtime, r *render.Fleet, c *recreation) error {
-	o.warn(rt, r, "bucket %s is deleted and created again: until it has caught up, its readers find less than there is", c.member.Bucket)
-	if n := c.before.State.Consumers; n > 0 {
-		o.warn(rt, r, "%s of the mirror will be deleted: its watchers, and mirrors of this mirror, have to begin anew", plural(n, "consumer"))
+// accepts says whether the flags accept that so many messages are lost.
+func (o *recreateOptions) accepts(lost uint64) bool {
+	return lost == 0 || o.lose != nil && uint64(*o.lose) >= lost
+}
+
+// stillHeld makes sure, right before the mirror is deleted, that the origin still
+// holds what it held, but for so many messages whose loss was accepted. What
+// happens between this look and the deletion is not seen.
+func (o *syncOptions) stillHeld(ctx context.Context, rt *runtime, c *recreation, accepted uint64) error {
+	before := c.origin.stream
+	again, err := c.s.mustReadOrigin(ctx, c.origin.origin, "nothing is deleted")
+	if err != nil {
+		return err
+	}
+	c.origin = again
+	now := again.stream.State
+	switch {
+	case !again.stream.Created.Equal(before.Created) || now.LastSeq < before.State.LastSeq:
+		return fail(kindConflict, "run the command again", "the origin, %v, was created again since the mirror was compared with it, so nothing is deleted", again.origin)
+	case now.Msgs-before.State.Msgs == now.LastSeq-before.State.LastSeq:
+		return nil // it has only grown
+	}
+	lost, _, err := o.lostBy(ctx, rt, c, func(content.Item) error { return nil })
+	if err != nil {
+		return err
+	}
+	if lost > accepted && !o.accepts(lost) {
+		return fail(kindConflict, "run the command again", "%s of bucket %q would be lost now, because the origin, %v, has changed since, so nothing is deleted", plural(int(lost), "message"), c.member.Bucket, again.origin)
 	}
 	return nil
+}
+
+// warnOfRecreation says what else goes with the mirror.
+func (o *syncOptions) warnOfRecreation(rt *runtime, r *render.Fleet, c *recreation) {
+	o.warn(rt, r, "to make bucket %s anew it is deleted and created again: until it has caught up, its readers find less than there is", c.member.Bucket)
+	if n := c.before.State.Consumers; n > 0 {
+		o.warn(rt, r, "%s of the mirror will be gone then: its watchers, and mirrors of this mirror, have to begin anew", plural(n, "consumer"))
+	}
 }
 
 // askForRecreation asks whether to go on. What would be lost is asked about also
 // with --force, unless --lose accepts it.
 func (o *syncOptions) askForRecreation(ctx context.Context, rt *runtime, c *recreation, lost uint64) (bool, error) {
 	question := fmt.Sprintf("Really delete bucket %s and create it again?", c.member.Bucket)
-	accepted := lost == 0 || o.lose != nil && uint64(*o.lose) >= lost
 	switch {
-	case accepted && o.force:
+	case o.accepts(lost) && o.force:
 		return true, nil
-	case !accepted:
+	case !o.accepts(lost):
 		question = fmt.Sprintf("Really delete bucket %s and lose %s?", c.member.Bucket, plural(int(lost), "message"))
 		if !rt.prompt.Available() {
 			return false, fail(kindNoTerminal, fmt.Sprintf("--lose %d accepts the loss", lost), "there is no terminal to ask on whether %s may be lost", plural(int(lost), "message"))
@@ -261,11 +314,16 @@ func (o *syncOptions) replace(ctx context.Context, rt *runtime, r *render.Fleet,
 		return err
 	}
 	c.ours = true
-	fmt.Fprintf(rt.err, "the configuration of bucket %s is saved in %s\n", c.member.Bucket, c.file)
+	fmt.Fprintf(rt.err, "the configuration of bucket %s is saved in %s until it is created again\n", c.member.Bucket, c.file)
 	steady := context.WithoutCancel(ctx)
 	if err := c.s.remove(steady, c.stream); err != nil {
 		c.member.Action, c.member.Failure = render.Failed, failureOf(err)
-		return c.withRestore(err)
+		if explain(err).kind == kindUnknownOutcome {
+			c.member.Action = render.Unknown
+			return c.withRestore(err)
+		}
+		c.forget() // it is still there
+		return err
 	}
 	created, err := c.create(steady, c.plan.Config)
 	if err != nil {
@@ -338,35 +396,41 @@ func (c *recreation) create(ctx context.Context, config kvcfg.Raw) (*jsapi.Strea
 
 // prove waits until the new mirror has all, and compares it with its origin.
 func (o *syncOptions) prove(ctx context.Context, rt *runtime, c *recreation, created *jsapi.Stream) error {
+	c.forget()
 	m := c.member
 	m.PerKeyTTL = created.Config.AllowMsgTTL
+	m.Note = "it was created and is not compared with its origin"
+	if c.origin.stream == nil {
+		rt.sayOf(m)
+		return fail(kindOriginUnread, c.proveIt(), "bucket %q was created again, and could not be compared with its origin, %v: %w", m.Bucket, c.origin.origin, c.origin.err)
+	}
 	bar := newWaitBar(rt, c.s.style, m.Bucket)
 	mirror, err := c.caughtUp(ctx, created, bar)
 	bar.stop()
 	m.Values, m.Bytes, m.LastSeq = mirror.State.Msgs, mirror.State.Bytes, mirror.State.LastSeq
 	if err != nil {
-		m.Note = "it was created and is not compared with its origin yet"
 		return err
 	}
 	target := fleet.Mirror{Bucket: m.Bucket, Origin: c.origin.origin, Facts: kvcfg.Facts{Mirror: kvcfg.Bucket{Config: mirror.Config}}}
 	compared, err := rt.compare(ctx, c.s, &o.messages, target, o.messages.comparer(c.s, target), func(content.Item) error { return nil })
 	if ctx.Err() != nil {
-		m.Note = "it was created and is not compared with its origin yet"
-		return fail(kindInterrupted, "", "interrupted: bucket %q was created again", m.Bucket)
+		return fail(kindInterrupted, c.proveIt(), "interrupted: bucket %q was created again", m.Bucket)
 	}
 	m.Content = compared
-	if err == nil && compared.Verdict == content.Identical {
-		c.forget()
-		m.Note = "it " + compared.Sentence()
-		rt.sayOf(m)
-		return nil
-	}
-	m.Note = compared.Sentence()
+	m.Note = "it " + compared.Sentence()
 	rt.sayOf(m)
-	if err != nil {
-		return c.withRestore(fmt.Errorf("bucket %q was created again, and the proof failed: %w", m.Bucket, err))
+	switch {
+	case err != nil:
+		return &failure{kind: explain(err).kind, hint: c.proveIt(), err: fmt.Errorf("bucket %q was created again, and the proof failed: %w", m.Bucket, err)}
+	case compared.Verdict != content.Identical:
+		return fail(kindIncomplete, c.proveIt(), "bucket %q was created again and is not proved to hold what its origin holds", m.Bucket)
 	}
-	return fail(kindIncomplete, fmt.Sprintf("see `%s check %s --content`", appName, m.Bucket), "bucket %q was created again and is not proved to hold what its origin holds", m.Bucket)
+	return nil
+}
+
+// proveIt is how to prove later what could not be proved now.
+func (c *recreation) proveIt() string {
+	return fmt.Sprintf("`%s check %s --content` compares it with its origin", appName, c.member.Bucket)
 }
 
 // caughtUp waits until the mirror has come to where its origin was. It gives up
@@ -381,9 +445,9 @@ func (c *recreation) caughtUp(ctx context.Context, mirror *jsapi.Stream, bar *ba
 		err = fail(kindNotCaughtUp, fmt.Sprintf("see `%s info %s`", appName, c.member.Bucket),
 			"bucket %q was created again, and nothing came for %v: it is at sequence %d of %d", c.member.Bucket, standsStill, mirror.State.LastSeq, target)
 	case ctx.Err() != nil:
-		err = fail(kindInterrupted, "", "interrupted: bucket %q was created again and is at sequence %d of %d", c.member.Bucket, mirror.State.LastSeq, target)
+		err = fail(kindInterrupted, c.proveIt(), "interrupted: bucket %q was created again and is at sequence %d of %d", c.member.Bucket, mirror.State.LastSeq, target)
 	default:
-		err = c.withRestore(fmt.Errorf("bucket %q was created again, and cannot be read since: %w", c.member.Bucket, err))
+		err = &failure{kind: explain(err).kind, hint: c.proveIt(), err: fmt.Errorf("bucket %q was created again, and cannot be read since: %w", c.member.Bucket, err)}
 	}
 	return mirror, err
 }

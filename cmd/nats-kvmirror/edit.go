@@ -79,7 +79,7 @@ func (o *editOptions) run(ctx context.Context, rt *runtime) (render.Report, erro
 	if err := rt.showChanges(r, asking); err != nil {
 		return r, err
 	}
-	o.warnOfPlan(rt, &r, plan, read)
+	o.warnOfPlan(rt, &r, plan, read, account)
 	if o.dryRun {
 		r.Action = render.WouldUpdate
 		return r, nil
@@ -156,7 +156,7 @@ func (o *editOptions) plan(ctx context.Context, rt *runtime, s *session, r *rend
 }
 
 // warnOfPlan says what is to be known before the changes are made.
-func (o *editOptions) warnOfPlan(rt *runtime, r *render.Report, plan kvcfg.Plan, read originRead) {
+func (o *editOptions) warnOfPlan(rt *runtime, r *render.Report, plan kvcfg.Plan, read originRead, account *jsapi.Account) {
 	origin := read.config()
 	if plan.EnablesTTL() {
 		rt.warn(r, "per-key TTL can not be turned off again; the server has %d messages to scan", r.State.Msgs)
@@ -164,7 +164,7 @@ func (o *editOptions) warnOfPlan(rt *runtime, r *render.Report, plan kvcfg.Plan,
 			rt.warn(r, "%s", ttlUnlikeOrigin(false))
 		}
 	} else if origin != nil && origin.AllowMsgTTL && !r.Source.Config.AllowMsgTTL {
-		rt.warn(r, "%s; `%s edit %s` turns it on", ttlUnlikeOrigin(true), appName, o.bucket)
+		rt.warn(r, "%s; %s", ttlUnlikeOrigin(true), o.waysToTTL(r.Source.Config.ServerVersion(), account))
 	}
 	if o.wishes.MaxBucketSize != nil && *o.wishes.MaxBucketSize > 0 {
 		rt.warn(r, "%s", fullMirrorStops)
@@ -172,6 +172,17 @@ func (o *editOptions) warnOfPlan(rt *runtime, r *render.Report, plan kvcfg.Plan,
 	if origin != nil && o.wishes.MaxValueSize != nil && tooSmall(*o.wishes.MaxValueSize, origin.MaxMsgSize) {
 		rt.warn(r, "%s", valuesTooLarge)
 	}
+}
+
+// waysToTTL says how the mirror gets per-key TTL on its server.
+func (o *editOptions) waysToTTL(version kvcfg.Version, account *jsapi.Account) string {
+	switch {
+	case account != nil && account.Level < kvcfg.TTLAPILevel:
+		return "the mirror's server has to be 2.11 or later for it"
+	case version.TTLUpdate() == kvcfg.UpdateRefused:
+		return fmt.Sprintf("`%s sync --recreate %s` makes a mirror that has it", appName, o.bucket)
+	}
+	return fmt.Sprintf("`%s edit %s` turns it on", appName, o.bucket)
 }
 
 // ask asks whether to go on.

@@ -302,6 +302,9 @@ func TestServersOfAnotherAge(t *testing.T) {
 	}{
 		{"2.10, add", level0, add, 1, kindOldServer, "API level 1"},
 		{"2.10, add without TTL", level0, append(add, "--no-allow-msg-ttl"), 0, "", "stays here for ever"},
+		{"2.10, edit something else", level0, append(edit, "--description", "x"), 0, "", "the mirror's server has to be 2.11 or later for it"},
+		{"2.11.0, edit something else", hosted("2.11.0"), append(edit, "--description", "x"), 0, "", "sync --recreate plain` makes a mirror that has it"},
+		{"2.11.6, edit something else", hosted("2.11.6"), append(edit, "--description", "x"), 0, "", "edit plain` turns it on"},
 		{"2.10, edit", level0, edit, 1, kindOldServer, "API level 1"},
 		{"drops TTL on create", drops, add, 1, kindNotKept, "allow_msg_ttl is false and not true"},
 		{"drops TTL on update", drops, edit, 1, kindNotKept, "allow_msg_ttl is false and not true"},

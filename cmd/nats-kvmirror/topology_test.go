@@ -58,6 +58,14 @@ func TestLeafBelowLeaf(t *testing.T) {
 		t.Errorf("%d messages were compared, want 1", n)
 	}
 	runFleet(t, t.Context(), append(below, "sync", "--recreate", "demo", "--force")...).mustBe(t, 0, render.Recreated, "")
+
+	// When the one in the middle is promoted it holds what is older than itself, and
+	// so does the mirror below it: nothing is wrong with that.
+	request(t, connectTo(t, chain.Hub.URL()), "$JS.API.STREAM.DELETE.KV_demo", "")
+	runJSON(t, t.Context(), append(leaf, "promote", "demo", "--force")...).mustBe(t, 0, render.Promoted, "")
+	if checked := runFleet(t, t.Context(), append(below, "check", "demo")...); hasFinding(checked, "origin-recreated") {
+		t.Errorf("findings %+v", checked.fleet.Mirrors[0].Findings)
+	}
 }
 
 func hasFinding(o fleetOutcome, code string) bool {

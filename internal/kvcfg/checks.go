@@ -117,6 +117,16 @@ func originUnread(reason Reason, severity Severity) func(Facts, Thresholds) (Sev
 	}
 }
 
+// originRecreated says that the origin is another stream than the one that the
+// mirror began with. A mirror has its origin's times, so a message from before the
+// origin was created cannot be of it. That is no proof where an origin came to old
+// messages by itself: as a mirror or by sources, or because it was a mirror before
+// it was promoted, is a copy, or was restored; it then holds some still.
+//
+// Two things cannot be told. Whether such an origin took the place of another one:
+// comparing the messages shows what differs. And whether an origin that holds no
+// old message, or none at all, had some before: while a mirror has them still, it
+// counts as created again, and one that is made anew has none.
 func originRecreated(f Facts, _ Thresholds) (Severity, string, bool) {
 	if f.Origin == nil {
 		return none()
@@ -126,13 +136,17 @@ func originRecreated(f Facts, _ Thresholds) (Severity, string, bool) {
 	if f.Earlier != nil && mirror.LastSeq > origin.LastSeq {
 		return found(Critical, "the mirror is at sequence %d and its origin only at %d: the origin was created again", mirror.LastSeq, origin.LastSeq)
 	}
-	// Times of a mirror's messages are those of the first origin, which may be
-	// older than an origin that mirrors or sources.
 	first := f.Origin.Config.Mirror == nil && len(f.Origin.Config.Sources) == 0
-	if first && mirror.Msgs > 0 && !mirror.FirstTime.IsZero() && mirror.FirstTime.Before(f.Origin.Created) {
+	if first && mirror.holdsOlder(f.Origin.Created) && !origin.holdsOlder(f.Origin.Created) {
 		return found(Critical, "the mirror holds messages that are older than its origin: the origin was created again")
 	}
 	return none()
+}
+
+// holdsOlder says that the first message is from before a moment. What a server
+// says of the first message of an empty stream means nothing.
+func (s State) holdsOlder(than time.Time) bool {
+	return s.Msgs > 0 && !s.FirstTime.IsZero() && s.FirstTime.Before(than)
 }
 
 func neverConnected(f Facts, _ Thresholds) (Severity, string, bool) {

@@ -58,6 +58,12 @@ func filtered(f *Facts) {
 	f.Mirror.Config.Mirror.FilterSubject = "$KV.demo.a.>"
 }
 
+// youngOrigin makes the origin, with all that it holds, younger than the mirror's
+// messages.
+func youngOrigin(f *Facts) {
+	f.Origin.Created, f.Origin.State.FirstTime = time.Unix(2500, 0), time.Unix(2600, 0)
+}
+
 // behindBy takes the origin ahead.
 func behindBy(f *Facts, n uint64) { f.Origin.State.LastSeq = f.Mirror.State.LastSeq + n }
 
@@ -148,15 +154,23 @@ var findingCases = map[string][]findingCase{
 	"origin-recreated": {
 		{"ahead of the origin", func(f *Facts) { f.Origin.State.LastSeq = 3; seenEarlier(f) }, Critical, "at sequence 10 and its origin only at 3"},
 		{"ahead, read later", func(f *Facts) { f.Origin.State.LastSeq = 3 }, noFinding, ""},
-		{"older messages", func(f *Facts) { f.Origin.Created = time.Unix(2500, 0) }, Critical, "older than its origin"},
+		{"older messages", youngOrigin, Critical, "older than its origin"},
+		{"older messages, and the origin is empty", func(f *Facts) {
+			youngOrigin(f)
+			f.Origin.State.Msgs, f.Origin.State.FirstTime = 0, time.Unix(0, 0)
+		}, Critical, "older than its origin"},
+		{"older messages of an origin that was promoted", func(f *Facts) { f.Origin.Created = time.Unix(2500, 0) }, noFinding, ""},
 		{"older messages of the origin's origin", func(f *Facts) {
-			f.Origin.Created, f.Origin.Config.Mirror = time.Unix(2500, 0), &Source{Name: "KV_top"}
+			youngOrigin(f)
+			f.Origin.Config.Mirror = &Source{Name: "KV_top"}
 		}, noFinding, ""},
 		{"older messages of sources", func(f *Facts) {
-			f.Origin.Created, f.Origin.Config.Sources = time.Unix(2500, 0), []Source{{Name: "KV_top"}}
+			youngOrigin(f)
+			f.Origin.Config.Sources = []Source{{Name: "KV_top"}}
 		}, noFinding, ""},
 		{"nothing held", func(f *Facts) {
-			f.Origin.Created, f.Mirror.State.Msgs, f.Mirror.State.FirstTime = time.Unix(2500, 0), 0, time.Time{}
+			youngOrigin(f)
+			f.Mirror.State.Msgs, f.Mirror.State.FirstTime = 0, time.Time{}
 		}, noFinding, ""},
 		{"origin unread", func(f *Facts) { unreadBecause(Missing)(f) }, noFinding, ""},
 	},

@@ -17,11 +17,12 @@ type listing struct {
 	api  *jsapi.API
 	keep func(name string) bool // what is held of a page
 
-	total int   // how many streams there are
-	rest  []int // the offsets of the pages that nobody asked for yet
+	total int   // how many streams there are, as the first page says
 	err   error // nothing was read at all
 
 	mu       sync.Mutex
+	next     int              // the offset of the first page that nobody asked for yet
+	short    bool             // a page shows less than it must: the total is not to be trusted
 	streams  map[string]found // by name
 	problems []Problem
 	said     bool   // some stream says the version of its server
@@ -71,42 +72,73 @@ func (r *Reader) open(ctx context.Context, api *jsapi.API, keep func(name string
 		l.err = err
 		return l
 	}
-	l.total = first.Total
+	l.total, l.next = first.Total, jsapi.PageSize
 	l.take(first, 0)
-	for offset := jsapi.PageSize; offset < l.total; offset += jsapi.PageSize {
-		l.rest = append(l.rest, offset)
-	}
 	if example == "" && l.unsaid != "" && !l.said {
 		r.ask(ctx, l, l.unsaid)
 	}
 	return l
 }
 
-// readOn reads the pages that are left, side by side. A page that does not come
-// is asked for a second time, and one that is not whole is noted.
+// readOn reads the pages that are left, side by side, until one is short: there may
+// be no more streams then, whatever the total says. What was not asked for is noted.
 func (r *Reader) readOn(ctx context.Context, l *listing) {
-	offsets := l.rest
-	l.rest = nil
-	r.each(len(offsets), pagesUnderWay, func(i int) {
-		page, err := r.page(ctx, l.api, offsets[i])
-		if err != nil {
-			upTo := min(offsets[i]+jsapi.PageSize, l.total)
-			l.note(fmt.Sprintf("streams %d to %d of %d at %q", offsets[i]+1, upTo, l.total, l.api.Prefix()), err)
-			return
+	r.each(pagesUnderWay, pagesUnderWay, func(int) {
+		for offset, ok := l.nextPage(); ok && ctx.Err() == nil; offset, ok = l.nextPage() {
+			r.readPage(ctx, l, offset)
 		}
-		if page.Total != l.total {
-			l.note(fmt.Sprintf("the list at %q", l.api.Prefix()), fmt.Errorf("%w: from %d to %d streams", errChanged, l.total, page.Total))
-		}
-		l.take(page, offsets[i])
 	})
+	if l.next < l.total {
+		l.note(l.streamsFrom(l.next, l.total), errUnasked)
+	}
+}
+
+// readPage reads one page of a list, and notes what is wrong with it.
+func (r *Reader) readPage(ctx context.Context, l *listing, offset int) {
+	page, err := r.page(ctx, l.api, offset)
+	if err != nil {
+		l.note(l.streamsFrom(offset, min(offset+jsapi.PageSize, l.total)), err)
+		return
+	}
+	if page.Total != l.total {
+		l.note(fmt.Sprintf("the list at %q", l.api.Prefix()), fmt.Errorf("%w: from %d to %d streams", errChanged, l.total, page.Total))
+	}
+	l.take(page, offset)
+}
+
+// nextPage is the offset of a page to ask for; ok is false when there is none.
+func (l *listing) nextPage() (offset int, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.left() == 0 {
+		return 0, false
+	}
+	offset = l.next
+	l.next += jsapi.PageSize
+	return offset, true
+}
+
+// left is how many pages are left to ask for.
+func (l *listing) left() int {
+	if l.short || l.next >= l.total {
+		return 0
+	}
+	return rounds(l.total-l.next, jsapi.PageSize)
+}
+
+// streamsFrom names streams of a list by their places.
+func (l *listing) streamsFrom(offset, upTo int) string {
+	return fmt.Sprintf("streams %d to %d of %d at %q", offset+1, upTo, l.total, l.api.Prefix())
 }
 
 // worthReading says whether pages are left, and reading them takes less round
 // trips than reading the streams that are left one by one.
 func (l *listing) worthReading(streams int) bool {
-	rounds := func(requests, atOnce int) int { return (requests + atOnce - 1) / atOnce }
-	return len(l.rest) > 0 && rounds(len(l.rest), pagesUnderWay) < rounds(streams, underWay)
+	return l.left() > 0 && rounds(l.left(), pagesUnderWay) < rounds(streams, underWay)
 }
+
+// rounds is how often something has to be done with so many at a time.
+func rounds(n, atOnce int) int { return (n + atOnce - 1) / atOnce }
 
 const versionKey = kvcfg.ReservedMetadata + "ver"
 
@@ -168,6 +200,7 @@ func shown(p jsapi.Page) int {
 var (
 	errShort   = errors.New("the list leaves them out")
 	errOffline = errors.New("its servers do not answer")
+	errUnasked = errors.New("they were not asked for, since the list leaves out others")
 )
 
 // errChanged is noted when streams came or went while the list was read, so that
@@ -186,12 +219,13 @@ func (r *Reader) page(ctx context.Context, api *jsapi.API, offset int) (jsapi.Pa
 
 // take keeps what is wanted of the page at offset, and notes what is not on it.
 func (l *listing) take(p jsapi.Page, offset int) {
-	prefix := l.api.Prefix()
-	if shown, want := shown(p), min(jsapi.PageSize, p.Total-offset); shown < want {
+	prefix, shown := l.api.Prefix(), shown(p)
+	if want := min(jsapi.PageSize, p.Total-offset); shown < want {
 		l.note(fmt.Sprintf("%d streams from %d of %d on at %q", want-shown, offset+1, p.Total, prefix), errShort)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.short = l.short || shown < min(jsapi.PageSize, l.total-offset)
 	for _, s := range p.Streams {
 		// What a list has of a stream whose servers are all offline is no state.
 		if !l.keep(s.Config.Name) || slices.Contains(p.Missing, s.Config.Name) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -389,12 +390,60 @@ func TestMany(t *testing.T) {
 		t.Parallel()
 		_, fleet := all(t, patience, func(c call) []byte {
 			data := c.forward()
-			if c.is(false, "STREAM.LIST") && c.offset == 0 {
+			if c.is(false, "STREAM.LIST") && c.offset > 0 {
 				data = altered(data, func(doc map[string]any) { doc["streams"] = nil })
 			}
 			return data
 		})
-		problem(t, fleet, many-jsapi.PageSize, errShort, "256 streams from 1 of 300 on")
+		problem(t, fleet, jsapi.PageSize, errShort, "44 streams from 257 of 300 on")
+	})
+
+	// How many streams there are is no more than what a server says: nothing is
+	// allocated by it, and no pages are asked for behind one that is short.
+	t.Run("a total that is not true", func(t *testing.T) {
+		t.Parallel()
+		for _, test := range []struct {
+			total, empty int // the page at this offset shows nothing
+			pages        int // are asked for at the most
+			mirrors      int
+			unasked      string
+		}{
+			{50_000_000, 0, 1, 0, "streams 257 to 50000000 of 50000000"},
+			{50_000_000, -1, 1 + pagesUnderWay, many, "to 50000000 of 50000000"},
+			{math.MaxInt, 0, 1, 0, "streams 257 to 9223372036854775807 of 9223372036854775807"},
+			{math.MaxInt, -1, 1 + pagesUnderWay, many, "to 9223372036854775807 of 9223372036854775807"},
+		} {
+			var mu sync.Mutex
+			offsets := map[int]bool{} // of the pages that were asked for
+			_, fleet := all(t, patience, func(c call) []byte {
+				data := c.forward()
+				if c.is(false, "STREAM.LIST") {
+					mu.Lock()
+					offsets[c.offset] = true
+					mu.Unlock()
+					data = altered(data, func(doc map[string]any) {
+						doc["total"] = test.total
+						if c.offset == test.empty {
+							doc["streams"] = nil
+						}
+					})
+				}
+				return data
+			})
+			mu.Lock()
+			n := len(offsets)
+			mu.Unlock()
+			if n > test.pages || len(fleet.Mirrors) != test.mirrors {
+				t.Fatalf("a total of %d: %d pages were asked for, want %d at the most; %d mirrors, want %d", test.total, n, test.pages, len(fleet.Mirrors), test.mirrors)
+			}
+			short := slices.ContainsFunc(fleet.Problems, func(p Problem) bool { return errors.Is(p, errShort) })
+			unasked := slices.ContainsFunc(fleet.Problems, func(p Problem) bool {
+				return errors.Is(p, errUnasked) && strings.Contains(p.Error(), test.unasked)
+			})
+			if !short || !unasked || len(fleet.Problems) > test.pages+1 {
+				t.Errorf("a total of %d: problems %v", test.total, fleet.Problems)
+			}
+		}
 	})
 
 	t.Run("a list that changes while it is read", func(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"nats-kvmirror/internal/jsapi"
@@ -268,17 +269,7 @@ func (r *Reader) readGroup(ctx context.Context, api *jsapi.API, group []*Mirror,
 	}
 	// A list that is not whole says nothing of who is not in it, and one that is
 	// may have been read before the origin was made.
-	names := slices.Sorted(maps.Keys(wanted))
-	r.each(len(names), underWay, func(i int) {
-		b, err := list.one(ctx, r, names[i])
-		for _, m := range wanted[names[i]] {
-			if err != nil {
-				setOrigin(m, found{}, err)
-			} else {
-				setOrigin(m, *b, nil)
-			}
-		}
-	})
+	r.readSingly(ctx, list, wanted)
 	var listed []*kvcfg.Config
 	for _, m := range group {
 		if m.Facts.Origin != nil {
@@ -288,6 +279,37 @@ func (r *Reader) readGroup(ctx context.Context, api *jsapi.API, group []*Mirror,
 	r.sayVersion(ctx, list, listed)
 }
 
+// readSingly reads the origins that a list did not show, one by one. Where the list
+// was not answered in time, and none of the first of them is, nobody is there: the
+// others are not asked for, as each would cost a timeout.
+func (r *Reader) readSingly(ctx context.Context, list *listing, wanted map[string][]*Mirror) {
+	names := slices.Sorted(maps.Keys(wanted))
+	var answered atomic.Bool
+	read := func(names []string) {
+		r.each(len(names), underWay, func(i int) {
+			f, err := list.one(ctx, r, names[i])
+			if !errors.Is(err, jsapi.ErrTimeout) {
+				answered.Store(true)
+			}
+			setOrigins(wanted[names[i]], f, err)
+		})
+	}
+	if list.timedOut() && len(names) > underWay {
+		read(names[:underWay])
+		names = names[underWay:]
+		if !answered.Load() {
+			for _, name := range names {
+				setOrigins(wanted[name], nil, errSilent)
+			}
+			return
+		}
+	}
+	read(names)
+}
+
+// errSilent is why a stream was not asked for.
+var errSilent = fmt.Errorf("it was not asked for, since neither the list nor any of %d other streams was answered: %w", underWay, jsapi.ErrTimeout)
+
 // takeOrigins takes from a list what is wanted and there.
 func takeOrigins(list *listing, wanted map[string][]*Mirror) {
 	for name, mirrors := range wanted {
@@ -295,15 +317,20 @@ func takeOrigins(list *listing, wanted map[string][]*Mirror) {
 		if !ok {
 			continue
 		}
-		for _, m := range mirrors {
-			setOrigin(m, f, nil)
-		}
+		setOrigins(mirrors, &f, nil)
 		delete(wanted, name)
 	}
 }
 
+// setOrigins notes for mirrors of one origin what was read of it, or why nothing was.
+func setOrigins(mirrors []*Mirror, f *found, err error) {
+	for _, m := range mirrors {
+		setOrigin(m, f, err)
+	}
+}
+
 // setOrigin notes what was read of an origin, or why nothing was.
-func setOrigin(m *Mirror, f found, err error) {
+func setOrigin(m *Mirror, f *found, err error) {
 	if err == nil {
 		err = kvcfg.CheckBucket(f.Config)
 	}
@@ -311,7 +338,8 @@ func setOrigin(m *Mirror, f found, err error) {
 		m.Facts.Origin, m.Facts.Unread = nil, unread(err)
 		return
 	}
-	m.Facts.Origin = &f.Bucket
+	origin := f.Bucket
+	m.Facts.Origin = &origin
 }
 
 func unread(err error) kvcfg.Unread {

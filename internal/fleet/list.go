@@ -118,6 +118,11 @@ func (l *listing) nextPage() (offset int, ok bool) {
 	return offset, true
 }
 
+// timedOut says that the list, or a page of it, was not answered in time.
+func (l *listing) timedOut() bool {
+	return errors.Is(l.err, jsapi.ErrTimeout) || slices.ContainsFunc(l.problems, func(p Problem) bool { return errors.Is(p, jsapi.ErrTimeout) })
+}
+
 // left is how many pages are left to ask for.
 func (l *listing) left() int {
 	if l.short || l.next >= l.total {

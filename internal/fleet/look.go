@@ -125,11 +125,11 @@ func (r *Reader) again(ctx context.Context, m *Mirror) error {
 	}
 	m.Facts.Mirror, m.Facts.Link, m.Facts.Cluster = mirror.Bucket, mirror.link, mirror.cluster
 	if err != nil {
-		setOrigin(m, found{}, err)
+		setOrigin(m, nil, err)
 		return nil
 	}
 	m.Facts.Earlier = &earlier
-	setOrigin(m, *origin, nil)
+	setOrigin(m, origin, nil)
 	if c, ok := m.Facts.Compare(); ok && c.Behind > 0 {
 		m.Facts.Left = left(ctx, origins, m)
 	}

@@ -303,6 +303,43 @@ func TestMany(t *testing.T) {
 		}
 	})
 
+	// A side that takes questions and answers none is not asked for every stream, as
+	// each would cost a timeout. The first are, and two for the version.
+	for name, test := range map[string]struct{ from, unread int }{
+		"from the start": {0, many},
+		"half-way":       {jsapi.PageSize, many - jsapi.PageSize},
+	} {
+		t.Run("the origins' side does not answer/"+name, func(t *testing.T) {
+			t.Parallel()
+			var mu sync.Mutex
+			asked := map[string]bool{} // singly
+			_, fleet := all(t, impatience, func(c call) []byte {
+				if c.origin && c.subject != "STREAM.LIST" {
+					mu.Lock()
+					defer mu.Unlock()
+					asked[c.subject] = true
+					return nil
+				}
+				if c.origin && c.offset >= test.from {
+					return nil
+				}
+				return c.forward()
+			})
+			unread := unreadOnes(fleet)
+			mu.Lock()
+			n := len(asked)
+			mu.Unlock()
+			if len(fleet.Mirrors) != many || len(unread) < test.unread || n > underWay+2 {
+				t.Errorf("%d mirrors, %d unread, want at least %d; %d origins were asked for", len(fleet.Mirrors), len(unread), test.unread, n)
+			}
+			for _, m := range fleet.Mirrors {
+				if u := m.Facts.Unread; m.Facts.Origin == nil && (u.Reason != kvcfg.Unreachable || !u.Unanswered) {
+					t.Errorf("%s: %+v", m.Bucket, u)
+				}
+			}
+		})
+	}
+
 	// The first origin is told of only when the last one was asked for.
 	t.Run("a slow answer does not hold up the others", func(t *testing.T) {
 		t.Parallel()

@@ -55,6 +55,7 @@ type Reader struct {
 	count counter
 	begin sync.Once
 	slots chan struct{} // holds a token for each request under way
+	lost  atomic.Bool   // some request failed because the connection was lost
 }
 
 // Mirror is one mirror and what is known of it.
@@ -360,13 +361,21 @@ func (r *Reader) one(ctx context.Context, api *jsapi.API, name string) (*found, 
 	defer r.request()()
 	s, err := api.Stream(ctx, name)
 	if err != nil {
-		return nil, err
+		return nil, r.failed(err)
 	}
 	return &found{
 		Bucket:  kvcfg.Bucket{Config: s.Config, State: s.State, Created: s.Created, Prefix: api.Prefix()},
 		link:    s.Mirror,
 		cluster: s.Cluster,
 	}, nil
+}
+
+// failed is the failure of a request; a lost connection is remembered.
+func (r *Reader) failed(err error) error {
+	if errors.Is(err, jsapi.ErrDisconnected) {
+		r.lost.Store(true)
+	}
+	return err
 }
 
 // each calls f for 0 to n-1, so many at a time, and waits.

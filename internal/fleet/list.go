@@ -219,7 +219,7 @@ func (r *Reader) page(ctx context.Context, api *jsapi.API, offset int) (jsapi.Pa
 	if err != nil && ctx.Err() == nil && (errors.Is(err, jsapi.ErrTimeout) || errors.Is(err, jsapi.ErrDisconnected)) {
 		page, err = api.List(ctx, offset)
 	}
-	return page, err
+	return page, r.failed(err)
 }
 
 // take keeps what is wanted of the page at offset, and notes what is not on it.

@@ -83,6 +83,10 @@ func (r *Reader) lookAgain(ctx context.Context, fleet *Fleet, named bool) error 
 	if len(suspects) == 0 {
 		return nil
 	}
+	if err := r.stillLost(ctx, suspects[0]); err != nil {
+		fleet.Problems = append(fleet.Problems, Problem{fmt.Sprintf("%d mirrors that seem to be wrong, a second time", len(suspects)), err})
+		return nil
+	}
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
@@ -103,6 +107,20 @@ func (r *Reader) lookAgain(ctx context.Context, fleet *Fleet, named bool) error 
 		}
 	}
 	fleet.Mirrors = slices.DeleteFunc(fleet.Mirrors, func(m Mirror) bool { return gone[m.Bucket] })
+	return nil
+}
+
+// stillLost is the failure of a connection that was lost and is not back when it
+// was waited for as long as for any answer: a pause would be for nothing. It asks for
+// a mirror only where the connection was lost.
+func (r *Reader) stillLost(ctx context.Context, m *Mirror) error {
+	if !r.lost.Load() {
+		return nil
+	}
+	_, err := r.one(ctx, r.Own, m.Facts.Mirror.Config.Name)
+	if errors.Is(err, jsapi.ErrDisconnected) {
+		return err
+	}
 	return nil
 }
 

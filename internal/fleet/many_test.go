@@ -585,6 +585,46 @@ func TestMany(t *testing.T) {
 		}
 	})
 
+	// What waited for a connection that does not come back waits for no second look.
+	t.Run("the connection is lost before the second look", func(t *testing.T) {
+		t.Parallel()
+		fake := newFake(t, url, func(c call) []byte {
+			data := c.forward()
+			if c.is(false, "STREAM.LIST") {
+				data = altered(data, behind)
+			}
+			return data
+		})
+		p, err := lab.NewProxy(servers.Leaf.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		p.SetHook(func(m lab.Message) lab.Verdict {
+			if m.Direction == lab.ToServer && m.Subject == fake.origins+".STREAM.LIST" && !strings.Contains(string(m.Payload), `:0}`) {
+				p.Refuse(true)
+				return lab.Cut
+			}
+			return lab.Pass
+		})
+		fleet, err := reader(t, p.URL(), fake.own, impatience).All(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var looks []Problem
+		for _, p := range fleet.Problems {
+			if strings.Contains(p.What, "a second time") || strings.HasPrefix(p.What, "bucket") {
+				looks = append(looks, p)
+			}
+		}
+		if len(looks) != 1 || !errors.Is(looks[0], jsapi.ErrDisconnected) || !strings.Contains(looks[0].What, "10 mirrors") {
+			t.Errorf("problems %v", fleet.Problems)
+		}
+		if len(fleet.Mirrors) < jsapi.PageSize || mirror(t, fleet, first).Facts.Origin == nil {
+			t.Errorf("%d mirrors were read", len(fleet.Mirrors))
+		}
+	})
+
 	t.Run("named, and gone at the second look", func(t *testing.T) {
 		t.Parallel()
 		var once sync.Once

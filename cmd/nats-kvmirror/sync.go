@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -131,9 +130,7 @@ func (o *syncOptions) run(ctx context.Context, rt *runtime) (render.Fleet, error
 		r.Action = render.WouldUpdate
 		return r, unread
 	}
-	if err := o.warnOfTTL(rt, &r, jobs); err != nil {
-		return r, err
-	}
+	o.warnOfTTL(rt, &r, jobs)
 	if asking {
 		yes, err := rt.prompt.Confirm(ctx, fmt.Sprintf("Really sync %s?", plural(len(jobs), "mirror")), s.style.ColorScheme)
 		if err != nil {
@@ -226,7 +223,7 @@ func (o *syncOptions) showPlan(rt *runtime, r render.Fleet, asking bool) error {
 }
 
 // warnOfTTL says what cannot be undone.
-func (o *syncOptions) warnOfTTL(rt *runtime, r *render.Fleet, jobs []*mendJob) error {
+func (o *syncOptions) warnOfTTL(rt *runtime, r *render.Fleet, jobs []*mendJob) {
 	n, messages := 0, uint64(0)
 	for _, j := range jobs {
 		if slices.Contains(j.codes, "ttl-off") {
@@ -234,16 +231,9 @@ func (o *syncOptions) warnOfTTL(rt *runtime, r *render.Fleet, jobs []*mendJob) e
 			messages += j.mirror.Facts.Mirror.State.Msgs
 		}
 	}
-	if n == 0 {
-		return nil
+	if n > 0 {
+		o.warn(rt, r, "per-key TTL can not be turned off again; it is turned on for %s, whose servers have %d messages to scan", plural(n, "mirror"), messages)
 	}
-	text := fmt.Sprintf("per-key TTL can not be turned off again; it is turned on for %s, whose servers have %d messages to scan", plural(n, "mirror"), messages)
-	r.Warnings = append(r.Warnings, text)
-	if rt.json {
-		return nil
-	}
-	_, err := fmt.Fprintf(rt.err, "warning: %s\n", text)
-	return err
 }
 
 // mend does the jobs, several at a time. When ctx ends no further one is begun,
@@ -357,7 +347,7 @@ func afterTTL(updated *jsapi.Stream, m fleet.Mirror) string {
 // sameConfig says whether a mirror is still configured as it was; what the
 // server says of itself in the metadata does not count.
 func sameConfig(a, b kvcfg.Config) bool {
-	return reflect.DeepEqual(a, b) || len(kvcfg.RawOf(a).Differing(kvcfg.RawOf(b))) == 0 && len(kvcfg.RawOf(b).Differing(kvcfg.RawOf(a))) == 0
+	return len(kvcfg.RawOf(a).Unlike(kvcfg.RawOf(b))) == 0
 }
 
 // summarize is the failure of the whole: nil when all jobs were done.

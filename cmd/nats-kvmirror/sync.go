@@ -138,7 +138,7 @@ func (o *syncOptions) run(ctx context.Context, rt *runtime) (render.Fleet, error
 		}
 		if !yes {
 			rt.say("Nothing was changed")
-			return r, nil
+			return r, unread
 		}
 	}
 	r.Action = render.Updated

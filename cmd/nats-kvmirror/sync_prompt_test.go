@@ -47,6 +47,23 @@ func TestSyncAsks(t *testing.T) {
 	}
 }
 
+// Who says no to what was read is told all the same that not all was.
+func TestSyncPartlyReadAndNo(t *testing.T) {
+	t.Parallel()
+	sites, _ := plainMirrors(t, 2)
+	shim(t, sites.Leaf.URL(), func(subject string, reply map[string]any) {
+		if streams, _ := reply["streams"].([]any); subject == "STREAM.LIST" && len(streams) == 2 {
+			reply["streams"], reply["missing"] = streams[1:], []string{"KV_m0"}
+		}
+	})
+	p := sitDown(t, sites.Leaf.URL(), "sync", "--all", "--js-api-prefix", "FAKE.API")
+	p.isAsked("Really sync 1 mirror?")
+	p.types("n\r")
+	if code := p.leaves(); code != 1 || !strings.Contains(p.shown(), "Nothing was changed") || !strings.Contains(p.shown(), "error: 1 part could not be read") {
+		t.Errorf("exit code %d:\n%s", code, p.shown())
+	}
+}
+
 // What becomes of the mirrors while the question stands is seen before anything
 // is written: what was changed or deleted is left alone and said, the rest is
 // done.

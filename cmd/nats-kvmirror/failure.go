@@ -101,3 +101,23 @@ func explain(err error) *failure {
 	}
 	return &failure{kind: kindInternal, err: err}
 }
+
+// together is one failure that says all that is wrong; nil when nothing is. What of
+// several kinds it is, the first decides.
+func together(errs ...error) error {
+	var all *failure
+	for _, err := range errs {
+		switch {
+		case err == nil:
+		case all == nil:
+			all = explain(err)
+		default:
+			f := explain(err)
+			all = &failure{kind: all.kind, err: fmt.Errorf("%w; %w", all.err, f.err), hint: lines(all.hint, f.hint)}
+		}
+	}
+	if all == nil {
+		return nil
+	}
+	return all
+}

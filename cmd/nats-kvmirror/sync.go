@@ -106,10 +106,10 @@ func (o *syncOptions) run(ctx context.Context, rt *runtime) (render.Fleet, error
 		return r, fmt.Errorf("cannot read the mirrors: %w", err)
 	}
 	rt.noteProblems(&r, read)
-	unread := errors.Join(unreadFailure(read), unreadOrigins(read))
+	unread := together(unreadFailure(read), unreadOrigins(read))
 	if o.messages.content {
 		err := o.runContent(ctx, rt, s, read, &r)
-		return r, errors.Join(err, unread)
+		return r, together(err, unread)
 	}
 	jobs, err := o.plan(s, &r, read)
 	if err != nil {
@@ -142,7 +142,7 @@ func (o *syncOptions) run(ctx context.Context, rt *runtime) (render.Fleet, error
 		}
 	}
 	r.Action = render.Updated
-	return r, errors.Join(o.mend(ctx, rt, s, jobs), unread)
+	return r, together(o.mend(ctx, rt, s, jobs), unread)
 }
 
 // unreadFailure is the failure that parts of a fleet could not be read; nil when
@@ -152,7 +152,11 @@ func unreadFailure(read fleet.Fleet) error {
 		return nil
 	}
 	first := read.Problems[0]
-	return &failure{kind: explain(first.Err).kind, err: fmt.Errorf("%s could not be read, the first is %w", plural(len(read.Problems), "part"), first)}
+	kind := explain(first.Err).kind
+	if kind == kindInternal {
+		kind = kindIncomplete // no request failed: a list is not whole
+	}
+	return &failure{kind: kind, err: fmt.Errorf("%s could not be read, the first is %w", plural(len(read.Problems), "part"), first)}
 }
 
 // unreadOrigins is the failure that some origins did not answer, so that whether

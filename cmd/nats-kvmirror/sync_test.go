@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"nats-kvmirror/internal/lab"
 	"nats-kvmirror/internal/render"
 )
@@ -119,6 +121,49 @@ func TestSyncRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Of several things that are wrong none hides another: a stream that is not read, an
+// origin that does not answer, and an update that is refused.
+func TestSyncSeveralFailures(t *testing.T) {
+	t.Parallel()
+	sites, _ := plainMirrors(t, 3)
+	if _, err := connectTo(t, sites.Leaf.URL()).Subscribe("SILENT.API.>", func(*nats.Msg) {}); err != nil {
+		t.Fatal(err)
+	}
+	partlyRead := func(subject string, reply map[string]any) {
+		streams, _ := reply["streams"].([]any)
+		if subject != "STREAM.LIST" || len(streams) != 3 {
+			return
+		}
+		reply["streams"], reply["missing"] = streams[1:], []string{"KV_m0"}
+		silent, _ := streams[2].(map[string]any)
+		mirror, _ := config(silent)["mirror"].(map[string]any)
+		mirror["external"] = map[string]any{"api": "SILENT.API"}
+	}
+	refusing(t, sites.Leaf.URL(), func(subject string, _ []byte) bool { return strings.HasPrefix(subject, "STREAM.UPDATE") }, partlyRead)
+	args := []string{"sync", "--all", "--server", sites.Leaf.URL(), "--js-api-prefix", "FAKE.API", "--timeout", brief.String()}
+	// fails makes sure that a run fails and says so much.
+	fails := func(hint, flag string, what ...string) {
+		t.Helper()
+		o := runFleet(t, t.Context(), append(args, flag)...)
+		o.mustBe(t, 1, render.Failed, kindIncomplete)
+		if o.fleet.Error == nil {
+			return
+		}
+		for _, want := range what {
+			if !strings.Contains(o.fleet.Error.Message, want) {
+				t.Errorf("%s: %q is not in %q", flag, want, o.fleet.Error.Message)
+			}
+		}
+		if o.fleet.Error.Hint != hint {
+			t.Errorf("%s: the hint is %q, want %q", flag, o.fleet.Error.Hint, hint)
+		}
+	}
+	const refused, missing, silent = "0 of 1 mirror changed, 1 failed", `1 part could not be read, the first is stream "KV_m0"`, "whether 1 mirror is to be changed is not known"
+	const again = "running the command again looks again"
+	fails(again, "--dry-run", missing, silent)
+	fails("running the command again does what is left\n"+again, "--force", refused, missing, silent)
 }
 
 // The same for people: a line each, with no control characters.

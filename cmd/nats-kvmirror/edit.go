@@ -253,12 +253,12 @@ func (o *editOptions) checkCleaned(ctx context.Context, rt *runtime, s *session,
 // warnOfRest says what the comparison and the server's version leave to fear.
 func (o *editOptions) warnOfRest(rt *runtime, r *render.Report, c kvcfg.Comparison) {
 	version := r.Source.Config.ServerVersion()
-	cure := "; `" + appName + " sync --content " + o.bucket + "` purges them"
+	cure := "; `" + appName + " sync --content " + o.bucket + "` purges it"
 	switch {
 	case c.LeftOver() > 0:
-		rt.warn(r, "at least %d messages are left over on the mirror that are gone at the origin, and server %v will not remove them%s", c.LeftOver(), version, cure)
+		rt.warn(r, "the mirror holds at least %s that its origin does not, and server %v will not remove what is left over%s", plural(int(c.LeftOver()), "message"), version, cure)
 	case c.Missing > 0:
-		rt.warn(r, "the mirror holds %d messages less than the origin", c.Missing)
+		rt.warn(r, "the mirror holds %s less than the origin", plural(int(c.Missing), "message"))
 	case c.Behind > 0 && !r.Source.Config.Filtered():
 		rt.warn(r, "the mirror is %d messages behind its origin, so whether expired messages are left over is not known", c.Behind)
 	case !c.Counted:

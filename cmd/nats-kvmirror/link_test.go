@@ -52,6 +52,7 @@ func TestDomainCut(t *testing.T) {
 			t.Errorf("%v: exit code %d, %+v", args, o.code, o.fleet.Mirrors)
 		}
 	}
+	runFleet(t, t.Context(), at("sync", "plain", "--force")...).mustBe(t, 1, render.Failed, kindOriginUnread)
 	runFleet(t, t.Context(), at("sync", "m", "--content", "--force")...).mustBe(t, 1, render.Failed, kindIncomplete)
 	runFleet(t, t.Context(), at("sync", "--recreate", "m", "--force")...).mustBe(t, 1, render.Failed, kindOriginUnread)
 	if took := time.Since(begin); took > time.Minute {

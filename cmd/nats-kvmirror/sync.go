@@ -119,7 +119,11 @@ func (o *syncOptions) run(ctx context.Context, rt *runtime) (render.Fleet, error
 		if err := o.showPlan(rt, r, false); err != nil {
 			return r, err
 		}
-		rt.say("There is nothing to change on %s", plural(len(r.Mirrors), "mirror"))
+		if unread == nil {
+			rt.say("There is nothing to change on %s", plural(len(r.Mirrors), "mirror"))
+		} else {
+			rt.say("Nothing was changed")
+		}
 		return r, unread
 	}
 	asking := !o.force && !o.dryRun
@@ -159,13 +163,13 @@ func unreadFailure(read fleet.Fleet) error {
 	return &failure{kind: kind, err: fmt.Errorf("%s could not be read, the first is %w", plural(len(read.Problems), "part"), first)}
 }
 
-// unreadOrigins is the failure that some origins did not answer, so that whether
-// their mirrors follow them is not known; nil when all did. An origin that is
-// known to be out of reach is a finding.
+// unreadOrigins is the failure that some origins could not be read, so that whether
+// their mirrors follow them is not known; nil when all could. One that does not
+// exist, or is no bucket, is read: nothing can be followed there.
 func unreadOrigins(read fleet.Fleet) error {
 	var unread []fleet.Mirror
 	for _, m := range read.Mirrors {
-		if m.Facts.Origin == nil && m.Facts.Unread.Unanswered {
+		if r := m.Facts.Unread.Reason; m.Facts.Origin == nil && (r == kvcfg.Unreachable || r == kvcfg.Denied) {
 			unread = append(unread, m)
 		}
 	}
@@ -173,7 +177,7 @@ func unreadOrigins(read fleet.Fleet) error {
 		return nil
 	}
 	return fail(kindOriginUnread, "running the command again looks again",
-		"whether %s is to be changed is not known, because the origin did not answer; the first is %q: %s", plural(len(unread), "mirror"), unread[0].Bucket, unread[0].Facts.Unread.Detail)
+		"whether %s is to be changed is not known, because the origin could not be read; the first is %q: %s", plural(len(unread), "mirror"), unread[0].Bucket, unread[0].Facts.Unread.Detail)
 }
 
 // plan decides what to change. Members are listed that have changes, or findings
@@ -343,7 +347,7 @@ func failureOf(err error) *render.Failure {
 func afterTTL(updated *jsapi.Stream, m fleet.Mirror) string {
 	c := kvcfg.Compare(updated.Config, m.Facts.Origin.Config, updated.State, m.Facts.Origin.State)
 	if n := c.LeftOver(); n > 0 {
-		return fmt.Sprintf("at least %d messages that are gone at the origin are left over; `check` tells more", n)
+		return fmt.Sprintf("the mirror holds at least %s that its origin does not; `check` tells more", plural(int(n), "message"))
 	}
 	return ""
 }

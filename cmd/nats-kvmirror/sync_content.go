@@ -76,7 +76,7 @@ func (o *syncOptions) runContent(ctx context.Context, rt *runtime, s *session, r
 		}
 		rt.sayOf(j.member)
 	}
-	return errors.Join(summarizeSweep(jobs), unsound(r))
+	return together(summarizeSweep(jobs), unsound(r))
 }
 
 // sweepQuestion is what is asked before anything is purged.

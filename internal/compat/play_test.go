@@ -198,7 +198,7 @@ func (b *binaries) edit(ctx context.Context, t *testing.T, p *pair, bucket strin
 
 // saysLeftOver says whether a warning is of messages that are left over.
 func saysLeftOver(warning string) bool {
-	return strings.Contains(warning, "are left over on the mirror")
+	return strings.Contains(warning, "will not remove what is left over")
 }
 
 // findings are the codes that check finds on a bucket.

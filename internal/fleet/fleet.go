@@ -344,7 +344,7 @@ func setOrigin(m *Mirror, f *found, err error) {
 }
 
 func unread(err error) kvcfg.Unread {
-	u := kvcfg.Unread{Reason: kvcfg.Unreachable, Detail: err.Error(), Unanswered: jsapi.OutcomeUnknown(err)}
+	u := kvcfg.Unread{Reason: kvcfg.Unreachable, Detail: err.Error()}
 	switch {
 	case errors.Is(err, jsapi.ErrNotFound):
 		u.Reason = kvcfg.Missing

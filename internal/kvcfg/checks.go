@@ -229,7 +229,7 @@ func leftOver(f Facts, _ Thresholds) (Severity, string, bool) {
 	if n == 0 || f.proved() {
 		return none()
 	}
-	return found(Critical, "at least %d messages on the mirror are gone at its origin", n)
+	return found(Critical, "the mirror holds at least %s that its origin does not", counted(n))
 }
 
 func missing(f Facts, _ Thresholds) (Severity, string, bool) {
@@ -240,7 +240,7 @@ func missing(f Facts, _ Thresholds) (Severity, string, bool) {
 	if n == 0 || f.proved() {
 		return none()
 	}
-	return found(Critical, "at least %d messages of the origin are missing on the mirror", n)
+	return found(Critical, "the mirror lacks at least %s of its origin", counted(n))
 }
 
 func different(f Facts, _ Thresholds) (Severity, string, bool) {
@@ -266,6 +266,11 @@ func messages(reasons map[string]uint64) string {
 	for _, count := range reasons {
 		n += count
 	}
+	return counted(n)
+}
+
+// counted is so many messages.
+func counted(n uint64) string {
 	if n == 1 {
 		return "1 message"
 	}

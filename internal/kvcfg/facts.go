@@ -59,9 +59,6 @@ type Look struct{ Mirror, Origin State }
 type Unread struct {
 	Reason Reason
 	Detail string
-	// Unanswered says that the question or its answer was lost, so that another
-	// time it may be different.
-	Unanswered bool
 }
 
 // Reason is a kind of failure to read an origin.

@@ -367,7 +367,9 @@ func uncompared(m render.Member) bool {
 func unsound(r *render.Fleet) error {
 	var differ, unknown int
 	for _, m := range r.Mirrors {
+		swept := m.Sweep != nil && (m.Action == render.Failed || m.Action == render.Skipped || m.Action == render.Unknown)
 		switch {
+		case swept: // the summary of the sweep has it
 		case uncompared(m):
 			unknown++
 		case m.Content.Verdict != content.Identical:

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"nats-kvmirror/internal/content"
 	"nats-kvmirror/internal/jsapi"
 	"nats-kvmirror/internal/kvcfg"
 )
@@ -85,6 +86,8 @@ func explain(err error) *failure {
 		{kvcfg.ErrNotBucket, kindNotBucket, ""},
 		{kvcfg.ErrTTLStays, kindRefused, "without per-key TTL, a mirror has to be deleted and created again"},
 		{kvcfg.ErrNoHistory, kindRefused, "bound it first with `" + appName + " edit BUCKET --history N`; no client opens a bucket without"},
+		{kvcfg.ErrRenames, kindRefused, "without another filter or origin it is made anew as it is"},
+		{content.ErrRenames, kindRefused, ""},
 		{kvcfg.ErrMarkerNeedsTTL, kindRefused, "leave --marker-ttl out, or turn per-key TTL on first with `" + appName + " edit BUCKET --allow-msg-ttl`"},
 		{kvcfg.ErrMalformed, kindMalformed, ""},
 		{context.Canceled, kindInterrupted, ""},

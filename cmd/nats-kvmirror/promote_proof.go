@@ -35,7 +35,7 @@ func (p *proof) fault(count *int, seq uint64) {
 // and merges them as they stream by: subjects, but for the bucket's name, times,
 // headers and bodies are to be the same.
 func (c *copying) compare(ctx context.Context, to uint64) (*proof, error) {
-	theirs, err := c.s.own.Walk(ctx, jsapi.WalkOptions{Stream: c.mirror.Config.Name, To: to, Bodies: true})
+	theirs, err := c.s.own.Walk(ctx, jsapi.WalkOptions{Stream: c.mirror.Config.Name, To: to, Bodies: true, Resourced: c.Sourced})
 	if err != nil {
 		return nil, err
 	}

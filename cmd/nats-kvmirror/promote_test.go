@@ -161,14 +161,7 @@ func TestPromoteOnOldServers(t *testing.T) {
 	t.Parallel()
 	sites := lostOrigin(t)
 	url := sites.Leaf.URL()
-	old := func(_ string, reply map[string]any) {
-		if c := config(reply); c != nil {
-			metadata, _ := c["metadata"].(map[string]any)
-			metadata["_nats.ver"] = "2.11.17"
-		}
-	}
-	shim(t, url, old)
-	at := []string{"--server", url, "--js-api-prefix", "FAKE.API"}
+	at := asOld(t, url)
 	o := runJSON(t, t.Context(), append(at, "promote", "demo", "--force")...)
 	o.mustBe(t, 1, render.Failed, kindOldServer)
 	if !strings.Contains(o.report.Error.Hint, "--into") {
@@ -180,6 +173,40 @@ func TestPromoteOnOldServers(t *testing.T) {
 		t.Errorf("what is lost is not said in %q", said)
 	}
 	isWhole(t, url, "fresh", false)
+}
+
+// asOld are the flags with which a server says that it cannot promote.
+func asOld(t *testing.T, url string) []string {
+	t.Helper()
+	shim(t, url, func(_ string, reply map[string]any) {
+		if c := config(reply); c != nil {
+			metadata, _ := c["metadata"].(map[string]any)
+			metadata["_nats.ver"] = "2.11.17"
+		}
+	})
+	return []string{"--server", url, "--js-api-prefix", "FAKE.API"}
+}
+
+// An origin that sources another bucket itself: what its messages say of that is
+// replaced in a copy that sources the mirror, and is no difference.
+func TestPromoteSourcedOrigin(t *testing.T) {
+	t.Parallel()
+	sites, err := lab.HubAndLeaf()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(sites.Stop)
+	url := sites.Leaf.URL()
+	must(t)(keyValue(t, sites.Hub.URL(), jetstream.KeyValueConfig{Bucket: "other"}).PutString(t.Context(), "key", "value"))
+	keyValue(t, sites.Hub.URL(), jetstream.KeyValueConfig{Bucket: "demo", Sources: []*jetstream.StreamSource{{Name: "other"}}})
+	hub := connectTo(t, sites.Hub.URL())
+	waitUntil(t, "the origin has the value", func() bool { return look(t, hub, "demo").State.Msgs == 1 })
+	runJSON(t, t.Context(), "add", "plain", "--mirror", "demo", "--mirror-domain", "hub", "--wait", "20s", "--server", url).mustBe(t, 0, render.Created, "")
+	request(t, hub, "$JS.API.STREAM.DELETE.KV_demo", "")
+	runJSON(t, t.Context(), append(asOld(t, url), "promote", "plain", "--into", "fresh")...).mustBe(t, 0, render.Promoted, "")
+	if got, err := keyValueOf(t, url, "fresh").Get(t.Context(), "key"); err != nil || string(got.Value()) != "value" {
+		t.Errorf("key is %v, %v", got, err)
+	}
 }
 
 // A server that answers as those before 2.12 do, and did not say its version.

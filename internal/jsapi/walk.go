@@ -66,6 +66,10 @@ type WalkOptions struct {
 	// were made from by sourcing another; the header that says so is then left
 	// out of the digest. It is for walks with Bodies.
 	Sourced bool
+	// Resourced leaves that header out of the digest as well where it is the
+	// stream's own, to compare with one that was made from it by sourcing: there
+	// it was replaced.
+	Resourced bool
 	// Rate is how many messages a second are read at the most; 0 means as many
 	// as come. The server is told so as well, but where it sends bodies; there
 	// flow control keeps it from running ahead by more than 16 MB.
@@ -442,6 +446,9 @@ func (w *Walk) message(m *nats.Msg) {
 	// As the server counts (server/stream.go, jsPubMsg.size), which takes the
 	// subject that it is delivered to.
 	w.got.bytes += m.Size() - len(m.Subject) + len(m.Sub.Subject)
+	if w.opts.Resourced {
+		m.Header.Del(SourceHeader)
+	}
 	before := len(w.got.heads.data)
 	if err := w.got.heads.add(at.seq, at.time, m, w.opts.Bodies, w.opts.Sourced); err != nil {
 		w.got.err = &Error{Kind: ErrMalformed, Subject: m.Subject, Description: err.Error()}

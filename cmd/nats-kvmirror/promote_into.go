@@ -72,7 +72,7 @@ func (o *promoteOptions) copyInto(ctx context.Context, rt *runtime, s *session, 
 		err = o.silence(ctx, rt, s, r, rivals)
 	}
 	if err == nil {
-		err = c.update(ctx, c.Finish)
+		err = c.update(ctx, c.finish)
 	}
 	if c.stream != nil {
 		r.SetStream(c.stream)
@@ -148,6 +148,9 @@ func ttlAnew(c kvcfg.Config) string {
 
 // showPlan shows the bucket that would be made.
 func (c *copying) showPlan(raw kvcfg.Raw) error {
+	if size, ok := c.mirror.Raw["max_msg_size"]; ok {
+		raw["max_msg_size"] = size // that of the finished copy
+	}
 	config, err := raw.Config()
 	if err != nil {
 		return err
@@ -202,6 +205,11 @@ func (c *copying) update(ctx context.Context, change func(kvcfg.Raw) (kvcfg.Plan
 		c.stream = updated
 	}
 	return c.unfinished(mirrorStays(err, "remove the copy and run the command again"))
+}
+
+// finish plans that the copy becomes a bucket.
+func (c *copying) finish(current kvcfg.Raw) (kvcfg.Plan, error) {
+	return c.Finish(current, c.mirror.Config)
 }
 
 // wait waits until the copy has all that the mirror holds up to where it was at

@@ -209,6 +209,29 @@ func TestPromoteSourcedOrigin(t *testing.T) {
 	}
 }
 
+// What sourcing adds to a message counts against the largest size of one, which
+// is raised for as long as the copy is made.
+func TestPromoteSourcedLargestValue(t *testing.T) {
+	t.Parallel()
+	sites, err := lab.HubAndLeaf()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(sites.Stop)
+	url := sites.Leaf.URL()
+	kv := keyValue(t, sites.Hub.URL(), jetstream.KeyValueConfig{Bucket: "demo", MaxValueSize: 100})
+	must(t)(kv.Put(t.Context(), strings.Repeat("long", 1000), make([]byte, 100)))
+	runJSON(t, t.Context(), "add", "plain", "--mirror", "demo", "--mirror-domain", "hub", "--wait", "20s", "--server", url).mustBe(t, 0, render.Created, "")
+	request(t, connectTo(t, sites.Hub.URL()), "$JS.API.STREAM.DELETE.KV_demo", "")
+	promote := append(asOld(t, url), "promote", "plain", "--into", "fresh")
+	for _, o := range []outcome{runJSON(t, t.Context(), append(promote, "--dry-run")...), runJSON(t, t.Context(), promote...)} {
+		if got := string(o.report.Config["max_msg_size"]); o.report.Action == render.Failed || got != "100" {
+			t.Errorf("action %q, max_msg_size %s\n%s", o.report.Action, got, o.stderr)
+		}
+	}
+	must(t)(keyValueOf(t, url, "fresh").Put(t.Context(), "key", make([]byte, 100)))
+}
+
 // A server that answers as those before 2.12 do, and did not say its version.
 func TestPromoteRefusedByServer(t *testing.T) {
 	t.Parallel()

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"strings"
 	"time"
 )
@@ -17,10 +18,16 @@ const (
 	CopiedFrom = "nats-kvmirror.copied-from"
 )
 
-// sourceHeaderSize is more than what sourcing adds to a message: a header with
-// the stream, the sequence and both sides of the transform (server/stream.go,
-// genSourceHeader).
+// sourceHeaderSize is more than what sourcing adds to a message of a key that is
+// not very long: a header with the stream, the sequence, both sides of the
+// transform and the subject (server/stream.go, genSourceHeader).
 const sourceHeaderSize = 512
+
+// maxSourceHeaderSize is more than what it adds to any message: the names are
+// 255 bytes at the most (server/stream.go, JSMaxNameLen), and subjects what a
+// line of the protocol takes, by default 4096 (server/const.go,
+// MAX_CONTROL_LINE_SIZE).
+const maxSourceHeaderSize = 8 << 10
 
 // Copy is a bucket that is made of what a mirror holds.
 type Copy struct {
@@ -33,7 +40,9 @@ type Copy struct {
 // Plan is the configuration with which the copy begins: the mirror's, but for
 // its name, its mark, and where its messages come from. The keys get the copy's
 // own subject on the way. It republishes nothing, since all that is copied would
-// be republished, and what the mirror goes on to take twice. unlimited says that
+// be republished, and what the mirror goes on to take twice. One that sources may
+// hold larger messages until [Copy.Finish], since servers count the header that
+// sourcing adds: a value of the largest size would stop it. unlimited says that
 // the limits of the whole bucket were left out, because what the mirror holds
 // would not fit with the names of the copy, which would then stand still.
 //
@@ -64,6 +73,9 @@ func (c Copy) Plan(mirror Raw, holds State) (config Raw, unlimited bool, err err
 	source := Source{Name: have.Name, SubjectTransforms: []SubjectTransform{{Source: Subject(c.StoredAs), Destination: Subject(c.Into)}}}
 	if c.Sourced {
 		config.set("sources", []Source{source})
+		if have.MaxMsgSize > 0 {
+			config.set("max_msg_size", min(have.MaxMsgSize+maxSourceHeaderSize, math.MaxInt32))
+		}
 	} else {
 		config.set("mirror", source)
 	}
@@ -121,8 +133,9 @@ func Detach(current Raw) (Plan, error) {
 	return p, nil
 }
 
-// Finish plans that a copy that was detached becomes a bucket.
-func (c Copy) Finish(current Raw) (Plan, error) {
+// Finish plans that a copy that was detached becomes a bucket, with values no
+// larger than its mirror's.
+func (c Copy) Finish(current Raw, mirror Config) (Plan, error) {
 	have, err := current.Config()
 	if err != nil {
 		return Plan{}, err
@@ -130,6 +143,9 @@ func (c Copy) Finish(current Raw) (Plan, error) {
 	p := Plan{Config: maps.Clone(current)}
 	put := p.changer(current)
 	put("subjects", []string{Subject(c.Into)}, FromDerived)
+	if mirror.MaxMsgSize > 0 {
+		put("max_msg_size", mirror.MaxMsgSize, FromDerived)
+	}
 	if c.MarkerTTL != nil {
 		put("subject_delete_marker_ttl", *c.MarkerTTL, FromFlag)
 	}

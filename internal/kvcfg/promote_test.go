@@ -144,6 +144,11 @@ func TestCopy(t *testing.T) {
 	raw := parsed(t, promotable)
 	raw["republish"] = []byte(`{"src":">","dest":"news.>"}`)
 	raw["max_bytes"] = []byte("1000")
+	raw["max_msg_size"] = []byte("100")
+	mirror, err := raw.Config()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, sourced := range []bool{false, true} {
 		c := Copy{Into: "fresh", StoredAs: "demo", Sourced: sourced}
 		config, unlimited, err := c.Plan(raw, State{Msgs: 1, Bytes: 100})
@@ -163,6 +168,9 @@ func TestCopy(t *testing.T) {
 		if sourced != (len(have.Sources) == 1) || sourced == (have.Mirror != nil) {
 			t.Errorf("sourced %t: %s", sourced, mustJSON(config))
 		}
+		if sourced != (have.MaxMsgSize >= 100+4096+3*255) || !sourced && have.MaxMsgSize != 100 {
+			t.Errorf("sourced %t: messages may have %d bytes", sourced, have.MaxMsgSize)
+		}
 		if string(config["from_the_future"]) == "" {
 			t.Error("an unknown field was dropped")
 		}
@@ -175,13 +183,22 @@ func TestCopy(t *testing.T) {
 		if err != nil || Filling(have) || !slices.Equal(have.Subjects, []string{"KV_fresh"}) || !Unfinished(have, "demo") {
 			t.Errorf("detached: %s, %v", mustJSON(detached.Config), err)
 		}
-		finished, err := c.Finish(detached.Config)
+		finished, err := c.Finish(detached.Config, mirror)
 		if err != nil {
 			t.Fatal(err)
 		}
 		have, err = finished.Config.Config()
-		if err != nil || CheckBucket(have) != nil || Unfinished(have, "demo") || have.Metadata[CopiedFrom] != "demo" || have.Metadata["site"] != "7" {
+		if err != nil || CheckBucket(have) != nil || have.MaxMsgSize != 100 || Unfinished(have, "demo") || have.Metadata[CopiedFrom] != "demo" || have.Metadata["site"] != "7" {
 			t.Errorf("finished: %s, %v", mustJSON(finished.Config), err)
+		}
+	}
+	for size, want := range map[string]string{"": "", "-1": "-1", "2147483647": "2147483647"} {
+		if raw["max_msg_size"] = []byte(size); size == "" {
+			delete(raw, "max_msg_size")
+		}
+		config, _, err := (Copy{Into: "fresh", StoredAs: "demo", Sourced: true}).Plan(raw, State{})
+		if err != nil || string(config["max_msg_size"]) != want {
+			t.Errorf("max_msg_size %q becomes %q, %v; want %q", size, config["max_msg_size"], err, want)
 		}
 	}
 	if config, unlimited, err := (Copy{Into: "a-longer-name", StoredAs: "demo"}).Plan(raw, State{Msgs: 100, Bytes: 900}); err != nil || !unlimited || string(config["max_bytes"]) != "-1" {

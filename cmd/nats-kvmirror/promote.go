@@ -157,15 +157,16 @@ func (o *promoteOptions) inPlace(ctx context.Context, rt *runtime, s *session, r
 	if err := o.stillSo(ctx, s, p); err != nil {
 		return err
 	}
-	if err := o.silence(ctx, rt, s, r, rivals); err != nil {
-		return err
+	silenced, err := o.silence(ctx, rt, s, r, o.bucket, rivals)
+	if err != nil {
+		return withSilenced(err, o.bucket, silenced)
 	}
 	promoted, err := s.update(ctx, r.Stream, plan, 0)
 	if promoted != nil {
 		r.SetStream(promoted)
 	}
 	if err != nil {
-		return mirrorStays(err, o.intoHint(o.bucket+"2"))
+		return withSilenced(mirrorStays(err, o.intoHint(o.bucket+"2")), o.bucket, silenced)
 	}
 	r.Action, r.Origin = render.Promoted, nil
 	rt.space()
@@ -312,20 +313,41 @@ func (o *promoteOptions) rivals(ctx context.Context, rt *runtime, s *session, r 
 	return rivals, nil
 }
 
-// silence turns direct reads of the origin's name off for other mirrors. One
-// that cannot be silenced is in the way, but for --force.
-func (o *promoteOptions) silence(ctx context.Context, rt *runtime, s *session, r *render.Report, streams []string) error {
-	for _, name := range streams {
+// silence turns direct reads of a bucket's name off for other mirrors, and
+// returns those for which it did. One that cannot be silenced is in the way, but
+// for --force.
+func (o *promoteOptions) silence(ctx context.Context, rt *runtime, s *session, r *render.Report, bucket string, rivals []string) (silenced []string, err error) {
+	for _, name := range rivals {
 		err := o.silenceOne(ctx, s, name)
 		if err == nil {
+			silenced = append(silenced, name)
 			continue
 		}
-		if f := explain(err); !o.force || f.kind == kindInterrupted {
-			return &failure{kind: f.kind, err: fmt.Errorf("stream %q goes on answering direct reads of the origin's name, nothing was promoted: %w", name, f.err), hint: "turn its mirror_direct off, or promote all the same with --force"}
+		switch f := explain(err); {
+		case f.kind == kindInterrupted:
+			return silenced, err
+		case !o.force || ctx.Err() != nil:
+			return silenced, fail(f.kind, lines(f.hint, "turn its mirror_direct off, or promote all the same with --force"),
+				"direct reads of the name %s could not be turned off for stream %q, so nothing was promoted: %w", bucket, name, f.err)
+		default:
+			rt.warn(r, "stream %s may go on answering direct reads of the name %s, with old values: %v", name, bucket, f.err)
 		}
-		rt.warn(r, "stream %s goes on answering direct reads of the origin's name, with old values: %v", name, err)
 	}
-	return nil
+	return silenced, ctx.Err()
+}
+
+// withSilenced says in an error that direct reads were turned off before it.
+func withSilenced(err error, bucket string, streams []string) error {
+	if len(streams) == 0 {
+		return err
+	}
+	f := *explain(err)
+	if errors.Is(err, context.Canceled) {
+		f.err = errors.New("interrupted, nothing was promoted")
+	}
+	f.err = fmt.Errorf("%w; direct reads of the name %s are turned off for %s", f.err, bucket, strings.Join(streams, ", "))
+	f.hint = lines(f.hint, "if nothing is to be promoted, `"+appName+" sync BUCKET --only mirror-direct-off` turns them on again")
+	return &f
 }
 
 func (o *promoteOptions) silenceOne(ctx context.Context, s *session, name string) error {

@@ -68,8 +68,10 @@ func (o *promoteOptions) copyInto(ctx context.Context, rt *runtime, s *session, 
 	if err == nil {
 		err = c.prove(ctx)
 	}
+	var silenced []string
 	if err == nil {
-		err = o.silence(ctx, rt, s, r, rivals)
+		silenced, err = o.silence(ctx, rt, s, r, o.into, rivals)
+		err = c.unfinished(err)
 	}
 	if err == nil {
 		err = c.update(ctx, c.finish)
@@ -78,7 +80,7 @@ func (o *promoteOptions) copyInto(ctx context.Context, rt *runtime, s *session, 
 		r.SetStream(c.stream)
 	}
 	if err != nil {
-		return err
+		return withSilenced(err, o.into, silenced)
 	}
 	r.Action, r.Origin = render.Promoted, nil
 	return rt.show(*r, s.style)

@@ -341,6 +341,76 @@ func TestPromoteWithoutHub(t *testing.T) {
 	}
 }
 
+// What was turned off for other mirrors is said when nothing comes of the
+// promotion: it is refused, or it is interrupted before it is written.
+func TestPromoteAfterSilencing(t *testing.T) {
+	t.Parallel()
+	t.Run("refused", func(t *testing.T) {
+		t.Parallel()
+		url := lostOrigin(t).Leaf.URL()
+		refusing(t, url, func(subject string, _ []byte) bool { return subject == "STREAM.UPDATE.KV_demo" }, func(string, map[string]any) {})
+		o := runJSON(t, t.Context(), "promote", "demo", "--force", "--server", url, "--js-api-prefix", "FAKE.API")
+		o.mustBe(t, 1, render.Failed, kindRejected)
+		o.saysSilenced(t)
+		// What the hint says, works.
+		runFleet(t, t.Context(), "sync", "plain", "--only", "mirror-direct-off", "--force", "--server", url).mustBe(t, 0, render.Updated, "")
+	})
+	t.Run("interrupted", func(t *testing.T) {
+		t.Parallel()
+		sites := lostOrigin(t)
+		ctx, p := interruptedAt(t, sites.Leaf, "STREAM.UPDATE.KV_plain", "STREAM.INFO.KV_plain")
+		o := runJSON(t, ctx, "promote", "demo", "--force", "--server", p.URL())
+		o.mustBe(t, 1, render.Failed, kindInterrupted)
+		o.saysSilenced(t)
+		if o := runJSON(t, t.Context(), "info", "demo", "--server", sites.Leaf.URL()); o.report.Mirror == nil {
+			t.Error("the mirror was promoted")
+		}
+	})
+}
+
+// interruptedAt is a context that ends when a server is asked something, after it
+// was asked something else, and the way to that server.
+func interruptedAt(t *testing.T, s *lab.Server, at, after string) (context.Context, *lab.Proxy) {
+	t.Helper()
+	p, err := lab.NewProxy(s.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	i := atRequest(at, after)
+	ctx, cancel := i.context(t)
+	t.Cleanup(cancel)
+	p.SetHook(i.hook)
+	return ctx, p
+}
+
+func (o outcome) saysSilenced(t *testing.T) {
+	t.Helper()
+	if f := o.report.Error; f == nil || !strings.Contains(f.Message, "direct reads of the name demo are turned off for KV_plain") ||
+		strings.Contains(f.Message, "nothing was changed") || !strings.Contains(f.Hint, "--only mirror-direct-off") {
+		t.Errorf("it says %+v", f)
+	}
+}
+
+// A copy that has all and waits for other mirrors to be silenced is said to be
+// there, and a second run finishes it.
+func TestPromoteIntoInterruptedSilencing(t *testing.T) {
+	t.Parallel()
+	sites := lostOrigin(t)
+	url := sites.Leaf.URL()
+	request(t, connectTo(t, url), "$JS.API.STREAM.CREATE.KV_rival", `{"name":"KV_rival","retention":"limits","storage":"file","allow_direct":true,"mirror_direct":true,
+		"mirror":{"name":"KV_fresh","external":{"api":"$JS.hub.API","deliver":""}}}`)
+	ctx, p := interruptedAt(t, sites.Leaf, "STREAM.INFO.KV_rival", "STREAM.UPDATE.KV_fresh")
+	promote := []string{"promote", "plain", "--into", "fresh", "--server", p.URL()}
+	o := runJSON(t, ctx, promote...)
+	o.mustBe(t, 1, render.Failed, kindInterrupted)
+	if f := o.report.Error; f == nil || !strings.Contains(f.Message, `bucket "fresh" is not finished`) || !strings.Contains(f.Hint, "running the command again finishes it") {
+		t.Errorf("it says %+v", f)
+	}
+	p.SetHook(nil)
+	runJSON(t, t.Context(), promote...).mustBe(t, 0, render.Promoted, "")
+}
+
 // Each way in which the write can go wrong, and the verdict that is true.
 func TestFateOfPromotion(t *testing.T) {
 	t.Parallel()

@@ -49,7 +49,12 @@ func (o *promoteOptions) copyInto(ctx context.Context, rt *runtime, s *session, 
 	}
 	if c.stream != nil && c.finished() {
 		r.SetStream(c.stream)
-		r.Action, r.Origin = render.Unchanged, nil
+		r.Origin = nil
+		if has := c.stream.Config.SubjectDeleteMarkerTTL; o.markerTTL != nil && *o.markerTTL != has {
+			return fail(kindExists, fmt.Sprintf("`nats kv edit %s --marker-ttl %v` changes that", o.into, *o.markerTTL),
+				"bucket %q was made from bucket %q before, and its marker ttl is %v and not %v", o.into, o.bucket, has, *o.markerTTL)
+		}
+		r.Action = render.Unchanged
 		rt.say("Bucket %s was made from bucket %s before, nothing was written", o.into, o.bucket)
 		return nil
 	}

@@ -11,8 +11,10 @@ import (
 	"nats-kvmirror/internal/jsapi"
 )
 
-// goneIn is how long after its time an expired message may still be there:
-// servers look about once a second.
+// goneIn is how long before or after its time a message may be there on one side
+// alone: servers look for expired ones about once a second, and their clocks are
+// not ours. Of a life that is not much longer it is no more than half, or nothing
+// could be found to be missing.
 const goneIn = 10 * time.Second
 
 // proof counts what a comparison of a copy with its mirror found.
@@ -58,13 +60,13 @@ func (c *copying) compare(ctx context.Context, to uint64) (*proof, error) {
 	for m != nil || n != nil {
 		switch {
 		case n == nil || m != nil && m.Seq < n.Seq:
-			if !c.mayBeGone(m) {
+			if !c.mayBeGone(m, false) {
 				p.fault(&p.missing, m.Seq)
 			}
 			m, err = c.next(theirs, false)
 		case m == nil || n.Seq < m.Seq:
 			// A mirror that goes on taking values replaces older ones.
-			if !c.mayBeGone(n) && !c.lives {
+			if !c.mayBeGone(n, true) && !c.lives {
 				p.fault(&p.surplus, n.Seq)
 			}
 			n, err = c.next(ours, c.Sourced)
@@ -107,18 +109,20 @@ func (c *copying) alike(theirs, ours *jsapi.Head) bool {
 		(c.Sourced || ours.Time == theirs.Time) && bytes.Equal(ours.Digest, theirs.Digest)
 }
 
-// mayBeGone says that a message on one side may have expired on the other.
-func (c *copying) mayBeGone(h *jsapi.Head) bool {
+// mayBeGone says that a message of one side may have expired on the other.
+func (c *copying) mayBeGone(h *jsapi.Head, ours bool) bool {
 	config, ttl := c.mirror.Config, content.TTL(h)
 	if !config.AllowMsgTTL {
 		ttl = 0
 	}
-	if c.Sourced {
-		// Its age began anew, so when it was to expire on the mirror is not known.
-		return ttl > 0 || config.MaxAge > 0 && ttl != content.Never
+	ages := config.MaxAge > 0 && ttl != content.Never
+	if c.Sourced && ours {
+		// Its age began anew in the copy, so when it was to expire on the mirror is
+		// not known. The other way round, it outlives the mirror's.
+		return ttl > 0 || ages
 	}
 	over := func(life time.Duration) bool {
-		return life > 0 && time.Since(time.Unix(0, h.Time)) > life-goneIn
+		return time.Since(time.Unix(0, h.Time)) > life-min(goneIn, life/2)
 	}
-	return over(ttl) || over(config.MaxAge) && ttl != content.Never
+	return ttl > 0 && over(ttl) || ages && over(config.MaxAge)
 }

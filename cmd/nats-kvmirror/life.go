@@ -25,10 +25,28 @@ func (s *session) signOfLife(ctx context.Context, read originRead, mirror *jsapi
 		return "", read.err
 	case errors.Is(read.err, jsapi.ErrNotFound):
 		return "", nil
-	case read.stream != nil, errors.Is(read.err, kvcfg.ErrNotBucket), errors.Is(read.err, jsapi.ErrMalformed), errors.Is(read.err, jsapi.ErrRejected):
+	case read.answered():
 		return fmt.Sprintf("the origin, %v, still answers", read.origin), nil
 	}
 	return s.watchLink(ctx, read, mirror.Config.Name)
+}
+
+// answered says that there is an origin, whatever it answers.
+func (r originRead) answered() bool {
+	return r.stream != nil || errors.Is(r.err, kvcfg.ErrNotBucket) || errors.Is(r.err, jsapi.ErrMalformed) || errors.Is(r.err, jsapi.ErrRejected)
+}
+
+// lifeSince is how an origin that showed no sign of life up to a time has shown
+// one since; "" when it has not. now is the mirror as it was asked for at a later
+// time, and the origin was read after that.
+func lifeSince(seen time.Time, read originRead, now *jsapi.Stream, asked time.Time) string {
+	switch {
+	case read.answered():
+		return fmt.Sprintf("the origin, %v, answers again", read.origin)
+	case !errors.Is(read.err, jsapi.ErrNotFound) && now.Mirror != nil && now.Mirror.Active >= 0 && asked.Add(-now.Mirror.Active).After(seen):
+		return fmt.Sprintf("the origin, %v, cannot be read, but the mirror hears of it again", read.origin)
+	}
+	return ""
 }
 
 // watchLink looks at a mirror until it has heard of its origin once more, or

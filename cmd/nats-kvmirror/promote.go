@@ -52,7 +52,8 @@ type toPromote struct {
 	mirror   *jsapi.Stream
 	account  *jsapi.Account // nil when the server did not say
 	origin   originRead
-	storedAs string // the bucket as whose keys the mirror's messages are stored
+	storedAs string    // the bucket as whose keys the mirror's messages are stored
+	watched  time.Time // until when a sign of life of the origin was looked for
 }
 
 func (o *promoteOptions) run(ctx context.Context, rt *runtime) (render.Report, error) {
@@ -133,6 +134,7 @@ func (o *promoteOptions) inPlace(ctx context.Context, rt *runtime, s *session, r
 	if _, err := o.originLives(ctx, rt, s, r, p); err != nil {
 		return err
 	}
+	p.watched = time.Now()
 	rivals, err := o.rivals(ctx, rt, s, r, o.bucket)
 	if err != nil {
 		return err
@@ -246,14 +248,16 @@ func splitBrain(sign string) error {
 // stillSo makes sure, before the write, that neither the mirror nor what was
 // seen of its origin has changed since it was shown.
 func (o *promoteOptions) stillSo(ctx context.Context, s *session, p toPromote) error {
-	if _, err := s.still(ctx, p.mirror); err != nil {
+	asked := time.Now()
+	now, err := s.still(ctx, p.mirror)
+	if err != nil {
 		return err
 	}
 	if o.force {
 		return ctx.Err()
 	}
-	if again := s.readOrigin(ctx, p.origin.origin); again.stream != nil {
-		return splitBrain(fmt.Sprintf("the origin, %v, answers again", again.origin))
+	if sign := lifeSince(p.watched, s.readOrigin(ctx, p.origin.origin), now, asked); sign != "" {
+		return splitBrain(sign)
 	}
 	return ctx.Err()
 }

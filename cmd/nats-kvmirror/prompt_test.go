@@ -292,6 +292,56 @@ func TestPromoteAfterAsking(t *testing.T) {
 	}
 }
 
+// A link that comes back while the question stands is seen at the mirror where the
+// origin cannot be read.
+func TestPromoteLinkBackAfterAsking(t *testing.T) {
+	t.Parallel()
+	sites, link, err := lab.HubAndLeafVia()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(sites.Stop)
+	keyValue(t, sites.Hub.URL(), jetstream.KeyValueConfig{Bucket: "demo"})
+	runJSON(t, t.Context(), "add", "--mirror", "demo", "--mirror-domain", "hub", "--server", sites.Leaf.URL()).mustBe(t, 0, render.Created, "")
+	leaf := connectTo(t, sites.Leaf.URL())
+	hears := func(since time.Time) func() bool {
+		return func() bool {
+			asked := time.Now()
+			is := look(t, leaf, "demo")
+			return is.Mirror != nil && is.Mirror.Active >= 0 && asked.Add(-is.Mirror.Active).After(since)
+		}
+	}
+	waitUntil(t, "the mirror hears of its origin", hears(time.Time{}))
+	link.Refuse(true)
+	link.CutAll()
+	client, err := lab.NewProxy(sites.Leaf.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+
+	p := sitDown(t, client.URL(), "promote", "demo")
+	p.isAsked("Really promote bucket demo?")
+	client.SetHook(func(m lab.Message) lab.Verdict {
+		if m.Direction == lab.ToServer && strings.HasPrefix(m.Subject, "$JS.hub.API.STREAM.INFO.") {
+			return lab.Drop
+		}
+		return lab.Pass
+	})
+	link.Refuse(false)
+	waitUntil(t, "the mirror hears of its origin again", hears(time.Now()))
+	p.types("y\r")
+	if code := p.leaves(); code != 1 {
+		t.Errorf("exit code %d, want 1", code)
+	}
+	if !strings.Contains(p.shown(), "the mirror hears of it again") {
+		t.Errorf("it says\n%s", p.shown())
+	}
+	if look(t, leaf, "demo").Mirror == nil {
+		t.Error("the mirror was promoted")
+	}
+}
+
 func TestInfoSelects(t *testing.T) {
 	t.Parallel()
 	sites := plainSites(t)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -289,32 +290,48 @@ func warnOfSettings(rt *runtime, r *render.Report, c kvcfg.Config) {
 // name, they would answer its readers with old values.
 func (o *promoteOptions) rivals(ctx context.Context, rt *runtime, s *session, r *render.Report, bucket string) ([]string, error) {
 	var rivals []string
-	for offset := 0; ; {
+	for offset, total := 0, 1; offset < total; offset += jsapi.PageSize {
 		page, err := s.own.List(ctx, offset)
 		if errors.Is(err, context.Canceled) {
 			return nil, err
 		}
-		seen := len(page.Streams) + page.Malformed + len(page.Missing)
-		if err == nil && seen == 0 && offset < page.Total {
-			err = errors.New("the list of streams is shorter than it says")
+		if err == nil {
+			err = unsaid(page, page.Total-offset)
 		}
 		if err != nil {
 			rt.warn(r, "whether other mirrors answer reads of bucket %s from old values is not known: %v", bucket, err)
-			return rivals, nil
 		}
 		for _, stream := range page.Streams {
 			if kvcfg.AnswersFor(stream.Config, bucket) {
 				rivals = append(rivals, stream.Config.Name)
 			}
 		}
-		if offset += seen; offset >= page.Total {
-			break
+		if total = page.Total; len(page.Streams)+len(page.Missing)+page.Malformed < jsapi.PageSize {
+			break // the last page, whatever the total is
 		}
 	}
 	if len(rivals) > 0 {
 		rt.warn(r, "other mirrors answer direct reads of the name %s from what they hold, which will be old; that is turned off for %s", bucket, strings.Join(rivals, ", "))
 	}
 	return rivals, nil
+}
+
+// unsaid is what a page of the list of streams does not tell, nil when nothing;
+// left is how many streams there are from its beginning on. A server tells of a
+// stream whose servers are all offline, and counts it among the missing as well.
+func unsaid(page jsapi.Page, left int) error {
+	missing := slices.DeleteFunc(slices.Clone(page.Missing), func(name string) bool {
+		return slices.ContainsFunc(page.Streams, func(s jsapi.Listed) bool { return s.Config.Name == name })
+	})
+	switch {
+	case len(page.Streams)+len(missing)+page.Malformed < min(jsapi.PageSize, left):
+		return errors.New("the list of streams is shorter than it says")
+	case len(missing) > 0:
+		return fmt.Errorf("nobody tells about %s", strings.Join(missing, ", "))
+	case page.Malformed > 0:
+		return fmt.Errorf("%s cannot be understood", plural(page.Malformed, "stream"))
+	}
+	return nil
 }
 
 // silence turns direct reads of a bucket's name off for other mirrors, and

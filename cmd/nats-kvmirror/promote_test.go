@@ -341,6 +341,52 @@ func TestPromoteWithoutHub(t *testing.T) {
 	}
 }
 
+// The list of streams of a cluster, some of whose servers are down: what it tells of
+// a stream, and says not to know, counts once; and what it does not tell is said.
+func TestPromoteRivalsInCluster(t *testing.T) {
+	t.Parallel()
+	url := lostOrigin(t).Leaf.URL()
+	var offset int
+	var plain any
+	refusing(t, url, func(subject string, request []byte) bool {
+		var list struct {
+			Offset int `json:"offset"`
+		}
+		if subject == "STREAM.LIST" && json.Unmarshal(request, &list) == nil {
+			offset = list.Offset
+		}
+		return false
+	}, func(subject string, reply map[string]any) {
+		if subject != "STREAM.LIST" {
+			return
+		}
+		const lastPage = 256 // a server puts so many on a page
+		var streams []any
+		switch offset {
+		case 0:
+			real, _ := reply["streams"].([]any)
+			for _, s := range real {
+				if m, _ := s.(map[string]any); config(m)["name"] == "KV_plain" {
+					plain = s
+				}
+			}
+			for i := range lastPage - 1 {
+				streams = append(streams, map[string]any{"config": map[string]any{"name": fmt.Sprint("other", i)}})
+			}
+			reply["missing"] = []any{"other0", "lost"}
+		case lastPage:
+			streams = append(streams, plain)
+		}
+		reply["streams"], reply["total"] = streams, lastPage+1
+	})
+	o := runJSON(t, t.Context(), "promote", "demo", "--dry-run", "--server", url, "--js-api-prefix", "FAKE.API")
+	o.mustBe(t, 2, render.WouldPromote, "")
+	said := strings.Join(o.report.Warnings, "\n")
+	if !strings.Contains(said, "turned off for KV_plain") || !strings.Contains(said, "nobody tells about lost") {
+		t.Errorf("it says %q", said)
+	}
+}
+
 // What was turned off for other mirrors is said when nothing comes of the
 // promotion: it is refused, or it is interrupted before it is written.
 func TestPromoteAfterSilencing(t *testing.T) {

@@ -37,12 +37,16 @@ func (p *proof) fault(count *int, seq uint64) {
 // and merges them as they stream by: subjects, but for the bucket's name, times,
 // headers and bodies are to be the same.
 func (c *copying) compare(ctx context.Context, to uint64) (*proof, error) {
-	theirs, err := c.s.own.Walk(ctx, jsapi.WalkOptions{Stream: c.mirror.Config.Name, To: to, Bodies: true, Resourced: c.Sourced})
+	theirs, err := c.s.own.Walk(ctx, jsapi.WalkOptions{
+		Stream: c.mirror.Config.Name, To: to, Bodies: true, Resourced: c.Sourced, Replicated: c.mirror.Config.Replicas > 1,
+	})
 	if err != nil {
 		return nil, err
 	}
 	defer theirs.Close()
-	ours, err := c.s.own.Walk(ctx, jsapi.WalkOptions{Stream: c.stream.Config.Name, To: c.stream.State.LastSeq, Bodies: true, Sourced: c.Sourced})
+	ours, err := c.s.own.Walk(ctx, jsapi.WalkOptions{
+		Stream: c.stream.Config.Name, To: c.stream.State.LastSeq, Bodies: true, Sourced: c.Sourced, Replicated: c.stream.Config.Replicas > 1,
+	})
 	if err != nil {
 		return nil, err
 	}

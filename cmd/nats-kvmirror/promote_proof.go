@@ -3,19 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
-	"io"
 	"time"
 
 	"nats-kvmirror/internal/content"
 	"nats-kvmirror/internal/jsapi"
 )
-
-// goneIn is how long before or after its time a message may be there on one side
-// alone: servers look for expired ones about once a second, and their clocks are
-// not ours. Of a life that is not much longer it is no more than half, or nothing
-// could be found to be missing.
-const goneIn = 10 * time.Second
 
 // proof counts what a comparison of a copy with its mirror found.
 type proof struct {
@@ -52,54 +44,39 @@ func (c *copying) compare(ctx context.Context, to uint64) (*proof, error) {
 	}
 	defer ours.Close()
 
+	heads := content.Heads(ours)
+	if c.Sourced {
+		heads = sourced{ours}
+	}
 	p := &proof{}
-	m, err := c.next(theirs, false)
-	if err != nil {
-		return nil, err
-	}
-	n, err := c.next(ours, c.Sourced)
-	if err != nil {
-		return nil, err
-	}
-	for m != nil || n != nil {
+	return p, content.Merge(theirs, heads, func(m, n *jsapi.Head) error {
 		switch {
-		case n == nil || m != nil && m.Seq < n.Seq:
+		case n == nil:
 			if !c.mayBeGone(m, false) {
 				p.fault(&p.missing, m.Seq)
 			}
-			m, err = c.next(theirs, false)
-		case m == nil || n.Seq < m.Seq:
+		case m == nil:
 			// A mirror that goes on taking values replaces older ones.
 			if !c.mayBeGone(n, true) && !c.lives {
 				p.fault(&p.surplus, n.Seq)
 			}
-			n, err = c.next(ours, c.Sourced)
+		case c.alike(m, n):
+			p.same++
 		default:
-			if c.alike(m, n) {
-				p.same++
-			} else {
-				p.fault(&p.different, m.Seq)
-			}
-			if m, err = c.next(theirs, false); err == nil {
-				n, err = c.next(ours, c.Sourced)
-			}
+			p.fault(&p.different, m.Seq)
 		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	return p, nil
+		return nil
+	})
 }
 
-// next is the next message, with the sequence that it has on the mirror; nil
-// after the last.
-func (c *copying) next(walk *jsapi.Walk, sourced bool) (*jsapi.Head, error) {
-	h, err := walk.Next()
-	if errors.Is(err, io.EOF) {
-		return nil, nil
-	}
-	if err != nil || !sourced {
-		return h, err
+// sourced gives the messages of a copy the sequences that they have on the mirror.
+type sourced struct{ walk *jsapi.Walk }
+
+// Next is the walk's next message.
+func (s sourced) Next() (*jsapi.Head, error) {
+	h, err := s.walk.Next()
+	if err != nil {
+		return nil, err
 	}
 	made := *h // the walk counts on with its own
 	made.Seq = h.Source
@@ -125,8 +102,10 @@ func (c *copying) mayBeGone(h *jsapi.Head, ours bool) bool {
 		// not known. The other way round, it outlives the mirror's.
 		return ttl > 0 || ages
 	}
+	// Of a short life the grace is no more than half, or nothing could be found to
+	// be missing.
 	over := func(life time.Duration) bool {
-		return time.Since(time.Unix(0, h.Time)) > life-min(goneIn, life/2)
+		return time.Since(time.Unix(0, h.Time)) > life-min(content.Grace, life/2)
 	}
 	return ttl > 0 && over(ttl) || ages && over(config.MaxAge)
 }

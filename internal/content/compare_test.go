@@ -104,7 +104,7 @@ func TestUnreadOrigin(t *testing.T) {
 	c.put(t, keysOf("t", 100), "value", func(int) string { return "1s" })
 	c.put(t, keysOf("k", 100), "value", func(int) string { return "1h" })
 	c.caughtUp(t)
-	over := time.Now().Add(grace + 2*time.Second)
+	over := time.Now().Add(Grace + 2*time.Second)
 	purge(t, c.origin, "k.0000003")
 	c.origin = c.conn.At("$JS.nowhere.API")
 	if r, _ := c.compare(t, false); r.Verdict != Unproved || r.wrong() != 0 || r.Unread == "" {

@@ -258,7 +258,7 @@ func TestExpiredAndGoneAndMissing(t *testing.T) {
 	})
 	c.caughtUp(t)
 	eventually(t, "expiry", func() bool { return state(t, c.hub).Msgs == uint64(n-expired) })
-	over := time.Now().Add(grace + 2*time.Second)
+	over := time.Now().Add(Grace + 2*time.Second)
 	var gone, missing []string
 	for i, s := range stay {
 		switch {
@@ -335,7 +335,7 @@ func TestTooOld(t *testing.T) {
 	for _, key := range keys {
 		planted[key] = [2]string{string(LeftOver), TooOld}
 	}
-	over := time.Now().Add(2*time.Second + grace + 2*time.Second)
+	over := time.Now().Add(2*time.Second + Grace + 2*time.Second)
 	c.write(t, 2*time.Millisecond, true)
 	eventually(t, "expiry", func() bool { return state(t, c.hub).FirstSeq > 5_000 })
 	eventually(t, "the grace to be over", func() bool { return time.Now().After(over) })

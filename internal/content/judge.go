@@ -40,9 +40,9 @@ type Item struct {
 	Subject string `json:"-"` // on the mirror if it is there
 }
 
-// grace is how long after its time a message may still be there: servers look
+// Grace is how long after its time a message may still be there: servers look
 // for expired ones about once a second, and not all of them at once.
-const grace = 10 * time.Second
+const Grace = 10 * time.Second
 
 // judge decides whether what differs matters. Each side is judged by the clock
 // of its own server.
@@ -91,7 +91,7 @@ func (j *judge) judge(p pair) (verdict, Kind, string) {
 // key are newer there.
 func (j *judge) missing(h *jsapi.Head, newer int64) (verdict, Kind, string) {
 	switch {
-	case j.mirror.MaxAge > 0 && over(h, j.mirror.MaxAge, j.mirrorNow.Add(grace)) && TTL(h) != Never,
+	case j.mirror.MaxAge > 0 && over(h, j.mirror.MaxAge, j.mirrorNow.Add(Grace)) && TTL(h) != Never,
 		j.mirror.Mirror.BeginsAfter(h.Seq, time.Unix(0, h.Time)),
 		j.kept.ofOrigin() && newer >= j.mirror.MaxMsgsPerSubject:
 		return designed, "", ""
@@ -102,9 +102,9 @@ func (j *judge) missing(h *jsapi.Head, newer int64) (verdict, Kind, string) {
 		return designed, "", ""
 	}
 	switch ttl := TTL(h); {
-	case ttl <= 0 || !over(h, ttl, j.mirrorNow.Add(grace)):
+	case ttl <= 0 || !over(h, ttl, j.mirrorNow.Add(Grace)):
 		return wrong, Missing, Absent
-	case over(h, ttl, j.originNow.Add(-grace)):
+	case over(h, ttl, j.originNow.Add(-Grace)):
 		return wrong, Missing, Expired // the origin's server heeds no TTL
 	}
 	return transient, "", ""
@@ -121,10 +121,10 @@ func (j *judge) leftOver(h *jsapi.Head, newer int64) (verdict, Kind, string) {
 		age    time.Duration
 		reason string
 	}{{ttl, Expired}, {j.origin.MaxAge, TooOld}} {
-		if limit.age <= 0 || limit.reason == TooOld && ttl == Never || !over(h, limit.age, j.originNow.Add(grace)) {
+		if limit.age <= 0 || limit.reason == TooOld && ttl == Never || !over(h, limit.age, j.originNow.Add(Grace)) {
 			continue
 		}
-		if over(h, limit.age, j.mirrorNow.Add(-grace)) {
+		if over(h, limit.age, j.mirrorNow.Add(-Grace)) {
 			return wrong, LeftOver, limit.reason
 		}
 		return transient, "", ""

@@ -22,9 +22,14 @@ type Heads interface {
 // nil.
 type pair struct{ mirror, origin *jsapi.Head }
 
-// merge calls visit for each sequence at which either side holds a message. An
-// error of visit ends it.
+// merge is Merge in pairs.
 func merge(mirror, origin Heads, visit func(pair) error) error {
+	return Merge(mirror, origin, func(m, o *jsapi.Head) error { return visit(pair{m, o}) })
+}
+
+// Merge calls visit for each sequence at which either side holds a message, which
+// is nil for a side that does not. An error of visit ends it.
+func Merge(mirror, origin Heads, visit func(mirror, origin *jsapi.Head) error) error {
 	m, err := next(mirror)
 	if err != nil {
 		return err
@@ -41,7 +46,7 @@ func merge(mirror, origin Heads, visit func(pair) error) error {
 		case m == nil || o.Seq < m.Seq:
 			p.mirror = nil
 		}
-		if err := visit(p); err != nil {
+		if err := visit(p.mirror, p.origin); err != nil {
 			return err
 		}
 		if p.mirror != nil {

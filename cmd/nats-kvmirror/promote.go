@@ -236,7 +236,7 @@ func (o *promoteOptions) originLives(ctx context.Context, rt *runtime, s *sessio
 	case sign == "":
 		return false, nil
 	case o.force:
-		rt.warn(r, "SPLIT BRAIN: %s; from now on there are two buckets that take values, and what is written to one never reaches the other", sign)
+		rt.warn(r, "SPLIT BRAIN: %s; once it is promoted there are two buckets that take values, and what is written to one never reaches the other", sign)
 		return true, nil
 	}
 	return true, splitBrain(sign)
@@ -311,7 +311,7 @@ func (o *promoteOptions) rivals(ctx context.Context, rt *runtime, s *session, r 
 		}
 	}
 	if len(rivals) > 0 {
-		rt.warn(r, "other mirrors answer direct reads of the name %s from what they hold, which will be old; that is turned off for %s", bucket, strings.Join(rivals, ", "))
+		rt.warn(r, "mirrors here answer direct reads of the name %s from what they hold, which will be old: that has to be turned off for %s", bucket, strings.Join(rivals, ", "))
 	}
 	return rivals, nil
 }
@@ -339,7 +339,7 @@ func unsaid(page jsapi.Page, left int) error {
 // for --force.
 func (o *promoteOptions) silence(ctx context.Context, rt *runtime, s *session, r *render.Report, bucket string, rivals []string) (silenced []string, err error) {
 	for _, name := range rivals {
-		err := o.silenceOne(ctx, s, name)
+		err := o.silenceOne(ctx, s, name, bucket)
 		if err == nil {
 			silenced = append(silenced, name)
 			continue
@@ -371,14 +371,14 @@ func withSilenced(err error, bucket string, streams []string) error {
 	return &f
 }
 
-func (o *promoteOptions) silenceOne(ctx context.Context, s *session, name string) error {
+func (o *promoteOptions) silenceOne(ctx context.Context, s *session, name, bucket string) error {
 	stream, err := s.own.Stream(ctx, name)
 	if err != nil {
 		return err
 	}
-	plan := kvcfg.StopAnswering(stream.Raw)
-	if len(plan.Changes) == 0 {
-		return nil
+	plan, err := kvcfg.StopAnswering(stream.Raw, bucket)
+	if err != nil || len(plan.Changes) == 0 {
+		return err
 	}
 	_, err = s.update(ctx, name, plan, 0)
 	return err

@@ -190,7 +190,7 @@ func (o *syncOptions) plan(s *session, r *render.Fleet, read fleet.Fleet) ([]*me
 		r.Mirrors = append(r.Mirrors, member(m, s.own.Prefix(), findings))
 		member := &r.Mirrors[len(r.Mirrors)-1]
 		member.Action = render.Unchanged
-		codes := kvcfg.Mendable(findings)
+		codes := kvcfg.Mendable(findings, o.only)
 		if len(o.only) > 0 {
 			codes = slices.DeleteFunc(codes, func(c string) bool { return !slices.Contains(o.only, c) })
 		}

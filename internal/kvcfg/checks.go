@@ -394,6 +394,9 @@ func mirrorDirectOff(f Facts, _ Thresholds) (Severity, string, bool) {
 	if f.Mirror.Config.MirrorDirect || f.Mirror.Config.Mirror.External == nil {
 		return none() // beside its origin, the server decides
 	}
+	if name := f.Mirror.Config.Metadata[Silenced]; name != "" {
+		return found(OK, "the mirror does not take part in reads of its origin's name, because bucket %q here was promoted", name)
+	}
 	return found(Warning, "the mirror does not take part in reads of its origin's name: they all go to the origin")
 }
 

@@ -295,6 +295,9 @@ var findingCases = map[string][]findingCase{
 	},
 	"mirror-direct-off": {
 		{"off", func(f *Facts) { f.Mirror.Config.MirrorDirect = false }, Warning, "origin's name"},
+		{"off for a promoted bucket", func(f *Facts) {
+			f.Mirror.Config.MirrorDirect, f.Mirror.Config.Metadata = false, map[string]string{Silenced: "demo"}
+		}, OK, `because bucket "demo" here was promoted`},
 		{"off, beside its origin", func(f *Facts) { f.Mirror.Config.MirrorDirect, f.Mirror.Config.Mirror.External = false, nil }, noFinding, ""},
 		{"on", func(*Facts) {}, noFinding, ""},
 	},

@@ -41,11 +41,11 @@ func Mend(current Raw, origin Config, codes []string) (Plan, error) {
 }
 
 // Mendable are the codes of the findings that an update mends and that are worth
-// it.
-func Mendable(findings []Finding) []string {
+// it, or that are named.
+func Mendable(findings []Finding, named []string) []string {
 	var codes []string
 	for _, f := range findings {
-		if f.Remedy == ByUpdate && f.Severity != OK {
+		if f.Remedy == ByUpdate && (f.Severity != OK || slices.Contains(named, f.Code)) {
 			codes = append(codes, f.Code)
 		}
 	}

@@ -133,15 +133,18 @@ func TestMendRefuses(t *testing.T) {
 }
 
 func TestMendable(t *testing.T) {
-	got := Mendable([]Finding{
+	findings := []Finding{
 		{Code: "a", Severity: Critical, Remedy: ByUpdate},
 		{Code: "b", Severity: OK, Remedy: ByUpdate},
 		{Code: "c", Severity: Critical, Remedy: ByPurge},
 		{Code: "d", Severity: Warning, Remedy: ByUpdate},
 		{Code: "e", Severity: Critical, Remedy: ByNothing},
-	})
-	if want := []string{"a", "d"}; !slices.Equal(got, want) {
+	}
+	if got, want := Mendable(findings, nil), []string{"a", "d"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+	if got, want := Mendable(findings, []string{"b", "c"}), []string{"a", "b", "d"}; !slices.Equal(got, want) {
+		t.Errorf("with names: got %q, want %q", got, want)
 	}
 }
 

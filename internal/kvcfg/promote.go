@@ -144,10 +144,21 @@ func AnswersFor(c Config, bucket string) bool {
 	return c.Mirror != nil && c.Mirror.External != nil && c.MirrorDirect && c.Mirror.Name == StreamName(bucket) && c.Name != StreamName(bucket)
 }
 
-// StopAnswering plans that a mirror no longer answers direct reads of its
-// origin's name.
-func StopAnswering(current Raw) Plan {
+// Silenced is the metadata key of a mirror that no longer answers direct reads of
+// its origin's name because there is a bucket of that name beside it, which was
+// promoted; it holds that name.
+const Silenced = "nats-kvmirror.silenced-for"
+
+// StopAnswering plans that a mirror no longer answers direct reads of a bucket's
+// name. The error wraps [ErrMalformed].
+func StopAnswering(current Raw, bucket string) (Plan, error) {
 	p := Plan{Config: maps.Clone(current)}
-	p.changer(current)("mirror_direct", false, FromDerived)
-	return p
+	marked := Raw{"metadata": current["metadata"]}
+	if err := marked.setIn("metadata", Silenced, bucket); err != nil {
+		return Plan{}, err
+	}
+	put := p.changer(current)
+	put("mirror_direct", false, FromDerived)
+	put("metadata", marked["metadata"], FromDerived)
+	return p, nil
 }

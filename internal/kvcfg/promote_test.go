@@ -211,9 +211,13 @@ func TestAnswersFor(t *testing.T) {
 	if !AnswersFor(c, "demo") || AnswersFor(c, "other") || AnswersFor(c, "m") {
 		t.Error("a mirror of an origin elsewhere")
 	}
-	p := StopAnswering(Raw{"name": []byte(`"KV_m"`), "mirror_direct": []byte("true")})
-	if len(p.Changes) != 1 || string(p.Config["mirror_direct"]) != "false" {
-		t.Errorf("%v", p.Changes)
+	p, err := StopAnswering(Raw{"name": []byte(`"KV_m"`), "mirror_direct": []byte("true"), "metadata": []byte(`{"a":"b"}`)}, "demo")
+	if err != nil || len(p.Changes) != 2 || string(p.Config["mirror_direct"]) != "false" {
+		t.Errorf("%v, %v", p.Changes, err)
+	}
+	wantValue(t, p.Config, "metadata", `{"a":"b","nats-kvmirror.silenced-for":"demo"}`)
+	if again, err := StopAnswering(p.Config, "demo"); err != nil || len(again.Changes) > 0 {
+		t.Errorf("again: %v, %v", again.Changes, err)
 	}
 	same := c
 	same.Name = "KV_demo"

@@ -228,7 +228,7 @@ func (c *copying) wait(ctx context.Context) error {
 	tick := time.NewTicker(copyInterval)
 	defer tick.Stop()
 	limit := patience * c.s.conn.Timeout()
-	moved, before := time.Now(), c.stream.State
+	moved, seen, before := time.Now(), time.Now(), c.stream.State
 	for {
 		reached, err := c.reached(ctx)
 		if err == nil {
@@ -254,8 +254,12 @@ func (c *copying) wait(ctx context.Context) error {
 		case <-tick.C:
 		case <-ctx.Done():
 		}
-		if again, err := c.s.own.Stream(ctx, c.stream.Config.Name); err == nil {
-			c.stream = again
+		again, err := c.s.own.Stream(ctx, c.stream.Config.Name)
+		switch {
+		case err == nil:
+			c.stream, seen = again, time.Now()
+		case ctx.Err() == nil && time.Since(seen) > c.s.conn.Timeout():
+			return c.unfinished(fmt.Errorf("it cannot be read since: %w", err))
 		}
 	}
 }

@@ -234,7 +234,7 @@ func TestPromoteAsks(t *testing.T) {
 			p := sitDown(t, url, "promote", "demo")
 			p.waitsFor("Differences (-old +new):")
 			p.waitsFor("this cannot be undone")
-			p.waitsFor("that is turned off for KV_plain")
+			p.waitsFor("that has to be turned off for KV_plain")
 			p.isAsked("Really promote bucket demo? It cannot be undone")
 			p.types(test.keys)
 			if code := p.leaves(); code != test.code {

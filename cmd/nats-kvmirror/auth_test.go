@@ -80,7 +80,7 @@ func TestLogins(t *testing.T) {
 				t.Fatal(err)
 			}
 			at := append([]string{"--server", s.URL(), "--timeout", "20s"}, test.args...)
-			runJSON(t, t.Context(), append(at, "add", "m", "--mirror", "demo", "--no-allow-msg-ttl", "--wait", "20s")...).mustBe(t, 0, render.Created, "")
+			runJSON(t, t.Context(), append(at, "add", "m", "--mirror", "demo", "--no-allow-msg-ttl", "--wait", "1m")...).mustBe(t, 0, render.Created, "")
 			runJSON(t, t.Context(), append(at, "edit", "m", "--force")...).mustBe(t, 0, render.Updated, "")
 			runFleet(t, t.Context(), append(at, "check", "m", "--content")...).mustBe(t, 0, render.Checked, "")
 			runJSON(t, t.Context(), "info", "m", "--server", s.URL(), "--timeout", (3*brief).String()).mustBe(t, 1, render.Failed, test.kind)

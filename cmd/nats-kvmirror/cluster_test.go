@@ -29,7 +29,7 @@ func TestCluster(t *testing.T) {
 		}
 	}
 
-	made := runJSON(t, t.Context(), "add", "made", "--mirror", "demo", "--replicas", "3", "--wait", "20s", "--server", url)
+	made := runJSON(t, t.Context(), "add", "made", "--mirror", "demo", "--replicas", "3", "--wait", "1m", "--server", url)
 	made.mustBe(t, 0, render.Created, "")
 	if len(made.report.Warnings) > 0 || made.report.State.Msgs != 2 {
 		t.Errorf("%d messages, warnings %q", made.report.State.Msgs, made.report.Warnings)
@@ -58,7 +58,7 @@ func TestCluster(t *testing.T) {
 func stepDown(t *testing.T, servers []*lab.Server, stream string) {
 	t.Helper()
 	nc := connectTo(t, servers[0].URL())
-	if _, err := nc.Request("$JS.API.STREAM.LEADER.STEPDOWN."+stream, nil, 10*time.Second); err != nil {
+	if _, err := nc.Request("$JS.API.STREAM.LEADER.STEPDOWN."+stream, nil, longest); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -83,7 +83,7 @@ func TestAddAfterRestart(t *testing.T) {
 // waitUntil waits for a condition.
 func waitUntil(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(longest)
 	for !ok() {
 		if time.Now().After(deadline) {
 			t.Fatalf("%s: not so after a minute", what)

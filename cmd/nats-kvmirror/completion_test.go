@@ -32,7 +32,7 @@ func completed(t *testing.T, words ...string) []string {
 func inTheEnd(t *testing.T, line, want string, complete func() string) {
 	t.Helper()
 	got := complete()
-	for deadline := time.Now().Add(30 * time.Second); got != want && time.Now().Before(deadline); got = complete() {
+	for deadline := time.Now().Add(longest); got != want && time.Now().Before(deadline); got = complete() {
 	}
 	if got != want {
 		t.Errorf("%s completes to %q, want %q", line, got, want)
@@ -105,7 +105,7 @@ func TestCompletionOfMirrors(t *testing.T) {
 	keyValue(t, sites.Leaf.URL(), jetstream.KeyValueConfig{Bucket: "own"})
 	// A name that a shell would run.
 	mirror := `{"name":"KV_$(touch_x)","storage":"memory","max_msgs_per_subject":1,"mirror":{"name":"KV_demo","external":{"api":"$JS.hub.API","deliver":""}}}`
-	reply, err := connectTo(t, sites.Leaf.URL()).Request("$JS.API.STREAM.CREATE.KV_$(touch_x)", []byte(mirror), 10*time.Second)
+	reply, err := connectTo(t, sites.Leaf.URL()).Request("$JS.API.STREAM.CREATE.KV_$(touch_x)", []byte(mirror), longest)
 	if err != nil || bytes.Contains(reply.Data, []byte(`"error"`)) {
 		t.Fatalf("%v %s", err, reply.Data)
 	}

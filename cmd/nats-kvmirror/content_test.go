@@ -67,7 +67,7 @@ func (s *started) signalAfter(t *testing.T, d time.Duration, signal os.Signal) i
 			return 0
 		case <-timer.C:
 			_ = s.cmd.Process.Signal(signal)
-		case <-time.After(time.Minute):
+		case <-time.After(longest):
 			t.Fatalf("the command goes on:\n%s", s.out.String())
 		}
 	}

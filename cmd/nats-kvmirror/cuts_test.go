@@ -155,7 +155,7 @@ func runCut(t *testing.T, st *scene, w written, c cut, whole time.Duration) (res
 // origin: where we cannot delete it, the server does when nobody has listened to
 // it for ten seconds.
 func waitForNoOrphans(t *testing.T, st *scene, bucket string, wrong func(format string, a ...any)) {
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(pollInterval) {
+	for deadline := time.Now().Add(longest); ; time.Sleep(pollInterval) {
 		left := st.orphans(t, bucket, bucket)
 		if len(left) == 0 {
 			return

@@ -244,7 +244,7 @@ func refusing(t *testing.T, url string, refuses func(subject string, request []b
 			_ = m.Respond([]byte(`{"type":"x","error":{"code":500,"err_code":10052,"description":"no such luck"}}`))
 			return
 		}
-		answer, err := nc.Request("$JS.API."+subject, m.Data, 5*time.Second)
+		answer, err := nc.Request("$JS.API."+subject, m.Data, longest)
 		if err != nil {
 			return
 		}
@@ -348,7 +348,7 @@ func TestEditFindsLeftovers(t *testing.T) {
 	if _, err := kv.PutString(t.Context(), "key", "value"); err != nil {
 		t.Fatal(err)
 	}
-	if o := runJSON(t, t.Context(), "add", "plain", "--mirror", "demo", "--mirror-domain", "hub", "--no-allow-msg-ttl", "--wait", "10s", "--server", sites.Leaf.URL()); o.code != 0 {
+	if o := runJSON(t, t.Context(), "add", "plain", "--mirror", "demo", "--mirror-domain", "hub", "--no-allow-msg-ttl", "--wait", "1m", "--server", sites.Leaf.URL()); o.code != 0 {
 		t.Fatal(o.stderr)
 	}
 	// A purge through the API is not replicated, so the mirror keeps the value.
@@ -357,7 +357,7 @@ func TestEditFindsLeftovers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	if _, err := nc.Request("$JS.API.STREAM.PURGE.KV_demo", nil, 5*time.Second); err != nil {
+	if _, err := nc.Request("$JS.API.STREAM.PURGE.KV_demo", nil, longest); err != nil {
 		t.Fatal(err)
 	}
 	o := runJSON(t, t.Context(), "edit", "plain", "--force", "--server", sites.Leaf.URL())

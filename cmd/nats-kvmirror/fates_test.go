@@ -197,7 +197,7 @@ func (d *dice) deliver(m lab.Message, after time.Duration, answered bool) {
 			late.Header = h
 		}
 	}
-	answer, err := d.st.leaf.RequestMsg(late, 20*time.Second)
+	answer, err := d.st.leaf.RequestMsg(late, longest)
 	if err == nil && answered {
 		_ = d.st.leaf.Publish(m.Reply, answer.Data)
 	}

@@ -15,6 +15,10 @@ import (
 	"nats-kvmirror/internal/lab"
 )
 
+// longest is how long what has to come is waited for, as long as a --wait of
+// "1m": only a test that fails gets there.
+const longest = time.Minute
+
 // plainSites starts a hub and a leaf with a bucket and a mirror of it as other
 // tools make them, and returns the leaf's address.
 func plainSites(t *testing.T) *lab.Sites {
@@ -47,7 +51,7 @@ func keyValue(t testing.TB, url string, cfg jetstream.KeyValueConfig) jetstream.
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), longest)
 	defer cancel()
 	kv, err := js.CreateKeyValue(ctx, cfg)
 	if err != nil {
@@ -63,7 +67,7 @@ func hasTTL(t *testing.T, url, bucket string) bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), longest)
 	defer cancel()
 	s, err := js.Stream(ctx, "KV_"+bucket)
 	if err != nil {
@@ -107,7 +111,7 @@ func purgeOrigin(tb testing.TB, sites *lab.Sites) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), longest)
 	defer cancel()
 	s, err := js.Stream(ctx, "KV_demo")
 	if err == nil {

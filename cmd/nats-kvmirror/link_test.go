@@ -31,7 +31,7 @@ func TestDomainCut(t *testing.T) {
 	at := func(args ...string) []string {
 		return append(args, "--server", sites.Leaf.URL(), "--timeout", (2 * brief).String())
 	}
-	runJSON(t, t.Context(), at("add", "m", "--mirror", "demo", "--mirror-domain", "hub", "--wait", "20s")...).mustBe(t, 0, render.Created, "")
+	runJSON(t, t.Context(), at("add", "m", "--mirror", "demo", "--mirror-domain", "hub", "--wait", "1m")...).mustBe(t, 0, render.Created, "")
 	keyValue(t, sites.Leaf.URL(), jetstream.KeyValueConfig{Bucket: "plain", Mirror: &jetstream.StreamSource{Name: "demo", Domain: "hub"}})
 
 	link.Refuse(true)
@@ -85,7 +85,7 @@ func TestAccountsOverLeafnode(t *testing.T) {
 		}
 	}
 	at := func(args ...string) []string { return append(args, "--server", sites.Leaf.URL()) }
-	runJSON(t, t.Context(), at("add", "--mirror", "demo", "--mirror-api-prefix", "JS.A.API", "--mirror-deliver-prefix", "deliver.B", "--wait", "20s")...).mustBe(t, 0, render.Created, "")
+	runJSON(t, t.Context(), at("add", "--mirror", "demo", "--mirror-api-prefix", "JS.A.API", "--mirror-deliver-prefix", "deliver.B", "--wait", "1m")...).mustBe(t, 0, render.Created, "")
 	if !hasTTL(t, sites.Leaf.URL(), "demo") {
 		t.Error("the mirror has no per-key TTL")
 	}

@@ -133,7 +133,7 @@ func (st *scene) madness(t testing.TB, prefix, kind string, n nonsense) (asked f
 		kinds[is] = true
 		mu.Unlock()
 		go func() {
-			answer, err := st.leaf.RequestMsg(&nats.Msg{Subject: "$JS.API." + subject, Header: m.Header, Data: m.Data}, 10*time.Second)
+			answer, err := st.leaf.RequestMsg(&nats.Msg{Subject: "$JS.API." + subject, Header: m.Header, Data: m.Data}, longest)
 			if err != nil {
 				return
 			}
@@ -273,7 +273,7 @@ func TestLyingEcho(t *testing.T) {
 					_ = m.Respond(fmt.Appendf(nil, `{"type":"x","success":true,"purged":1,"config":%s}`, orObject(m.Data)))
 					return
 				}
-				if answer, err := st.leaf.Request("$JS.API."+subject, m.Data, 5*time.Second); err == nil {
+				if answer, err := st.leaf.Request("$JS.API."+subject, m.Data, longest); err == nil {
 					_ = m.Respond(answer.Data)
 				}
 			})

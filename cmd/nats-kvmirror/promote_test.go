@@ -30,7 +30,7 @@ func lostOrigin(t *testing.T) *lab.Sites {
 	t.Cleanup(sites.Stop)
 	fillOrigin(t, sites.Hub.URL(), jetstream.KeyValueConfig{Bucket: "demo", History: 5, LimitMarkerTTL: time.Second})
 	for _, name := range []string{"demo", "plain"} {
-		o := runJSON(t, t.Context(), "add", name, "--mirror", "demo", "--mirror-domain", "hub", "--wait", "20s", "--server", sites.Leaf.URL())
+		o := runJSON(t, t.Context(), "add", name, "--mirror", "demo", "--mirror-domain", "hub", "--wait", "1m", "--server", sites.Leaf.URL())
 		o.mustBe(t, 0, render.Created, "")
 	}
 	request(t, connectTo(t, sites.Hub.URL()), "$JS.API.STREAM.DELETE.KV_demo", "")
@@ -69,7 +69,7 @@ func must(t *testing.T) func(uint64, error) uint64 {
 // request makes a request to the JetStream API that has to succeed.
 func request(t testing.TB, nc *nats.Conn, subject, body string) []byte {
 	t.Helper()
-	m, err := nc.Request(subject, []byte(body), 10*time.Second)
+	m, err := nc.Request(subject, []byte(body), longest)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -324,7 +324,7 @@ func TestPromoteWithoutHub(t *testing.T) {
 			t.Parallel()
 			sites := plainSites(t)
 			url := sites.Leaf.URL()
-			runJSON(t, t.Context(), "add", "--mirror", "demo", "--mirror-domain", "hub", "--wait", "20s", "--server", url).mustBe(t, 0, render.Created, "")
+			runJSON(t, t.Context(), "add", "--mirror", "demo", "--mirror-domain", "hub", "--wait", "1m", "--server", url).mustBe(t, 0, render.Created, "")
 			if down {
 				sites.Hub.Shutdown()
 			}
@@ -553,7 +553,7 @@ func TestPromoteIntoDiffers(t *testing.T) {
 	nc := connectTo(t, url)
 	request(t, nc, "$JS.API.STREAM.CREATE.KV_fresh", `{"name":"KV_fresh","subjects":["$KV.fresh.>"],"retention":"limits","storage":"file","max_msgs_per_subject":5,
 		"allow_msg_ttl":true,"metadata":{"nats-kvmirror.copy-of":"plain"}}`)
-	if _, err := nc.Request("$KV.fresh.key", []byte("value0"), 5*time.Second); err != nil {
+	if _, err := nc.Request("$KV.fresh.key", []byte("value0"), longest); err != nil {
 		t.Fatal(err)
 	}
 	o := runJSON(t, t.Context(), "promote", "plain", "--into", "fresh", "--server", url)
@@ -612,7 +612,7 @@ func TestPromoteInCluster(t *testing.T) {
 	url := servers[0].URL()
 	nc := connectTo(t, url)
 	fillOrigin(t, url, jetstream.KeyValueConfig{Bucket: "demo", History: 5, LimitMarkerTTL: time.Second, Replicas: 3})
-	runJSON(t, t.Context(), "add", "plain", "--mirror", "demo", "--replicas", "3", "--wait", "20s", "--server", url).mustBe(t, 0, render.Created, "")
+	runJSON(t, t.Context(), "add", "plain", "--mirror", "demo", "--replicas", "3", "--wait", "1m", "--server", url).mustBe(t, 0, render.Created, "")
 	request(t, nc, "$JS.API.STREAM.CREATE.KV_renamed", `{"name":"KV_renamed","retention":"limits","storage":"file","num_replicas":3,"max_msgs_per_subject":5,"discard":"new",
 		"allow_msg_ttl":true,"allow_direct":true,"allow_rollup_hdrs":true,"deny_delete":true,"mirror":{"name":"KV_demo","subject_transforms":[{"src":"$KV.demo.>","dest":"$KV.renamed.>"}]}}`)
 	waitUntil(t, "the mirror has all", func() bool {
@@ -640,7 +640,7 @@ func TestPromoteFiltered(t *testing.T) {
 	for _, key := range []string{"here.a", "there.a", "here.b", "there.b"} {
 		must(t)(kv.PutString(t.Context(), key, "value"))
 	}
-	runJSON(t, t.Context(), "add", "--mirror", "demo", "--mirror-domain", "hub", "--filter", "here.*", "--wait", "20s", "--server", url).mustBe(t, 0, render.Created, "")
+	runJSON(t, t.Context(), "add", "--mirror", "demo", "--mirror-domain", "hub", "--filter", "here.*", "--wait", "1m", "--server", url).mustBe(t, 0, render.Created, "")
 	request(t, connectTo(t, sites.Hub.URL()), "$JS.API.STREAM.DELETE.KV_demo", "")
 	o := runJSON(t, t.Context(), "promote", "demo", "--into", "fresh", "--server", url)
 	o.mustBe(t, 0, render.Promoted, "")
@@ -703,7 +703,7 @@ func TestPromoteMirrorOfMirror(t *testing.T) {
 		return runJSON(t, t.Context(), "info", "middle", "--server", sites.Hub.URL()).report.State.Msgs == 1
 	})
 	url := sites.Leaf.URL()
-	runJSON(t, t.Context(), "add", "--mirror", "middle", "--mirror-domain", "hub", "--wait", "20s", "--server", url).mustBe(t, 0, render.Created, "")
+	runJSON(t, t.Context(), "add", "--mirror", "middle", "--mirror-domain", "hub", "--wait", "1m", "--server", url).mustBe(t, 0, render.Created, "")
 	sites.Hub.Shutdown()
 	o := runJSON(t, t.Context(), "promote", "middle", "--force", "--server", url, "--timeout", (2 * brief).String())
 	o.mustBe(t, 1, render.Failed, kindRefused)
@@ -766,7 +766,7 @@ func TestPromoteIntoWhileWriting(t *testing.T) {
 		}
 	}()
 	waitUntil(t, "much is written", func() bool { return written.Load() > 500 })
-	runJSON(t, t.Context(), "add", "--mirror", "busy", "--mirror-domain", "hub", "--wait", "20s", "--server", url).mustBe(t, 0, render.Created, "")
+	runJSON(t, t.Context(), "add", "--mirror", "busy", "--mirror-domain", "hub", "--wait", "1m", "--server", url).mustBe(t, 0, render.Created, "")
 	runJSON(t, t.Context(), "promote", "busy", "--into", "fresh", "--server", url).mustBe(t, 1, render.Failed, kindRefused)
 	o := runJSON(t, t.Context(), "promote", "busy", "--into", "fresh", "--force", "--server", url)
 	o.mustBe(t, 0, render.Promoted, "")

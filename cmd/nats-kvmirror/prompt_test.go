@@ -80,7 +80,7 @@ func (p *person) shown() string {
 // waitsFor waits until a text is shown.
 func (p *person) waitsFor(text string) {
 	p.t.Helper()
-	deadline := time.Now().Add(15 * time.Second)
+	deadline := time.Now().Add(longest)
 	for !strings.Contains(p.shown(), text) {
 		if time.Now().After(deadline) {
 			p.t.Fatalf("%q is not shown in:\n%s", text, p.shown())
@@ -98,14 +98,13 @@ func (p *person) isAsked(question string) {
 }
 
 // types presses keys until something comes of them: survey throws away those
-// that come together with what the terminal says of the cursor.
+// that come together with what the terminal says of the cursor. Pressed twice
+// they must mean the same; where survey does not ask for the cursor, press does.
 func (p *person) types(keys string) {
 	p.t.Helper()
 	before := p.shown()
-	for range 5 {
-		if _, err := io.WriteString(p.tty, keys); err != nil {
-			p.t.Fatal(err)
-		}
+	for deadline := time.Now().Add(longest); time.Now().Before(deadline); {
+		p.press(keys)
 		for start := time.Now(); time.Since(start) < 2*time.Second; time.Sleep(10 * time.Millisecond) {
 			select {
 			case <-p.done:
@@ -118,6 +117,14 @@ func (p *person) types(keys string) {
 		}
 	}
 	p.t.Fatalf("nothing comes of the keys %q:\n%s", keys, p.shown())
+}
+
+// press presses keys once.
+func (p *person) press(keys string) {
+	p.t.Helper()
+	if _, err := io.WriteString(p.tty, keys); err != nil {
+		p.t.Fatal(err)
+	}
 }
 
 // leaves waits until the command has ended and returns its exit code.
@@ -136,7 +143,7 @@ func (p *person) leaves() int {
 			p.t.Fatal(err)
 		}
 		return 0
-	case <-time.After(20 * time.Second):
+	case <-time.After(longest):
 		p.t.Fatalf("the command goes on:\n%s", p.shown())
 		return -1
 	}
@@ -353,7 +360,7 @@ func TestInfoSelects(t *testing.T) {
 	if strings.Contains(p.shown(), "nomirror") {
 		t.Error("a bucket that is no mirror is offered")
 	}
-	p.types("\x1b[B\r")
+	p.press("\x1b[B\r")
 	if code := p.leaves(); code != 0 {
 		t.Errorf("exit code %d, want 0", code)
 	}
@@ -371,7 +378,7 @@ func TestAddWaitsWithBar(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	p := sitDown(t, sites.Leaf.URL(), "add", "--mirror", "demo", "--mirror-domain", "hub", "--wait", "15s")
+	p := sitDown(t, sites.Leaf.URL(), "add", "--mirror", "demo", "--mirror-domain", "hub", "--wait", "1m")
 	if code := p.leaves(); code != 0 {
 		t.Errorf("exit code %d:\n%s", code, p.shown())
 	}

@@ -137,7 +137,7 @@ func (st *scene) config(t testing.TB, bucket string) map[string]json.RawMessage 
 // change writes a configuration with a field changed.
 func (st *scene) change(t testing.TB, bucket string, config map[string]json.RawMessage, field string) {
 	config[field] = json.RawMessage(theirs[field])
-	answer, err := st.leaf.Request("$JS.API.STREAM.UPDATE.KV_"+bucket, mustMarshal(t, config), 10*time.Second)
+	answer, err := st.leaf.Request("$JS.API.STREAM.UPDATE.KV_"+bucket, mustMarshal(t, config), longest)
 	if err != nil || strings.Contains(string(answer.Data), `"error"`) {
 		t.Errorf("the other one cannot write: %v %s", err, answer.Data)
 	}

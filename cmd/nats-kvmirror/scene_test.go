@@ -55,7 +55,7 @@ func askAPI(t testing.TB, nc *nats.Conn, subject string, body, reply any) bool {
 	}
 	var answer *nats.Msg
 	for range 5 {
-		if answer, err = nc.Request("$JS.API."+subject, data, 10*time.Second); err == nil {
+		if answer, err = nc.Request("$JS.API."+subject, data, longest); err == nil {
 			break
 		}
 	}
@@ -117,7 +117,7 @@ func (st *scene) origin(t testing.TB, bucket string) {
 		"allow_direct": true, "allow_msg_ttl": true, "subject_delete_marker_ttl": time.Minute,
 	}, &struct{}{})
 	for _, key := range []string{"a", "b"} {
-		if _, err := st.hub.Request("$KV."+bucket+"."+key, []byte("value"), 10*time.Second); err != nil {
+		if _, err := st.hub.Request("$KV."+bucket+"."+key, []byte("value"), longest); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -194,7 +194,7 @@ func jetStream(ts *testscript.TestScript, url string) (jetstream.JetStream, *nat
 }
 
 func scriptContext() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.Background(), 20*time.Second)
+	return context.WithTimeout(context.Background(), longest)
 }
 
 // bucket URL NAME [history=N] [ttl=D] [marker=D] [size=N] [mirror=B] [domain=D]
@@ -243,7 +243,7 @@ func cmdStream(ts *testscript.TestScript, _ bool, args []string) {
 		Name string `json:"name"`
 	}
 	check(ts, json.Unmarshal([]byte(config), &named))
-	reply, err := nc.Request("$JS.API.STREAM.CREATE."+named.Name, []byte(config), 10*time.Second)
+	reply, err := nc.Request("$JS.API.STREAM.CREATE."+named.Name, []byte(config), longest)
 	check(ts, err)
 	if strings.Contains(string(reply.Data), `"error"`) {
 		ts.Fatalf("%s", reply.Data)
@@ -330,7 +330,7 @@ func cmdHolds(ts *testscript.TestScript, _ bool, args []string) {
 func cmdAPI(ts *testscript.TestScript, _ bool, args []string) {
 	_, nc, done := jetStream(ts, args[0])
 	defer done()
-	reply, err := nc.Request("$JS.API."+args[1], []byte(strings.Join(args[2:], " ")), 10*time.Second)
+	reply, err := nc.Request("$JS.API."+args[1], []byte(strings.Join(args[2:], " ")), longest)
 	check(ts, err)
 	if strings.Contains(string(reply.Data), `"error"`) {
 		ts.Fatalf("%s", reply.Data)
@@ -371,7 +371,7 @@ func cmdConsumers(ts *testscript.TestScript, _ bool, args []string) {
 func cmdConfig(ts *testscript.TestScript, _ bool, args []string) {
 	_, nc, done := jetStream(ts, args[0])
 	defer done()
-	reply, err := nc.Request("$JS.API.STREAM.INFO."+args[1], nil, 10*time.Second)
+	reply, err := nc.Request("$JS.API.STREAM.INFO."+args[1], nil, longest)
 	check(ts, err)
 	var info struct {
 		Config map[string]any `json:"config"`

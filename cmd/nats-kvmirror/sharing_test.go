@@ -74,12 +74,12 @@ func TestPastedSharing(t *testing.T) {
 	<-js.PublishAsyncComplete()
 
 	at := []string{"--server", url}
-	runJSON(t, t.Context(), append(append([]string{"add", "m", "--wait", "30s"}, origin...), at...)...).mustBe(t, 0, render.Created, "")
+	runJSON(t, t.Context(), append(append([]string{"add", "m", "--wait", "1m"}, origin...), at...)...).mustBe(t, 0, render.Created, "")
 	runFleet(t, t.Context(), append(at, "check", "m", "--content", "--payload")...).mustBe(t, 0, render.Checked, "")
 	if err := kv.Delete(t.Context(), "1"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := connectTo(t, urlA).Request("$JS.API.STREAM.PURGE.KV_demo", []byte(`{"filter":"$KV.demo.2"}`), 5e9); err != nil {
+	if _, err := connectTo(t, urlA).Request("$JS.API.STREAM.PURGE.KV_demo", []byte(`{"filter":"$KV.demo.2"}`), longest); err != nil {
 		t.Fatal(err)
 	}
 	swept := runFleet(t, t.Context(), append(at, "sync", "m", "--content", "--force")...)

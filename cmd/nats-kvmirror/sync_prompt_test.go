@@ -6,7 +6,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"nats-kvmirror/internal/lab"
 )
@@ -78,7 +77,7 @@ func TestSyncAfterAnotherEdit(t *testing.T) {
 	if code, _, errs := runText(t, t.Context(), "edit", "m1", "-f", "--server", sites.Leaf.URL()); code != 0 {
 		t.Fatalf("the other edit failed: %s", errs)
 	}
-	if _, err := connectTo(t, sites.Leaf.URL()).Request("$JS.API.STREAM.DELETE.KV_m2", nil, 10*time.Second); err != nil {
+	if _, err := connectTo(t, sites.Leaf.URL()).Request("$JS.API.STREAM.DELETE.KV_m2", nil, longest); err != nil {
 		t.Fatal(err)
 	}
 	p.types("y\r")

@@ -31,7 +31,7 @@ func TestLeafBelowLeaf(t *testing.T) {
 	leaf, below := []string{"--server", chain.Leaf.URL()}, []string{"--server", chain.Below.URL()}
 	keyValue(t, chain.Leaf.URL(), jetstream.KeyValueConfig{Bucket: "demo", Mirror: &jetstream.StreamSource{Name: "demo", Domain: "hub"}})
 	waitUntil(t, "the leaf has what the hub has", func() bool { return look(t, connectTo(t, chain.Leaf.URL()), "demo").State.Msgs == 2 })
-	runJSON(t, t.Context(), append(below, "add", "--mirror", "demo", "--mirror-domain", "ksds", "--wait", "20s")...).mustBe(t, 0, render.Created, "")
+	runJSON(t, t.Context(), append(below, "add", "--mirror", "demo", "--mirror-domain", "ksds", "--wait", "1m")...).mustBe(t, 0, render.Created, "")
 	if hasTTL(t, chain.Below.URL(), "demo") {
 		t.Error("the mirror has per-key TTL, and its origin has not")
 	}
@@ -155,7 +155,7 @@ func TestTwoClusters(t *testing.T) {
 		}
 		return r.code == exitOK
 	})
-	if _, err := connectTo(t, hub[0].URL()).Request("$JS.API.STREAM.PURGE.KV_demo", []byte(`{"filter":"$KV.demo.a"}`), 10*time.Second); err != nil {
+	if _, err := connectTo(t, hub[0].URL()).Request("$JS.API.STREAM.PURGE.KV_demo", []byte(`{"filter":"$KV.demo.a"}`), longest); err != nil {
 		t.Fatal(err)
 	}
 	waitUntil(t, "m1 is swept", func() bool {
@@ -214,7 +214,7 @@ func TestClusterEventsInTheMidst(t *testing.T) {
 	} {
 		if test.args[0] == "sync" {
 			for i := range uint64(10) { // which no mirror notices
-				if _, err := hubConn.Request("$JS.API.STREAM.PURGE.KV_demo", fmt.Appendf(nil, `{"filter":"$KV.demo.key.%d"}`, left-1-i), 10*time.Second); err != nil {
+				if _, err := hubConn.Request("$JS.API.STREAM.PURGE.KV_demo", fmt.Appendf(nil, `{"filter":"$KV.demo.key.%d"}`, left-1-i), longest); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -38,7 +38,7 @@ func proxied(t *testing.T) (*Server, *Proxy) {
 }
 
 func ask(nc *nats.Conn, subject, payload string) error {
-	_, err := nc.Request(subject, []byte(payload), 10*time.Second)
+	_, err := nc.Request(subject, []byte(payload), startTimeout)
 	return err
 }
 
@@ -100,7 +100,7 @@ func TestProxyDelays(t *testing.T) {
 		}
 	}
 	for i := range requests {
-		m, err := replies.NextMsg(10 * time.Second)
+		m, err := replies.NextMsg(startTimeout)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -143,7 +143,7 @@ func TestProxyHook(t *testing.T) {
 	msg := nats.NewMsg("echo.one")
 	msg.Header.Set("Color", "red")
 	msg.Data = []byte("hello\r\n")
-	reply, err := nc.RequestMsg(msg, 10*time.Second)
+	reply, err := nc.RequestMsg(msg, startTimeout)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +189,7 @@ func TestProxyHook(t *testing.T) {
 
 	closed := make(chan struct{})
 	nc.SetClosedHandler(func(*nats.Conn) { close(closed) })
-	if _, err := nc.Request("echo.one", []byte("cut the answer"), 10*time.Second); !errors.Is(err, nats.ErrConnectionClosed) {
+	if _, err := nc.Request("echo.one", []byte("cut the answer"), startTimeout); !errors.Is(err, nats.ErrConnectionClosed) {
 		t.Errorf("cut: %v", err)
 	}
 	<-closed
@@ -297,7 +297,7 @@ func TestProxyCopiesWhatItDoesNotKnow(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	conn.SetDeadline(time.Now().Add(startTimeout))
 	if _, err := conn.Write([]byte{0x16}); err != nil {
 		t.Fatal(err)
 	}

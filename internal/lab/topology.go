@@ -287,9 +287,14 @@ func startSites(leaf func(hubURL string) string, viaProxy bool, opts ...nats.Opt
 func waitAnswer(nc *nats.Conn, subject string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
+	patience := 250 * time.Millisecond
 	return waitFor(ctx, "an answer from "+subject, func() bool {
-		// A request that got lost while a link came up is asked again.
-		_, err := nc.Request(subject, nil, 250*time.Millisecond)
+		// A request that got lost while a link came up is asked again; one that is
+		// only slow must not be for ever.
+		_, err := nc.Request(subject, nil, patience)
+		if errors.Is(err, nats.ErrTimeout) {
+			patience *= 2
+		}
 		return err == nil
 	})
 }
@@ -297,7 +302,7 @@ func waitAnswer(nc *nats.Conn, subject string) error {
 // waitClustered waits until one of servers leads the meta group, counts all of
 // them in, and all are current.
 func waitClustered(servers []*Server) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*startTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	err := waitFor(ctx, "a meta leader and current servers", func() bool {
 		led := false

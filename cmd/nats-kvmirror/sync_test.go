@@ -244,27 +244,52 @@ func TestSyncInterrupted(t *testing.T) {
 func TestSyncAtOnce(t *testing.T) {
 	t.Parallel()
 	const n = 3 * mendedAtOnce
-	_, p := plainMirrors(t, n)
+	sites, _ := plainMirrors(t, n)
+	nc := connectTo(t, sites.Leaf.URL())
 	var mu sync.Mutex
-	now, most := map[string]bool{}, 0
-	p.SetDelay(50 * time.Millisecond)
-	p.SetHook(func(m lab.Message) lab.Verdict {
+	now, most, written := 0, 0, map[string]bool{}
+	full := make(chan struct{})
+	update := func(subject string) {
 		mu.Lock()
 		defer mu.Unlock()
-		if m.Direction == lab.ToServer && strings.Contains(m.Subject, "STREAM.UPDATE") {
-			now[m.Reply] = true
-			most = max(most, len(now))
+		written[subject] = true
+		now++
+		most = max(most, now)
+		if now == mendedAtOnce && len(written) == mendedAtOnce {
+			// The answers wait for all that come at once, and for one that should not.
+			time.AfterFunc(50*time.Millisecond, func() { close(full) })
 		}
-		if m.Direction == lab.ToClient {
-			delete(now, m.Subject)
-		}
-		return lab.Pass
+	}
+	_, err := nc.Subscribe("FAKE.API.>", func(m *nats.Msg) {
+		go func() {
+			subject := strings.TrimPrefix(m.Subject, "FAKE.API.")
+			isUpdate := strings.HasPrefix(subject, "STREAM.UPDATE")
+			if isUpdate {
+				update(subject)
+				<-full
+			}
+			answer, err := nc.RequestMsg(&nats.Msg{Subject: "$JS.API." + subject, Header: m.Header, Data: m.Data}, longest)
+			if isUpdate {
+				mu.Lock()
+				now--
+				mu.Unlock()
+			}
+			if err == nil {
+				_ = m.Respond(answer.Data)
+			}
+		}()
 	})
-	runFleet(t, t.Context(), "sync", "--all", "--force", "--server", p.URL()).mustBe(t, 0, render.Updated, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	runFleet(t, t.Context(), "sync", "--all", "--force", "--server", sites.Leaf.URL(), "--js-api-prefix", "FAKE.API", "--timeout", "1m").mustBe(t, 0, render.Updated, "")
 	if most != mendedAtOnce {
 		t.Errorf("%d updates were under way at once, want %d", most, mendedAtOnce)
 	}
-	if got := updates(p); len(got) != n {
-		t.Errorf("written were %v", got)
+	if len(written) != n {
+		t.Errorf("written were %v", written)
 	}
 }

@@ -23,7 +23,7 @@ func TestCompare(t *testing.T) {
 	}
 	t.Cleanup(sites.Stop)
 	fill(t, sites, 3_000)
-	conn, err := jsapi.Connect(t.Context(), sites.Leaf.URL(), 10*time.Second, nil)
+	conn, err := jsapi.Connect(t.Context(), sites.Leaf.URL(), time.Minute, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,14 +101,24 @@ func TestQuick(t *testing.T) {
 func TestUnreadOrigin(t *testing.T) {
 	t.Parallel()
 	c := newCouple(t, jetstream.StreamConfig{MaxMsgsPerSubject: 1}, jetstream.StreamConfig{MaxMsgsPerSubject: 1})
-	c.put(t, keysOf("t", 100), "value", func(int) string { return "1s" })
 	c.put(t, keysOf("k", 100), "value", func(int) string { return "1h" })
 	c.caughtUp(t)
-	over := time.Now().Add(Grace + 2*time.Second)
 	purge(t, c.origin, "k.0000003")
 	c.origin = c.conn.At("$JS.nowhere.API")
-	if r, _ := c.compare(t, false); r.Verdict != Unproved || r.wrong() != 0 || r.Unread == "" {
-		t.Errorf("within the grace: %+v", r)
+	var over time.Time
+	for range 5 { // until it was done in time
+		begin := time.Now()
+		c.put(t, keysOf("t", 100), "value", func(int) string { return "1s" })
+		c.caughtUp(t)
+		over = time.Now().Add(Grace + 2*time.Second)
+		r, _ := c.compare(t, false)
+		if time.Since(begin) > Grace {
+			continue
+		}
+		if r.Verdict != Unproved || r.wrong() != 0 || r.Unread == "" {
+			t.Errorf("within the grace: %+v", r)
+		}
+		break
 	}
 	eventually(t, "the grace to be over", func() bool { return time.Now().After(over) })
 	r, items := c.compare(t, false)
@@ -175,7 +185,7 @@ func TestBehind(t *testing.T) {
 	c := newCoupleOf(t, sites, jetstream.StreamConfig{MaxMsgsPerSubject: 1}, jetstream.StreamConfig{MaxMsgsPerSubject: 1, AllowMsgTTL: true})
 	c.put(t, keysOf("k", 500), "value", nil)
 	c.caughtUp(t)
-	conn, err := jsapi.Connect(t.Context(), sites.Hub.URL(), 10*time.Second, nil)
+	conn, err := jsapi.Connect(t.Context(), sites.Hub.URL(), time.Minute, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,7 +39,7 @@ func newCouple(t *testing.T, origin, mirror jetstream.StreamConfig) *couple {
 // newCoupleOf is newCouple on sites that run.
 func newCoupleOf(t *testing.T, sites *lab.Sites, origin, mirror jetstream.StreamConfig) *couple {
 	t.Helper()
-	conn, err := jsapi.Connect(t.Context(), sites.Leaf.URL(), 10*time.Second, nil)
+	conn, err := jsapi.Connect(t.Context(), sites.Leaf.URL(), time.Minute, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -72,7 +72,7 @@ func settled(t *testing.T, s *lab.Server, messages map[string]uint64) {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for bucket, want := range messages {
 		for {
@@ -259,7 +259,7 @@ func TestReadAcrossAccounts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			deadline := time.Now().Add(20 * time.Second)
+			deadline := time.Now().Add(patience)
 			for stream.CachedInfo().State.Msgs == 0 {
 				if time.Now().After(deadline) {
 					t.Fatal("the mirror gets no message")
@@ -303,7 +303,7 @@ func TestReadDenied(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r := reader(t, "nats://lim:lim@"+sites.Leaf.Addr(), "$JS.API", time.Minute)
+	r := reader(t, "nats://lim:lim@"+sites.Leaf.Addr(), "$JS.API", patience)
 	fleet, err := r.All(t.Context())
 	if err != nil || !slices.Equal(names(fleet), []string{"m", "other"}) {
 		t.Fatal(err, names(fleet))
@@ -336,7 +336,7 @@ func TestReadCluster(t *testing.T) {
 	// until reads until nothing or something else is found.
 	until := func(want ...string) Mirror {
 		t.Helper()
-		deadline := time.Now().Add(30 * time.Second)
+		deadline := time.Now().Add(patience)
 		for {
 			fleet, err := r.All(t.Context())
 			if err == nil && len(fleet.Problems) == 0 {

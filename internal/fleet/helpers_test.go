@@ -76,7 +76,7 @@ func (f *fake) handle(nc *nats.Conn, m *nats.Msg) {
 		if c.origin {
 			to = "$JS.hub.API."
 		}
-		answer, err := nc.Request(to+subject, m.Data, 20*time.Second)
+		answer, err := nc.Request(to+subject, m.Data, patience)
 		if err != nil {
 			return nobody
 		}
@@ -96,17 +96,22 @@ func (f *fake) handle(nc *nats.Conn, m *nats.Msg) {
 	}
 }
 
-// count is how many requests there were on a side whose subject begins so.
-func (f *fake) count(origin bool, subject string) int {
+// asked is how many questions there were on a side whose subject begins so. One
+// that is put again, because no answer comes, is the same.
+func (f *fake) asked(origin bool, subject string) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	n := 0
+	type question struct {
+		subject string
+		offset  int
+	}
+	questions := map[question]bool{}
 	for _, c := range f.calls {
 		if c.origin == origin && strings.HasPrefix(c.subject, subject) {
-			n++
+			questions[question{c.subject, c.offset}] = true
 		}
 	}
-	return n
+	return len(questions)
 }
 
 // altered is an answer whose document was changed.

@@ -413,7 +413,7 @@ func TestWalkWhileChanging(t *testing.T) {
 			t.Parallel()
 			server := start(t, alone)
 			s := padded(t, dial(t, server.URL()), n)
-			w := begin(t, connect(t, server.URL(), 5*time.Second).At("$JS.API"), WalkOptions{Stream: "S", From: 1, To: test.to})
+			w := begin(t, connect(t, server.URL(), 20*time.Second).At("$JS.API"), WalkOptions{Stream: "S", From: 1, To: test.to})
 			if h, err := w.Next(); err != nil || h.Seq != 1 {
 				t.Fatal(h, err)
 			}
@@ -440,7 +440,7 @@ func TestWalkWhileChanging(t *testing.T) {
 		t.Parallel()
 		server := start(t, alone)
 		s := padded(t, dial(t, server.URL()), n)
-		w := begin(t, connect(t, server.URL(), 2*time.Second).At("$JS.API"), WalkOptions{Stream: "S", From: 1, To: n})
+		w := begin(t, connect(t, server.URL(), 20*time.Second).At("$JS.API"), WalkOptions{Stream: "S", From: 1, To: n})
 		if err := s.js.DeleteStream(t.Context(), "S"); err != nil {
 			t.Fatal(err)
 		}
@@ -537,7 +537,7 @@ func TestWalkLoses(t *testing.T) {
 					}
 					return lab.Pass
 				})
-				w := begin(t, connect(t, proxy.URL(), 4*time.Second).At("$JS.API"), WalkOptions{Stream: "S", From: 1, To: n})
+				w := begin(t, connect(t, proxy.URL(), 20*time.Second).At("$JS.API"), WalkOptions{Stream: "S", From: 1, To: n})
 				got, err := rest(w)
 				if err != nil {
 					t.Fatal(err)
@@ -717,7 +717,7 @@ func TestWalkAcrossAccounts(t *testing.T) {
 			t.Cleanup(server.Stop)
 			s := newStream(t, dial(t, server.URL(), nats.UserInfo("a", "a")), jetstream.StreamConfig{Name: "KV_demo", Subjects: []string{"$KV.demo.>"}})
 			s.put(t, "$KV.demo.k", n, 1_000, 0)
-			conn, err := Connect(t.Context(), server.URL(), 5*time.Second, nil, nats.UserInfo("b", "b"))
+			conn, err := Connect(t.Context(), server.URL(), 20*time.Second, nil, nats.UserInfo("b", "b"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -846,7 +846,7 @@ func TestWalkAtARate(t *testing.T) {
 	t.Parallel()
 	server := start(t, alone)
 	nc := dial(t, server.URL())
-	api := connect(t, server.URL(), time.Second).At("$JS.API")
+	api := connect(t, server.URL(), silence*maxHeartbeat).At("$JS.API")
 	for name, largest := range map[string]int32{"unlimited": -1, "small": 16} {
 		t.Run(name, func(t *testing.T) {
 			const n, rate = 300, 400

@@ -3,6 +3,7 @@ package lab
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"sync"
@@ -86,7 +87,7 @@ func TestProxyDelays(t *testing.T) {
 	t.Parallel()
 	_, p := proxied(t)
 	nc := connect(t, p.URL())
-	const oneWay, requests = 100 * time.Millisecond, 50
+	const oneWay, requests = 100 * time.Millisecond, 600
 	p.SetDelay(oneWay)
 
 	replies, err := nc.SubscribeSync("replies")
@@ -95,7 +96,7 @@ func TestProxyDelays(t *testing.T) {
 	}
 	start := time.Now()
 	for i := range requests {
-		if err := nc.PublishRequest("echo.one", "replies", []byte{byte(i)}); err != nil {
+		if err := nc.PublishRequest("echo.one", "replies", fmt.Append(nil, i)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -104,8 +105,8 @@ func TestProxyDelays(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if m.Data[0] != byte(i) {
-			t.Fatalf("reply %d is %d", i, m.Data[0])
+		if string(m.Data) != fmt.Sprint(i) {
+			t.Fatalf("reply %d is %s", i, m.Data)
 		}
 	}
 	took := time.Since(start)

@@ -48,29 +48,67 @@ func start(t *testing.T, cache string, args ...string) *started {
 	return s
 }
 
-// signalAfter sends a signal after a time, if the command still runs, and returns
-// its exit code, -1 when it was killed.
-func (s *started) signalAfter(t *testing.T, d time.Duration, signal os.Signal) int {
+// ends waits until the command has ended and returns its exit code, -1 when it was
+// killed.
+func (s *started) ends(t *testing.T) int {
 	t.Helper()
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	for {
-		select {
-		case err := <-s.done:
-			var exit *exec.ExitError
-			if errors.As(err, &exit) {
-				return exit.ExitCode()
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			return 0
-		case <-timer.C:
-			_ = s.cmd.Process.Signal(signal)
-		case <-time.After(longest):
-			t.Fatalf("the command goes on:\n%s", s.out.String())
+	select {
+	case err := <-s.done:
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			return exit.ExitCode()
 		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return 0
+	case <-time.After(longest):
+		t.Fatalf("the command goes on:\n%s", s.out.String())
+		return -1
 	}
+}
+
+// moment is one in the run of a command: the nth request, from 1, whose subject
+// contains during, once one that contains behind has passed.
+type moment struct {
+	name           string
+	behind, during string
+	nth            int
+	verdict        lab.Verdict // on that request
+}
+
+// signalAt runs a command on the server behind a proxy, sends it a signal at a
+// moment, and returns its exit code and what it wrote.
+func signalAt(t *testing.T, p *lab.Proxy, signal os.Signal, at moment, cache string, args ...string) (code int, out string) {
+	t.Helper()
+	process := make(chan *os.Process, 1)
+	var mu sync.Mutex
+	begun, seen := at.behind == "", 0
+	p.SetHook(func(m lab.Message) lab.Verdict {
+		mu.Lock()
+		defer mu.Unlock()
+		if m.Direction != lab.ToServer || m.Reply == "" {
+			return lab.Pass
+		}
+		if begun && strings.Contains(m.Subject, at.during) {
+			if seen++; seen == at.nth {
+				_ = (<-process).Signal(signal)
+				return at.verdict
+			}
+		}
+		begun = begun || strings.Contains(m.Subject, at.behind)
+		return lab.Pass
+	})
+	s := start(t, cache, append(args, "--server", p.URL(), "--no-context")...)
+	process <- s.cmd.Process
+	code = s.ends(t)
+	p.SetHook(nil)
+	mu.Lock()
+	defer mu.Unlock()
+	if seen < at.nth {
+		t.Errorf("%s: there were %d such requests, not %d\n%s", at.name, seen, at.nth, s.out.String())
+	}
+	return code, s.out.String()
 }
 
 // isProved compares the mirror with its origin, bodies included, and waits until
@@ -131,19 +169,26 @@ func TestSweepKilled(t *testing.T) {
 	}{{"killed", os.Kill}, {"interrupted", os.Interrupt}, {"terminated", syscall.SIGTERM}} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			sites := leftBehind(t, 10_000)
+			sites := leftBehind(t, 4_000)
+			p, err := lab.NewProxy(sites.Leaf.Addr())
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(p.Close)
+			sweep := []string{"sync", "m", "--content", "--force"}
 			random := rand.New(rand.NewPCG(4, uint64(len(test.name))))
-			for range 6 {
-				s := start(t, t.TempDir(), "sync", "m", "--content", "--force", "--server", sites.Leaf.URL(), "--no-context")
-				// The second look comes after 2.5 s, and the purges after that.
-				after := time.Duration(random.Int64N(int64(4 * time.Second)))
-				code := s.signalAfter(t, after, test.signal)
-				if code != 0 && code != -1 && (code != 1 || !strings.Contains(s.out.String(), "interrupted")) {
-					t.Errorf("after %v: exit code %d\n%s", after, code, s.out.String())
+			purging := func() moment { return moment{name: "purging", during: ".STREAM.PURGE.", nth: 1 + random.IntN(1_000)} }
+			for _, at := range []moment{
+				{name: "comparing", during: ".CONSUMER.", nth: 1 + random.IntN(2)}, purging(), purging(), purging(),
+				{name: "comparing again", behind: ".STREAM.PURGE.", during: ".CONSUMER.", nth: 1 + random.IntN(2)},
+			} {
+				code, out := signalAt(t, p, test.signal, at, t.TempDir(), sweep...)
+				if test.signal == os.Kill && code != -1 || test.signal != os.Kill && (code != 1 || !strings.Contains(out, "interrupted")) {
+					t.Errorf("%s, at number %d: exit code %d\n%s", at.name, at.nth, code, out)
 				}
 			}
-			s := start(t, t.TempDir(), "sync", "m", "--content", "--force", "--server", sites.Leaf.URL(), "--no-context")
-			if code := s.signalAfter(t, time.Minute, os.Kill); code != 0 {
+			s := start(t, t.TempDir(), append(sweep, "--server", sites.Leaf.URL(), "--no-context")...)
+			if code := s.ends(t); code != 0 {
 				t.Errorf("the last run: exit code %d\n%s", code, s.out.String())
 			}
 			isProved(t, sites, 100)
@@ -156,32 +201,56 @@ func TestSweepKilled(t *testing.T) {
 func TestRecreateKilled(t *testing.T) {
 	t.Parallel()
 	sites := leftBehind(t, 2_000)
-	cache := t.TempDir()
-	random := rand.New(rand.NewPCG(4, 4))
-	recreate := []string{"sync", "--recreate", "m", "--force", "--lose", "2000", "--server", sites.Leaf.URL(), "--no-context"}
-	js, err := jetstream.New(connectTo(t, sites.Leaf.URL()))
+	p, err := lab.NewProxy(sites.Leaf.Addr())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for run := range 8 {
-		again := recreate
-		if _, err := js.Stream(t.Context(), "KV_m"); errors.Is(err, jetstream.ErrStreamNotFound) {
-			saved, err := filepath.Glob(filepath.Join(cache, appName, "m-*.json"))
-			if err != nil || len(saved) == 0 {
-				t.Fatalf("run %d: neither the mirror nor its configuration is there, %v", run, err)
-			}
-			again = []string{"sync", "--recreate", "m", "--config", saved[len(saved)-1], "--server", sites.Leaf.URL(), "--no-context"}
+	t.Cleanup(p.Close)
+	cache := t.TempDir()
+	random := rand.New(rand.NewPCG(4, 4))
+	nc := connectTo(t, sites.Leaf.URL())
+	// next is the run that follows, and says whether the mirror is there.
+	next := func() (args []string, there bool) {
+		t.Helper()
+		if look(t, nc, "m").there {
+			return []string{"sync", "--recreate", "m", "--force", "--lose", "2000"}, true
 		}
-		s := start(t, cache, again...)
-		s.signalAfter(t, 2400*time.Millisecond+time.Duration(random.Int64N(int64(time.Second))), os.Kill)
+		saved, err := filepath.Glob(filepath.Join(cache, appName, "m-*.json"))
+		if err != nil || len(saved) == 0 {
+			t.Fatalf("neither the mirror nor its configuration is there, %v", err)
+		}
+		return []string{"sync", "--recreate", "m", "--config", saved[len(saved)-1]}, false
 	}
-	args := recreate
-	if _, err := js.Stream(t.Context(), "KV_m"); errors.Is(err, jetstream.ErrStreamNotFound) {
-		saved, _ := filepath.Glob(filepath.Join(cache, appName, "m-*.json"))
-		args = []string{"sync", "--recreate", "m", "--config", saved[len(saved)-1], "--server", sites.Leaf.URL(), "--no-context"}
+	proving := func(name string) moment {
+		return moment{name: name, behind: ".STREAM.CREATE.", during: ".API.", nth: 1 + random.IntN(4)}
 	}
-	s := start(t, cache, args...)
-	if code := s.signalAfter(t, time.Minute, os.Kill); code != 0 {
+	there := true
+	for _, test := range []struct {
+		moment
+		there bool // afterwards
+	}{
+		{moment{name: "comparing", during: ".CONSUMER.", nth: 1 + random.IntN(2)}, true},
+		{moment{name: "before the deletion", during: ".STREAM.DELETE.", nth: 1, verdict: lab.Drop}, true},
+		{moment{name: "behind the deletion", during: ".STREAM.DELETE.", nth: 1}, false},
+		{moment{name: "before it is restored", during: ".STREAM.CREATE.", nth: 1, verdict: lab.Drop}, false},
+		{moment{name: "behind that", during: ".STREAM.CREATE.", nth: 1}, true},
+		{moment{name: "before the creation", during: ".STREAM.CREATE.", nth: 1, verdict: lab.Drop}, false},
+		{proving("proving what was restored"), true},
+		{proving("proving"), true},
+	} {
+		args, was := next()
+		if was != there {
+			t.Fatalf("%s: the mirror is there: %t", test.name, was)
+		}
+		if code, out := signalAt(t, p, os.Kill, test.moment, cache, args...); code != -1 {
+			t.Errorf("%s: exit code %d\n%s", test.name, code, out)
+		}
+		there = test.there
+		waitUntil(t, test.name+": what was sent is done", func() bool { return look(t, nc, "m").there == there })
+	}
+	args, _ := next()
+	s := start(t, cache, append(args, "--server", sites.Leaf.URL(), "--no-context")...)
+	if code := s.ends(t); code != 0 {
 		t.Errorf("the last run: exit code %d\n%s", code, s.out.String())
 	}
 	if !hasTTL(t, sites.Leaf.URL(), "m") {

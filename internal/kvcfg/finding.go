@@ -112,11 +112,6 @@ func Kinds() []Kind {
 	return kinds
 }
 
-// KnownCode says whether there is a finding with this code.
-func KnownCode(code string) bool {
-	return slices.ContainsFunc(checks(), func(c check) bool { return c.Code == code })
-}
-
 // onlyExpired says that all of some messages are missing because their TTL is over.
 func onlyExpired(reasons map[string]uint64) bool {
 	return len(reasons) == 1 && reasons["expired"] > 0

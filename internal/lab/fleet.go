@@ -71,9 +71,6 @@ func (f *Fleet) Stop() {
 	f.Sites.Stop()
 }
 
-// Size is how many mirrors there are.
-func (f *Fleet) Size() int { return f.n }
-
 // Grow adds mirrors and their origins until there are n, and returns once each
 // is connected and up to date.
 func (f *Fleet) Grow(ctx context.Context, n int) error {

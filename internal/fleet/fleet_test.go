@@ -332,7 +332,9 @@ func TestReadCluster(t *testing.T) {
 	origin.Replicas, copied.Replicas = 3, 3
 	create(t, servers[0], origin, copied)
 	settled(t, servers[0], map[string]uint64{"copied": 2})
-	r := reader(t, servers[0].URL(), "$JS.API", patience)
+	// A list that is asked for between two leaders is never answered, and one that
+	// is asked for later only when the leader has waited some seconds for a server.
+	r := reader(t, servers[0].URL(), "$JS.API", 6*time.Second)
 	// until reads until nothing or something else is found.
 	until := func(want ...string) Mirror {
 		t.Helper()

@@ -206,7 +206,7 @@ func (d *dice) deliver(m lab.Message, after time.Duration, answered bool) {
 // Whatever is lost on the way, of the write itself, of its answer, and of the
 // reads that follow: what the command says of the write is true.
 func TestRandomFates(t *testing.T) {
-	const atOnce = 48 // they mostly wait
+	const atOnce = 96 // they mostly wait
 	st := newScene(t)
 	var jobs []written
 	for _, w := range allWrites() {
@@ -246,7 +246,7 @@ func TestRandomFates(t *testing.T) {
 // runFate runs a command once under dice and compares what it says with what is
 // there.
 func runFate(t *testing.T, st *scene, w written, run uint64) result {
-	const timeout = 500 * time.Millisecond
+	const timeout = brief / 2
 	bucket := st.name()
 	w.prepare(t, st, bucket)
 	defer st.drop(t, bucket)

@@ -6,6 +6,7 @@ import "time"
 
 // As with the race detector, but faster.
 const (
-	rounds = 1000
-	brief  = time.Second
+	rounds = 400
+	stride = 1
+	brief  = 2 * time.Second
 )

@@ -28,9 +28,14 @@ func TestSignalAtEveryStep(t *testing.T) {
 	var interrupted atomic.Int32
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, atOnce)
-	for _, w := range append(allReads(), allWrites()...) {
-		n, _ := runSignal(t, st, w, -1, 0, nil)
-		for at := range n {
+	commands := append(allReads(), allWrites()...)
+	requests := make([]int, len(commands))
+	for i, w := range commands {
+		wg.Go(func() { requests[i], _ = runSignal(t, st, w, -1, 0, nil) })
+	}
+	wg.Wait()
+	for i, w := range commands {
+		for at := i % stride; at < requests[i]; at += stride {
 			for i, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
 				below := hosted
 				if (at+i)%2 == 0 {

@@ -7,7 +7,7 @@ import "time"
 // What the race detector, which makes everything slow, changes of the tests.
 const (
 	// rounds is how often the tests that throw dice do so by default.
-	rounds = 100
+	rounds = 200
 	// stride is how far apart the steps are at which a command is struck.
 	stride = 3
 	// brief is a timeout that is expected to be hit, and that a server on a busy

@@ -63,12 +63,12 @@ func TestLogins(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(s.Stop)
-			nc, err := nats.Connect(s.URL(), test.opts...)
+			nc, err := nats.Connect(s.URL(), append(test.opts, nats.Timeout(longest))...)
 			if err != nil {
 				t.Fatal(err)
 			}
 			t.Cleanup(nc.Close)
-			js, err := jetstream.New(nc)
+			js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(longest))
 			if err != nil {
 				t.Fatal(err)
 			}

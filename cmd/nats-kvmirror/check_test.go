@@ -78,7 +78,7 @@ func plainMirrors(t *testing.T, n int) (*lab.Sites, *lab.Proxy) {
 	for i := range n {
 		keyValue(t, sites.Leaf.URL(), jetstream.KeyValueConfig{Bucket: fmt.Sprintf("m%d", i), Mirror: &jetstream.StreamSource{Name: "demo", Domain: "hub"}})
 	}
-	js, err := jetstream.New(connectTo(t, sites.Leaf.URL()))
+	js, err := jetstream.New(connectTo(t, sites.Leaf.URL()), jetstream.WithDefaultTimeout(longest))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -120,7 +120,7 @@ func isProved(t *testing.T, sites *lab.Sites, messages uint64) {
 		t.Errorf("exit code %d, %+v", o.code, o.fleet.Mirrors)
 	}
 	for url, stream := range map[string]string{sites.Hub.URL(): "KV_demo", sites.Leaf.URL(): "KV_m"} {
-		js, err := jetstream.New(connectTo(t, url))
+		js, err := jetstream.New(connectTo(t, url), jetstream.WithDefaultTimeout(longest))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -147,7 +147,7 @@ func leftBehind(t *testing.T, n int) *lab.Sites {
 	t.Helper()
 	sites := mirrored(t, n)
 	purgeOrigin(t, sites)
-	js, err := jetstream.New(connectTo(t, sites.Hub.URL()))
+	js, err := jetstream.New(connectTo(t, sites.Hub.URL()), jetstream.WithDefaultTimeout(longest))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -265,7 +265,7 @@ func TestContentPrompts(t *testing.T) {
 	sites := leftBehind(t, 3)
 	holds := func(n uint64) {
 		t.Helper()
-		js, err := jetstream.New(connectTo(t, sites.Leaf.URL()))
+		js, err := jetstream.New(connectTo(t, sites.Leaf.URL()), jetstream.WithDefaultTimeout(longest))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -233,7 +233,7 @@ func shim(t *testing.T, url string, alter func(subject string, reply map[string]
 // the server, with a refusal.
 func refusing(t *testing.T, url string, refuses func(subject string, request []byte) bool, alter func(subject string, reply map[string]any)) {
 	t.Helper()
-	nc, err := nats.Connect(url)
+	nc, err := nats.Connect(url, nats.Timeout(longest))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -352,7 +352,7 @@ func TestEditFindsLeftovers(t *testing.T) {
 		t.Fatal(o.stderr)
 	}
 	// A purge through the API is not replicated, so the mirror keeps the value.
-	nc, err := nats.Connect(sites.Hub.URL())
+	nc, err := nats.Connect(sites.Hub.URL(), nats.Timeout(longest))
 	if err != nil {
 		t.Fatal(err)
 	}

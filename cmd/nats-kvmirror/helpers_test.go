@@ -36,7 +36,7 @@ func plainSites(t *testing.T) *lab.Sites {
 // connectTo connects to a server until the test ends.
 func connectTo(t testing.TB, url string) *nats.Conn {
 	t.Helper()
-	nc, err := nats.Connect(url)
+	nc, err := nats.Connect(url, nats.Timeout(longest))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +47,7 @@ func connectTo(t testing.TB, url string) *nats.Conn {
 // keyValue creates a bucket as every client does.
 func keyValue(t testing.TB, url string, cfg jetstream.KeyValueConfig) jetstream.KeyValue {
 	t.Helper()
-	js, err := jetstream.New(connectTo(t, url))
+	js, err := jetstream.New(connectTo(t, url), jetstream.WithDefaultTimeout(longest))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func keyValue(t testing.TB, url string, cfg jetstream.KeyValueConfig) jetstream.
 // hasTTL says whether a bucket's stream has per-key TTL.
 func hasTTL(t *testing.T, url, bucket string) bool {
 	t.Helper()
-	js, err := jetstream.New(connectTo(t, url))
+	js, err := jetstream.New(connectTo(t, url), jetstream.WithDefaultTimeout(longest))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +86,7 @@ func mirrored(tb testing.TB, n int) *lab.Sites {
 	}
 	tb.Cleanup(sites.Stop)
 	keyValue(tb, sites.Hub.URL(), jetstream.KeyValueConfig{Bucket: "demo", LimitMarkerTTL: time.Hour})
-	js, err := jetstream.New(connectTo(tb, sites.Hub.URL()), jetstream.WithPublishAsyncMaxPending(4_000))
+	js, err := jetstream.New(connectTo(tb, sites.Hub.URL()), jetstream.WithPublishAsyncMaxPending(4_000), jetstream.WithDefaultTimeout(longest))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -107,7 +107,7 @@ func mirrored(tb testing.TB, n int) *lab.Sites {
 // purgeOrigin purges the origin's stream, which no mirror notices.
 func purgeOrigin(tb testing.TB, sites *lab.Sites) {
 	tb.Helper()
-	js, err := jetstream.New(connectTo(tb, sites.Hub.URL()))
+	js, err := jetstream.New(connectTo(tb, sites.Hub.URL()), jetstream.WithDefaultTimeout(longest))
 	if err != nil {
 		tb.Fatal(err)
 	}

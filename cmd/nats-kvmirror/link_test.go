@@ -93,7 +93,7 @@ func TestAccountsOverLeafnode(t *testing.T) {
 	if checked.code != 0 || checked.fleet.Mirrors[0].Content.Compared != 3 {
 		t.Errorf("exit code %d, %+v", checked.code, checked.fleet.Mirrors)
 	}
-	js, err := jetstream.New(connectTo(t, origin))
+	js, err := jetstream.New(connectTo(t, origin), jetstream.WithDefaultTimeout(longest))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -84,7 +84,7 @@ func request(t testing.TB, nc *nats.Conn, subject, body string) []byte {
 func isWhole(t *testing.T, url, bucket string, revisions bool) {
 	t.Helper()
 	ctx := t.Context()
-	js, err := jetstream.New(connectTo(t, url))
+	js, err := jetstream.New(connectTo(t, url), jetstream.WithDefaultTimeout(longest))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -305,7 +305,7 @@ func TestPromoteUnreadableOrigin(t *testing.T) {
 // keyValueOf opens a bucket.
 func keyValueOf(t *testing.T, url, bucket string) jetstream.KeyValue {
 	t.Helper()
-	js, err := jetstream.New(connectTo(t, url))
+	js, err := jetstream.New(connectTo(t, url), jetstream.WithDefaultTimeout(longest))
 	if err != nil {
 		t.Fatal(err)
 	}

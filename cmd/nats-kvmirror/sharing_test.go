@@ -60,7 +60,7 @@ func TestPastedSharing(t *testing.T) {
 	}
 	urlA, url := twoAccounts(t, exports, "#"+imports)
 	kv := keyValue(t, urlA, jetstream.KeyValueConfig{Bucket: "demo", LimitMarkerTTL: 1e9})
-	js, err := jetstream.New(connectTo(t, urlA))
+	js, err := jetstream.New(connectTo(t, urlA), jetstream.WithDefaultTimeout(longest))
 	if err != nil {
 		t.Fatal(err)
 	}

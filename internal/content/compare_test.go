@@ -57,7 +57,7 @@ func TestCompare(t *testing.T) {
 	if r := compare(); r.Verdict != Differs || r.LeftOver[Gone] != 1 || r.Missing[Absent] != 1 || r.wrong() != 2 || len(items) != 2 {
 		t.Errorf("a missing key: %+v %+v", r, items)
 	}
-	js, err := jetstream.New(connect(t, sites.Leaf.URL()))
+	js, err := jetstream.New(connect(t, sites.Leaf.URL()), jetstream.WithDefaultTimeout(time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}

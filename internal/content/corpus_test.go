@@ -45,10 +45,10 @@ func newCoupleOf(t *testing.T, sites *lab.Sites, origin, mirror jetstream.Stream
 	}
 	t.Cleanup(conn.Close)
 	c := &couple{conn: conn, mirror: conn.At("$JS.API"), origin: conn.At("$JS.hub.API")}
-	if c.hub, err = jetstream.New(connect(t, sites.Hub.URL()), jetstream.WithPublishAsyncMaxPending(2_000)); err != nil {
+	if c.hub, err = jetstream.New(connect(t, sites.Hub.URL()), jetstream.WithPublishAsyncMaxPending(2_000), jetstream.WithDefaultTimeout(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
-	if c.leaf, err = jetstream.New(connect(t, sites.Leaf.URL())); err != nil {
+	if c.leaf, err = jetstream.New(connect(t, sites.Leaf.URL()), jetstream.WithDefaultTimeout(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	origin.Name, origin.Subjects, origin.AllowRollup, origin.AllowMsgTTL, origin.Discard = "KV_demo", []string{"$KV.demo.>"}, true, true, jetstream.DiscardNew

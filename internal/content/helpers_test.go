@@ -19,7 +19,7 @@ func fill(tb testing.TB, sites *lab.Sites, n int) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	hub, leaf := connect(tb, sites.Hub.URL()), connect(tb, sites.Leaf.URL())
-	js, err := jetstream.New(hub, jetstream.WithPublishAsyncMaxPending(4_000))
+	js, err := jetstream.New(hub, jetstream.WithPublishAsyncMaxPending(4_000), jetstream.WithDefaultTimeout(time.Minute))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -33,7 +33,7 @@ func fill(tb testing.TB, sites *lab.Sites, n int) {
 		}
 	}
 	<-js.PublishAsyncComplete()
-	below, err := jetstream.New(leaf)
+	below, err := jetstream.New(leaf, jetstream.WithDefaultTimeout(time.Minute))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func fill(tb testing.TB, sites *lab.Sites, n int) {
 
 func connect(tb testing.TB, url string) *nats.Conn {
 	tb.Helper()
-	nc, err := nats.Connect(url)
+	nc, err := nats.Connect(url, nats.Timeout(time.Minute))
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -40,12 +40,12 @@ func notKV(name string) jetstream.StreamConfig {
 // create makes streams on a server, and puts a key into each bucket.
 func create(t *testing.T, s *lab.Server, streams ...jetstream.StreamConfig) {
 	t.Helper()
-	nc, err := nats.Connect(s.URL())
+	nc, err := nats.Connect(s.URL(), nats.Timeout(patience))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(patience))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func create(t *testing.T, s *lab.Server, streams ...jetstream.StreamConfig) {
 // origins.
 func settled(t *testing.T, s *lab.Server, messages map[string]uint64) {
 	t.Helper()
-	nc, err := nats.Connect(s.URL())
+	nc, err := nats.Connect(s.URL(), nats.Timeout(patience))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,12 +231,12 @@ func TestReadAcrossAccounts(t *testing.T) {
 			t.Cleanup(s.Stop)
 			as := func(user string) (jetstream.JetStream, string) {
 				url := "nats://" + user + ":" + user + "@" + s.Addr()
-				nc, err := nats.Connect(url)
+				nc, err := nats.Connect(url, nats.Timeout(patience))
 				if err != nil {
 					t.Fatal(err)
 				}
 				t.Cleanup(nc.Close)
-				js, err := jetstream.New(nc)
+				js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(patience))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -288,12 +288,12 @@ func TestReadDenied(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(sites.Stop)
-	nc, err := nats.Connect("nats://app:app@" + sites.Leaf.Addr())
+	nc, err := nats.Connect("nats://app:app@"+sites.Leaf.Addr(), nats.Timeout(patience))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(patience))
 	if err != nil {
 		t.Fatal(err)
 	}

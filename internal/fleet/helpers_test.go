@@ -46,7 +46,7 @@ var fakes atomic.Int64
 // newFake puts a fake in front of a leaf.
 func newFake(t *testing.T, url string, answer func(call) []byte) *fake {
 	t.Helper()
-	nc, err := nats.Connect(url)
+	nc, err := nats.Connect(url, nats.Timeout(patience))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -93,7 +93,7 @@ func TestFailuresComeFast(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(sites.Stop)
-	nc, err := nats.Connect(sites.Leaf.URL())
+	nc, err := nats.Connect(sites.Leaf.URL(), nats.Timeout(time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +159,7 @@ func TestQuestionsArePutAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Stop)
-	nc, err := nats.Connect(s.URL())
+	nc, err := nats.Connect(s.URL(), nats.Timeout(time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}

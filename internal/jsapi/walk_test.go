@@ -44,7 +44,7 @@ type stream struct {
 
 func newStream(t *testing.T, nc *nats.Conn, config jetstream.StreamConfig) stream {
 	t.Helper()
-	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(1_000))
+	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(1_000), jetstream.WithDefaultTimeout(time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func newStream(t *testing.T, nc *nats.Conn, config jetstream.StreamConfig) strea
 
 func dial(t *testing.T, url string, opts ...nats.Option) *nats.Conn {
 	t.Helper()
-	nc, err := nats.Connect(url, opts...)
+	nc, err := nats.Connect(url, append(opts, nats.Timeout(time.Minute))...)
 	if err != nil {
 		t.Fatal(err)
 	}

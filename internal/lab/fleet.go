@@ -49,11 +49,11 @@ func NewFleet() (_ *Fleet, err error) {
 			server *Server
 			to     *[]jetstream.JetStream
 		}{{f.Hub, &f.hubs}, {f.Leaf, &f.leaf}} {
-			nc, err := nats.Connect(side.server.URL())
+			nc, err := nats.Connect(side.server.URL(), nats.Timeout(startTimeout))
 			if err != nil {
 				return nil, fmt.Errorf("fleet: %w", err)
 			}
-			js, err := jetstream.New(nc)
+			js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(startTimeout))
 			if err != nil {
 				return nil, fmt.Errorf("fleet: %w", err)
 			}

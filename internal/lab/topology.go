@@ -75,7 +75,7 @@ func LeafBelowLeaf() (_ *Chain, err error) {
 	if c.Below, err = Start(conf); err != nil {
 		return nil, fmt.Errorf("below: %w", err)
 	}
-	nc, err := nats.Connect(c.Below.URL())
+	nc, err := nats.Connect(c.Below.URL(), nats.Timeout(startTimeout))
 	if err != nil {
 		return nil, fmt.Errorf("below: %w", err)
 	}
@@ -159,7 +159,7 @@ func AccountsAndLeaf() (_ *Sites, err error) {
 	if s.Leaf, err = Start(leafConf(scheme + "://b:b@" + host)); err != nil {
 		return nil, fmt.Errorf("leaf: %w", err)
 	}
-	nc, err := nats.Connect(s.Leaf.URL())
+	nc, err := nats.Connect(s.Leaf.URL(), nats.Timeout(startTimeout))
 	if err != nil {
 		return nil, fmt.Errorf("leaf: %w", err)
 	}
@@ -203,7 +203,7 @@ func Clusters(n int) (hub, leaf []*Server, err error) {
 		return hub, nil, fmt.Errorf("leaf: %w", err)
 	}
 	for _, s := range leaf {
-		nc, err := nats.Connect(s.URL())
+		nc, err := nats.Connect(s.URL(), nats.Timeout(startTimeout))
 		if err != nil {
 			return hub, leaf, fmt.Errorf("leaf: %w", err)
 		}
@@ -272,7 +272,7 @@ func startSites(leaf func(hubURL string) string, viaProxy bool, opts ...nats.Opt
 		return nil, fmt.Errorf("leaf: %w", err)
 	}
 
-	nc, err := nats.Connect(s.Leaf.URL(), opts...)
+	nc, err := nats.Connect(s.Leaf.URL(), append(opts, nats.Timeout(startTimeout))...)
 	if err != nil {
 		return nil, fmt.Errorf("leaf: %w", err)
 	}
@@ -321,7 +321,7 @@ func waitClustered(servers []*Server) error {
 		return err
 	}
 	for _, s := range servers {
-		nc, err := nats.Connect(s.URL())
+		nc, err := nats.Connect(s.URL(), nats.Timeout(startTimeout))
 		if err != nil {
 			return fmt.Errorf("cluster: %w", err)
 		}

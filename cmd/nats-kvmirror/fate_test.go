@@ -65,7 +65,7 @@ func sitesWithProxy(t *testing.T) (*lab.Sites, *lab.Proxy) {
 // the verdict that is true.
 func TestFateOfWrites(t *testing.T) {
 	t.Parallel()
-	const timeout = brief
+	const timeout = 2 * brief
 	writes := []struct {
 		name, subject, bucket string
 		args                  []string

@@ -480,7 +480,7 @@ func TestFateOfPromotion(t *testing.T) {
 			}
 			t.Cleanup(p.Close)
 			p.SetHook(hitOnce("STREAM.UPDATE.KV_demo", f.direction, f.verdict))
-			promote := []string{"promote", "demo", "--force", "--server", p.URL(), "--timeout", brief.String()}
+			promote := []string{"promote", "demo", "--force", "--server", p.URL(), "--timeout", (2 * brief).String()}
 			o := runJSON(t, t.Context(), promote...)
 			if f.applied {
 				o.mustBe(t, 0, render.Promoted, "")
@@ -731,7 +731,7 @@ func TestFateOfCopies(t *testing.T) {
 				}
 				t.Cleanup(p.Close)
 				p.SetHook(hitOnce(subject, direction, lab.Drop))
-				promote := []string{"promote", "plain", "--into", "fresh", "--server", p.URL(), "--timeout", brief.String()}
+				promote := []string{"promote", "plain", "--into", "fresh", "--server", p.URL(), "--timeout", (2 * brief).String()}
 				o := runJSON(t, t.Context(), promote...)
 				if applied {
 					o.mustBe(t, 0, render.Promoted, "")

@@ -206,7 +206,7 @@ func (d *dice) deliver(m lab.Message, after time.Duration, answered bool) {
 // Whatever is lost on the way, of the write itself, of its answer, and of the
 // reads that follow: what the command says of the write is true.
 func TestRandomFates(t *testing.T) {
-	const atOnce = 96 // they mostly wait
+	const atOnce = 48 // they mostly wait
 	st := newScene(t)
 	var jobs []written
 	for _, w := range allWrites() {

@@ -8,7 +8,8 @@ import "time"
 const (
 	// rounds is how often the tests that throw dice do so by default.
 	rounds = 200
-	// stride is how far apart the steps are at which a command is struck.
+	// stride is how far apart the steps are at which a command is struck, and the
+	// kinds of nonsense that it is told.
 	stride = 3
 	// brief is a timeout that is expected to be hit, and that a server on a busy
 	// machine keeps otherwise.

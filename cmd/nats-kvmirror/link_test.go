@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -66,6 +67,26 @@ func TestDomainCut(t *testing.T) {
 	waitUntil(t, "the mirror is proved again", func() bool {
 		return runFleet(t, t.Context(), at("check", "m", "--content")...).code == 0
 	})
+}
+
+// Servers that let clients connect and say nothing are out of reach, with the hint
+// that fits.
+func TestSilentServers(t *testing.T) {
+	t.Parallel()
+	var servers []string
+	for range 3 {
+		silent, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer silent.Close()
+		servers = append(servers, "nats://"+silent.Addr().String())
+	}
+	o := runJSON(t, t.Context(), "info", "demo", "--timeout", "100ms", "--server", strings.Join(servers, ","))
+	o.mustBe(t, 1, render.Failed, kindUnreachable)
+	if e := o.report.Error; e != nil && (!strings.Contains(e.Message, "no answer in time: waited 100ms") || !strings.Contains(e.Hint, "--timeout")) {
+		t.Errorf("%q, hint %q", e.Message, e.Hint)
+	}
 }
 
 // An origin in another account of the hub, which is read through the account that

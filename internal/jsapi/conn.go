@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 	"sync"
 	"time"
 
@@ -43,16 +44,22 @@ type waiter struct {
 	failed  chan error // holds one
 }
 
-// Connect connects to the servers of a comma-separated list. timeout is how
-// long to wait for the connection and later for each answer. It is given up
-// when ctx ends. trace may be nil.
+// aServer is how long a server of several has at least to let a client in.
+const aServer = 500 * time.Millisecond
+
+// Connect connects to a server of a comma-separated list. timeout is how long to
+// wait for the connection, whichever server it is to, and later for each answer;
+// a list shares it, so that a server that is silent leaves time for the others.
+// With no connection in time the error wraps [ErrTimeout]. It is given up when
+// ctx ends. trace may be nil.
 func Connect(ctx context.Context, servers string, timeout time.Duration, trace Tracer, opts ...nats.Option) (*Conn, error) {
 	if trace == nil {
 		trace = func(string, ...any) {}
 	}
 	c := &Conn{timeout: timeout, trace: trace, waiting: map[*waiter]struct{}{}}
+	listed := time.Duration(strings.Count(servers, ",") + 1)
 	opts = append(opts,
-		nats.Timeout(timeout),
+		nats.Timeout(min(timeout, max(timeout/listed, aServer))),
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(100*time.Millisecond),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { c.asyncError(err) }),
@@ -69,9 +76,14 @@ func Connect(ctx context.Context, servers string, timeout time.Duration, trace T
 		nc, err := nats.Connect(servers, opts...)
 		done <- result{nc, err}
 	}()
+	late := time.NewTimer(timeout)
+	defer late.Stop()
+	var err error
 	select {
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		err = ctx.Err()
+	case <-late.C:
+		err = fmt.Errorf("%w: waited %v", ErrTimeout, timeout)
 	case r := <-done:
 		if r.err != nil {
 			return nil, r.err
@@ -80,6 +92,12 @@ func Connect(ctx context.Context, servers string, timeout time.Duration, trace T
 		c.trace(">>> connected to %s (%s)", r.nc.ConnectedUrlRedacted(), r.nc.ConnectedAddr())
 		return c, nil
 	}
+	go func() {
+		if r := <-done; r.err == nil {
+			r.nc.Close() // it came after all
+		}
+	}()
+	return nil, err
 }
 
 // Close closes the connection.

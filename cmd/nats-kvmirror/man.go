@@ -48,13 +48,14 @@ func writeMan(w io.Writer, app *fisk.ApplicationModel, b build) error {
 	if err != nil {
 		return err
 	}
+	// The footer has one line for the version, the date and the title.
 	visible := slices.DeleteFunc(slices.Clone(app.Commands), func(c *fisk.CmdModel) bool { return c.Hidden })
 	return t.Execute(w, struct {
 		Commands      []*fisk.CmdModel
 		Flags         []*fisk.FlagModel
 		Version, Date string
 		Examples      []example
-	}{visible, app.Flags, b.String(), b.date, examples(cheat)})
+	}{visible, app.Flags, b.version, b.date, examples(cheat)})
 }
 
 // roff makes text mean itself.

@@ -17,7 +17,7 @@ func TestManPage(t *testing.T) {
 	}
 	page := out.String()
 	wants := []string{
-		".SH NAME\nnats\\-kvmirror \\- ", ".SH EXIT STATUS\n", ".SH ENVIRONMENT\n", ".SH FILES\n", ".SH EXAMPLES\n", ".I NATS_URL\n", ".I LLMFORMAT\n",
+		".SH NAME\nnats\\-kvmirror \\- ", ".SH EXIT STATUS\n", ".SH ENVIRONMENT\n", ".SH FILES\n", ".SH EXAMPLES\n", ".I NATS_URL\n", ".I LLMFORMAT\n", ".I XDG_CACHE_HOME\n", ".I ~/.cache/nats\\-kvmirror/\n",
 		"\\fBnats\\-kvmirror check\\fR [\\fIflags\\fR] [\\fIbucket\\fR ...]\n",
 		"\\fBnats\\-kvmirror edit\\fR [\\fIflags\\fR] \\fIbucket\\fR\n",
 		"\\fB\\-s\\fR, \\fB\\-\\-server\\fR \\fIURL\\fR\nServers to connect to.\n",
@@ -58,6 +58,18 @@ func TestManPage(t *testing.T) {
 		if strings.Contains(page, hidden) {
 			t.Errorf("%q is in the page", hidden)
 		}
+	}
+}
+
+// The footer, which has the version, has no room for the revision.
+func TestManFooter(t *testing.T) {
+	var page bytes.Buffer
+	b := build{version: "1.2.3", revision: "0123456789ab", modified: true, date: "2026-11-23"}
+	if err := writeMan(&page, newApp(&runtime{}, func(command) {}).Model(), b); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := page.String(), `.TH NATS\-KVMIRROR 1 "2026-11-23" "nats\-kvmirror 1.2.3" "User Commands"`+"\n"; !strings.HasPrefix(got, want) {
+		t.Errorf("it begins with %.120q, want %q", got, want)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/nats-io/jsm.go/monitor"
+	"github.com/nats-io/natscli/columns"
 
 	"nats-kvmirror/internal/kvcfg"
 )
@@ -69,11 +70,37 @@ func Monitor(f Fleet, t kvcfg.Thresholds, format string) string {
 		&monitor.PerfDataItem{Name: "unknown", Value: float64(counts[kvcfg.Unknown]), Help: "Mirrors that could not be looked at"},
 		&monitor.PerfDataItem{Name: "behind_max", Value: float64(behind), Warn: float64(t.LagWarn), Crit: float64(t.LagCritical), Help: "Messages that the last of the mirrors is behind"},
 	)
+	if format == "text" {
+		return monitorText(r, status)
+	}
 	out := r.String()
 	if status == kvcfg.Unknown {
 		out = asUnknown(out, format)
 	}
 	return strings.TrimRight(out, "\n") + "\n"
+}
+
+// monitorText is a result for people, as jsm.go has it, whose tables know nothing of
+// NATS_TABLE_FORMAT and LLMFORMAT.
+func monitorText(r monitor.Result, status kvcfg.Severity) string {
+	out := fmt.Sprintf("%s: %s\n", r.Name, strings.ToUpper(string(status)))
+	detail := NewTable(Style{}, "", "Status", "Message")
+	for _, of := range []struct {
+		status   string
+		messages []string
+	}{{"OK", r.OKs}, {"Warning", r.Warnings}, {"Critical", r.Criticals}} {
+		for _, message := range of.messages {
+			detail.Row(of.status, message)
+		}
+	}
+	if len(r.OKs)+len(r.Warnings)+len(r.Criticals) > 0 {
+		out += "\nStatus Detail\n\n" + detail.String() + "\n"
+	}
+	metrics := NewTable(Style{}, "", "Metric", "Value", "Unit", "Critical Threshold", "Warning Threshold", "Description")
+	for _, pd := range r.PerfData {
+		metrics.Row(pd.Name, columns.F(pd.Value), pd.Unit, columns.F(pd.Crit), columns.F(pd.Warn), pd.Help)
+	}
+	return out + "\nCheck Metrics\n\n" + metrics.String() + "\n"
 }
 
 func renderFormat(format string) monitor.RenderFormat {
@@ -82,8 +109,6 @@ func renderFormat(format string) monitor.RenderFormat {
 		return monitor.JSONFormat
 	case "prometheus":
 		return monitor.PrometheusFormat
-	case "text":
-		return monitor.TextFormat
 	}
 	return monitor.NagiosFormat
 }
@@ -115,8 +140,6 @@ func asUnknown(out, format string) string {
 			return string(data)
 		case "prometheus":
 			out = strings.Replace(out, `status="`+set.status+`"} `+set.code, `status="UNKNOWN"} 3`, 1)
-		case "text":
-			out = strings.Replace(out, "mirrors: "+set.status, "mirrors: UNKNOWN", 1)
 		default:
 			if rest, ok := strings.CutPrefix(out, set.status+" "); ok {
 				return "UNKNOWN " + rest

@@ -65,6 +65,7 @@ func said(t *testing.T, format, out string) (status string) {
 }
 
 func TestMonitor(t *testing.T) {
+	human(t)
 	for _, format := range Formats() {
 		for s, want := range statuses {
 			t.Run(format+"/"+want, func(t *testing.T) {
@@ -79,6 +80,13 @@ func TestMonitor(t *testing.T) {
 			})
 		}
 	}
+}
+
+// The text's tables are as those of all commands.
+func TestMonitorForModels(t *testing.T) {
+	human(t)
+	t.Setenv("LLMFORMAT", "1")
+	golden(t, "monitor-text-md", Monitor(checked(kvcfg.Critical), kvcfg.DefaultThresholds(), "text"))
 }
 
 // Nothing to look at, and nothing found, is said to be what the status says and

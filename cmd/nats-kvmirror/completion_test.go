@@ -52,7 +52,7 @@ func TestCompletion(t *testing.T) {
 		{"|--colors|", "blue cyan double green magenta red rounded yellow"},
 		{"|--colors|r", "red rounded"},
 		{"|info|--colors=r", "--colors=red --colors=rounded"},
-		{"|edit|b|--no-", "--no-compress --no-allow-msg-ttl --no-context --no-tlsfirst"},
+		{"|edit|b|--no-", "--no-compress --no-republish-headers --no-allow-msg-ttl --no-context --no-tlsfirst"},
 		{"|edit|b|--comp", "--compress"},
 		{"|add|--storage|", "file memory"},
 		{"|add|--storage|m", "memory"},

@@ -147,8 +147,8 @@ func TestCompletionScripts(t *testing.T) {
 	t.Setenv("NATS_TIMEOUT", "nonsense")
 	for shell, wants := range map[string][]string{
 		"bash": {"complete -o default -F _nats_kvmirror nats-kvmirror\n", `--completion-bash "${words[@]}" 2>/dev/null`},
-		"zsh":  {"#compdef nats-kvmirror\n", "compdef _nats_kvmirror nats-kvmirror\n", `--completion-fish "${(@Q)words[2,CURRENT]}" 2>/dev/null`},
-		"fish": {"complete -c nats-kvmirror -f -a '(__nats_kvmirror_complete)'\n", `--completion-fish $words[2..-1] "$current" 2>/dev/null`},
+		"zsh":  {"#compdef nats-kvmirror\n", "compdef _nats_kvmirror nats-kvmirror\n", `--completion-fish "${(@Q)words[2,CURRENT]}" 2>/dev/null`, "compset -P '--[^=]##='"},
+		"fish": {"complete -c nats-kvmirror -f -a '(__nats_kvmirror_complete)'\n", `--completion-fish $words[2..-1] "$current" 2>/dev/null`, `printf '%s\n' "$flag$path"`},
 	} {
 		var out bytes.Buffer
 		if code := run(t.Context(), []string{"--completion-script-" + shell}, streams{in: strings.NewReader(""), out: &out, err: io.Discard}); code != exitOK {
@@ -166,14 +166,9 @@ func TestCompletionScripts(t *testing.T) {
 	}
 }
 
-// bash itself calls the function of its script, with the words as it splits them.
-func TestCompletionInBash(t *testing.T) {
-	t.Parallel()
-	bash, err := exec.LookPath("bash")
-	if err != nil {
-		t.Fatal(err)
-	}
-	sites := plainSites(t)
+// onPath is a directory for the PATH of a shell, with this program in it.
+func onPath(t *testing.T) string {
+	t.Helper()
 	dir := t.TempDir()
 	self, err := os.Executable()
 	if err != nil {
@@ -182,6 +177,18 @@ func TestCompletionInBash(t *testing.T) {
 	if err := os.Symlink(self, filepath.Join(dir, appName)); err != nil {
 		t.Fatal(err)
 	}
+	return dir
+}
+
+// bash itself calls the function of its script, with the words as it splits them.
+func TestCompletionInBash(t *testing.T) {
+	t.Parallel()
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sites := plainSites(t)
+	dir := onPath(t)
 	complete := func(words ...string) string {
 		const script = `source <(nats-kvmirror --completion-script-bash)
 complete -p nats-kvmirror

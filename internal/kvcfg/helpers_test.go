@@ -89,6 +89,46 @@ func wantValue(t testing.TB, raw Raw, field, want string) {
 	}
 }
 
+// wantKnown asserts that an error is one of those that are promised.
+func wantKnown(t testing.TB, err error, known []error) {
+	t.Helper()
+	if !slices.ContainsFunc(known, func(e error) bool { return errors.Is(err, e) }) {
+		t.Errorf("an error of no kind: %v", err)
+	}
+}
+
+// wantPlanned asserts that a plan changes a configuration in nothing but fields that
+// it is about, and tells of each change; unsaid are fields that it may drop without
+// a word.
+func wantPlanned(t testing.TB, current Raw, p Plan, about []string, unsaid ...string) {
+	t.Helper()
+	want, have := maps.Clone(current), maps.Clone(p.Config)
+	for _, c := range p.Changes {
+		if got := string(orNull(current[c.Field])); string(c.From) != got {
+			t.Errorf("%s changes from %s, but it is %s", c.Field, c.From, got)
+		}
+		if !slices.Contains(about, c.Field) {
+			t.Errorf("%s changes to %s, which nobody asked for", c.Field, c.To)
+		}
+		want[c.Field] = c.To
+	}
+	for _, field := range unsaid {
+		delete(want, field)
+		delete(have, field)
+	}
+	wantTouched(t, want, have)
+}
+
+// seeds are the configurations that servers have sent, as a fuzzer takes them.
+func seeds(t testing.TB) [][]byte {
+	t.Helper()
+	var all [][]byte
+	for _, file := range []string{"mirror-2.10.29.json", "mirror-2.11.6.json", "mirror-2.15.2.json", "mirror-odd.json"} {
+		all = append(all, mustJSON(recorded(t, file)))
+	}
+	return all
+}
+
 // ttlOrigin is an origin that has all that a mirror can take.
 func ttlOrigin() *Config {
 	return &Config{Name: "KV_demo", AllowMsgTTL: true, MaxMsgsPerSubject: 5, MaxAge: time.Hour, MaxMsgSize: 1 << 20}

@@ -136,11 +136,7 @@ func one(field, value string) Raw {
 }
 
 func FuzzParseRaw(f *testing.F) {
-	for _, file := range []string{"mirror-2.10.29.json", "mirror-2.11.6.json", "mirror-2.15.2.json", "mirror-odd.json"} {
-		data, err := json.Marshal(recorded(f, file))
-		if err != nil {
-			f.Fatal(err)
-		}
+	for _, data := range seeds(f) {
 		f.Add(data)
 	}
 	for _, text := range []string{"", "null", "{}", "[]", `{"name":"KV_a","mirror":{"name":"KV_b"}}`, `{"a":1,"a":2}`, `{"Name":"KV_x"}`, "{\"\xff\":1}"} {

@@ -67,13 +67,22 @@ type (
 
 // Account asks the API about itself.
 func (a *API) Account(ctx context.Context) (Account, error) {
+	subject := a.prefix + ".INFO"
+	data, err := a.conn.ask(ctx, subject, nil)
+	if err != nil {
+		return Account{}, err
+	}
+	return accountOf(subject, data)
+}
+
+func accountOf(subject string, data []byte) (Account, error) {
 	var r struct {
 		Domain string `json:"domain"`
 		API    struct {
 			Level int `json:"level"`
 		} `json:"api"`
 	}
-	err := a.ask(ctx, a.prefix+".INFO", nil, &r)
+	err := decode(subject, data, &r)
 	return Account{Domain: r.Domain, Level: r.API.Level}, err
 }
 
@@ -119,14 +128,23 @@ func (a *API) next(ctx context.Context, stream string, from uint64, filter strin
 		Seq    uint64 `json:"seq"`
 		Filter string `json:"next_by_subj"`
 	}{from, filter}
+	subject := a.prefix + ".STREAM.MSG.GET." + stream
+	data, err := a.conn.ask(ctx, subject, body)
+	if err != nil {
+		return 0, "", err
+	}
+	return messageOf(subject, from, data)
+}
+
+// messageOf reads an answer that has to be a message at or after from.
+func messageOf(subject string, from uint64, data []byte) (seq uint64, of string, err error) {
 	var r struct {
 		Message struct {
 			Seq     uint64 `json:"seq"`
 			Subject string `json:"subject"`
 		} `json:"message"`
 	}
-	subject := a.prefix + ".STREAM.MSG.GET." + stream
-	if err := a.ask(ctx, subject, body, &r); err != nil {
+	if err := decode(subject, data, &r); err != nil {
 		return 0, "", err
 	}
 	if r.Message.Seq < from {
@@ -166,52 +184,67 @@ func (a *API) Purge(ctx context.Context, stream, subject string, before uint64) 
 		Subject string `json:"filter"`
 		Before  uint64 `json:"seq"`
 	}{subject, before}
-	var r struct {
-		Success bool   `json:"success"`
-		Purged  uint64 `json:"purged"`
-	}
 	to := a.prefix + ".STREAM.PURGE." + stream
-	if err := a.call(ctx, to, body, &r); err != nil {
+	data, err := a.conn.request(ctx, to, nil, body)
+	if err != nil {
 		return 0, err
 	}
-	if !r.Success {
-		return 0, &Error{Kind: ErrMalformed, Subject: to, Description: "it is no success and no failure"}
-	}
-	return r.Purged, nil
+	return successOf(to, data)
 }
 
 // Delete deletes a stream.
 func (a *API) Delete(ctx context.Context, stream string) error {
-	var r struct {
-		Success bool `json:"success"`
-	}
 	subject := a.prefix + ".STREAM.DELETE." + stream
-	if err := a.call(ctx, subject, nil, &r); err != nil {
+	data, err := a.conn.request(ctx, subject, nil, nil)
+	if err != nil {
 		return err
 	}
-	if !r.Success {
-		return &Error{Kind: ErrMalformed, Subject: subject, Description: "it is no success and no failure"}
+	_, err = successOf(subject, data)
+	return err
+}
+
+// successOf reads an answer that has to be a success, of a purge with its number of
+// messages.
+func successOf(subject string, data []byte) (purged uint64, err error) {
+	var r struct {
+		Success bool   `json:"success"`
+		Purged  uint64 `json:"purged"`
 	}
-	return nil
+	if err := decode(subject, data, &r); err != nil {
+		return 0, err
+	}
+	if !r.Success {
+		return 0, &Error{Kind: ErrMalformed, Subject: subject, Description: "it is no success and no failure"}
+	}
+	return r.Purged, nil
 }
 
 // LastHeader is a header of a stream's last message, "" when that has none. With
 // no message it returns an error that wraps [ErrNotFound].
 func (a *API) LastHeader(ctx context.Context, stream, name string) (string, error) {
+	subject := a.prefix + ".STREAM.MSG.GET." + stream
+	data, err := a.conn.ask(ctx, subject, map[string]string{"last_by_subj": ">"})
+	if err != nil {
+		return "", err
+	}
+	return headerOf(subject, name, data)
+}
+
+// headerOf reads a header of an answer that has to be a message.
+func headerOf(subject, name string, data []byte) (string, error) {
 	var r struct {
 		Message struct {
 			Header string `json:"hdrs"`
 		} `json:"message"`
 	}
-	subject := a.prefix + ".STREAM.MSG.GET." + stream
-	if err := a.ask(ctx, subject, map[string]string{"last_by_subj": ">"}, &r); err != nil {
+	if err := decode(subject, data, &r); err != nil {
 		return "", err
 	}
-	data, err := base64.StdEncoding.DecodeString(r.Message.Header)
-	if err != nil || len(data) == 0 {
+	lines, err := base64.StdEncoding.DecodeString(r.Message.Header)
+	if err != nil || len(lines) == 0 {
 		return "", nil
 	}
-	header, err := nats.DecodeHeadersMsg(data)
+	header, err := nats.DecodeHeadersMsg(lines)
 	if err != nil {
 		return "", &Error{Kind: ErrMalformed, Subject: subject, Description: err.Error()}
 	}
@@ -253,15 +286,6 @@ func streamOf(subject, name string, data []byte) (*Stream, error) {
 // call makes a request and decodes its answer into reply.
 func (a *API) call(ctx context.Context, subject string, body, reply any) error {
 	data, err := a.conn.request(ctx, subject, nil, body)
-	if err != nil {
-		return err
-	}
-	return decode(subject, data, reply)
-}
-
-// ask is call for what changes nothing.
-func (a *API) ask(ctx context.Context, subject string, body, reply any) error {
-	data, err := a.conn.ask(ctx, subject, body)
 	if err != nil {
 		return err
 	}

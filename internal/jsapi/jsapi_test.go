@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -57,19 +58,44 @@ func TestAnswersAreSorted(t *testing.T) {
 	}
 }
 
-// FuzzAnswer: whatever a server answers, reading it does not panic, and what is
-// taken for a stream has the name that was asked for.
+// FuzzAnswer: whatever a server answers, reading it does not panic, fails in a known
+// way, and what is taken for a stream, a message or a success is one.
 func FuzzAnswer(f *testing.F) {
 	f.Add([]byte(`{"type":"x","config":{"name":"KV_a","max_age":1}}`))
 	f.Add([]byte(`{"type":"x","error":{"code":404,"err_code":10059}}`))
 	f.Add([]byte(`{"type":"x","total":1,"streams":[{"config":{"name":"KV_a"}},{"config":7}],"missing":["KV_b"]}`))
 	f.Add([]byte(`{"type":"x","total":-1,"streams":null}`))
+	f.Add([]byte(`{"type":"x","domain":"hub","api":{"level":1,"total":7}}`))
+	f.Add([]byte(`{"type":"x","message":{"seq":7,"subject":"$KV.a.b","hdrs":"TkFUUy8xLjANCk5hdHMtVFRMOiA1cw0KDQo="}}`))
+	f.Add([]byte(`{"type":"x","message":{"seq":6,"hdrs":"TkFUUy8xLjA="}}`))
+	f.Add([]byte(`{"type":"x","success":true,"purged":3}`))
+	f.Add([]byte(`{"type":"x","success":false}`))
+	kinds := []error{ErrNotFound, ErrNoJetStream, ErrOldServer, ErrRejected, ErrMalformed}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if s, err := streamOf("SUBJECT", "KV_a", data); err == nil && s.Config.Name != "KV_a" {
-			t.Errorf("took %q for KV_a", s.Config.Name)
+		const from = 7
+		stream, streamErr := streamOf("SUBJECT", "KV_a", data)
+		if streamErr == nil && stream.Config.Name != "KV_a" {
+			t.Errorf("took %q for KV_a", stream.Config.Name)
 		}
-		if p, err := pageOf("SUBJECT", data); err == nil && p.Total < 0 {
-			t.Errorf("a list of %d streams", p.Total)
+		page, pageErr := pageOf("SUBJECT", data)
+		if pageErr == nil && page.Total < 0 {
+			t.Errorf("a list of %d streams", page.Total)
+		}
+		seq, _, messageErr := messageOf("SUBJECT", from, data)
+		if messageErr == nil && seq < from {
+			t.Errorf("took message %d for one from %d on", seq, from)
+		}
+		_, successErr := successOf("SUBJECT", data)
+		if says := (struct{ Success bool }{}); successErr == nil && (json.Unmarshal(data, &says) != nil || !says.Success) {
+			t.Errorf("took %s for a success", data)
+		}
+		_, accountErr := accountOf("SUBJECT", data)
+		_, headerErr := headerOf("SUBJECT", TTLHeader, data)
+		for _, err := range []error{streamErr, pageErr, messageErr, successErr, accountErr, headerErr} {
+			var e *Error
+			if err != nil && (!errors.As(err, &e) || !slices.Contains(kinds, e.Kind) || e.Subject != "SUBJECT") {
+				t.Errorf("an error of no kind: %v", err)
+			}
 		}
 	})
 }

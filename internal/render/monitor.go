@@ -60,7 +60,11 @@ func Monitor(f Fleet, t kvcfg.Thresholds, format string) string {
 		status = *f.Status
 	}
 	if status == kvcfg.OK {
-		r.Ok(fmt.Sprintf("%d mirrors follow their origins", len(f.Mirrors)))
+		follow := fmt.Sprintf("%d mirrors follow their origins", len(f.Mirrors))
+		if len(f.Mirrors) == 1 {
+			follow = "1 mirror follows its origin"
+		}
+		r.Ok(follow)
 	}
 	r.Pd(
 		&monitor.PerfDataItem{Name: "mirrors", Value: float64(len(f.Mirrors)), Help: "Mirrors that were looked at"},

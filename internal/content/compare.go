@@ -3,7 +3,6 @@ package content
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"sync"
 	"time"
@@ -116,13 +115,6 @@ func Sum(reasons map[string]uint64) uint64 {
 	return n
 }
 
-// moment is what both sides were when they were read.
-type moment struct {
-	mirror, origin *jsapi.Stream
-	to             uint64 // up to where both can be compared
-	behind, ahead  uint64
-}
-
 // Compare compares. What differs is looked at a second time, after a pause,
 // before it is counted: messages come and expire all the while, and not on both
 // sides at once. An origin whose messages cannot be read is no error; the
@@ -214,80 +206,6 @@ type nothing struct{}
 
 // Next is the end.
 func (nothing) Next() (*jsapi.Head, error) { return nil, io.EOF }
-
-// read reads both sides and finds out up to where they can be compared. It gives
-// a mirror that is behind some time.
-func (c *Comparer) read(ctx context.Context) (moment, error) {
-	var m moment
-	var err error
-	if m.origin, err = c.Origin.Stream(ctx, c.OriginStream); err != nil {
-		return m, unread(err)
-	}
-	target := m.origin.State.LastSeq
-	for start := time.Now(); ; {
-		if m.mirror, err = c.Mirror.Stream(ctx, c.MirrorStream); err != nil {
-			return m, err
-		}
-		if m.mirror.State.LastSeq >= target || c.nothingLeft(ctx, m.mirror, target) {
-			m.to = target
-			break
-		}
-		if time.Since(start) > patience {
-			m.to, m.behind = m.mirror.State.LastSeq, target-m.mirror.State.LastSeq
-			return m, nil
-		}
-		select {
-		case <-time.After(poll):
-		case <-ctx.Done():
-			return m, ctx.Err()
-		}
-	}
-	if m.mirror.State.LastSeq > target {
-		// Either messages came meanwhile, or the origin is another one now.
-		if m.origin, err = c.Origin.Stream(ctx, c.OriginStream); err != nil {
-			return m, unread(err)
-		}
-		if m.origin.State.LastSeq < m.mirror.State.LastSeq {
-			m.to = m.mirror.State.LastSeq
-			m.ahead = m.to - m.origin.State.LastSeq
-		}
-	}
-	return m, nil
-}
-
-// nothingLeft says that the origin has no message up to target that the mirror
-// still has to take.
-func (c *Comparer) nothingLeft(ctx context.Context, mirror *jsapi.Stream, target uint64) bool {
-	next, err := c.Origin.Left(ctx, c.OriginStream, mirror.State.LastSeq, mirror.Config.Filters())
-	return err == nil && (next == 0 || next > target)
-}
-
-// agree says whether all that the states tell of both sides is the same.
-func (m moment) agree() bool {
-	a, b := m.mirror.State, m.origin.State
-	return a.FirstSeq == b.FirstSeq && a.LastSeq == b.LastSeq && a.Msgs == b.Msgs && a.Deleted == b.Deleted &&
-		(a.Bytes == b.Bytes || m.mirror.Config.Storage != m.origin.Config.Storage)
-}
-
-// all is the range of all messages of both sides.
-func (m moment) all() Range {
-	from := min(m.mirror.State.FirstSeq, m.origin.State.FirstSeq)
-	return Range{max(from, 1), m.to}
-}
-
-// judge is who judges at this moment.
-func (m moment) judge() (*judge, error) {
-	rename, ok := m.mirror.Config.Rename()
-	if !ok {
-		return nil, ErrRenames
-	}
-	j := &judge{
-		mirror: m.mirror.Config, origin: m.origin.Config,
-		mirrorNow: m.mirror.Time(), originNow: m.origin.Time(),
-		mirrorState: m.mirror.State, behind: m.behind > 0, rename: rename,
-	}
-	return j, nil
-}
 
 // sample compares some ranges and says whether all is the same there.
 func (c *Comparer) sample(ctx context.Context, now moment, result *Result) (bool, error) {
@@ -503,51 +421,3 @@ func (p pair) seq() uint64 {
 	}
 	return p.origin.Seq
 }
-
-// side is a walk over one side, or nothing.
-type side struct {
-	walk   *jsapi.Walk
-	origin bool
-}
-
-// Next is the walk's, with the origin's failures marked.
-func (s side) Next() (*jsapi.Head, error) {
-	h, err := s.walk.Next()
-	if err != nil && s.origin {
-		return nil, unread(err)
-	}
-	return h, err
-}
-
-func (s side) close() {
-	if s.walk != nil {
-		s.walk.Close()
-	}
-}
-
-func (c *Comparer) openMirror(ctx context.Context, now moment, r Range, bodies bool) (side, error) {
-	w, err := c.Mirror.Walk(ctx, jsapi.WalkOptions{
-		Stream: c.MirrorStream, From: r.From, To: r.To, Bodies: bodies, Replicated: now.mirror.Config.Replicas > 1,
-	})
-	return side{walk: w}, err
-}
-
-func (c *Comparer) openOrigin(ctx context.Context, now moment, r Range, bodies bool) (side, error) {
-	w, err := c.Origin.Walk(ctx, jsapi.WalkOptions{
-		Stream: c.OriginStream, From: r.From, To: r.To, Filters: now.mirror.Config.Filters(),
-		Bodies: bodies, Rate: c.Rate, DeliverPrefix: c.DeliverPrefix, Replicated: now.origin.Config.Replicas > 1,
-	})
-	if err != nil {
-		err = unread(err)
-	}
-	return side{walk: w, origin: true}, err
-}
-
-// unreadError is a failure to read the origin.
-type unreadError struct{ err error }
-
-func unread(err error) error { return &unreadError{err} }
-func (e *unreadError) Error() string {
-	return fmt.Sprintf("the origin's messages cannot be read: %v", e.err)
-}
-func (e *unreadError) Unwrap() error { return e.err }

@@ -138,7 +138,8 @@ func (c *Conn) asyncError(err error) {
 			w.fail(denied(w.subject))
 		}
 	}
-	if !subscription || known {
+	// What a walk listens to is denied to the walk alone, which may be over.
+	if !subscription || known || !strings.HasSuffix(m[2], ".*") {
 		return
 	}
 	// All answers come to one subscription, which is not tried again.

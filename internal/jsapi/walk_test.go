@@ -783,6 +783,14 @@ accounts {
 			if took := time.Since(start); took > 30*time.Second {
 				t.Errorf("it took %v", took)
 			}
+			if test.user == "deliver" {
+				// The connection is as good as before, also when it hears late of
+				// what was denied to the walk.
+				conn.asyncError(fmt.Errorf(`%w: permissions violation for subscription to "far.away.x.1"`, nats.ErrPermissionViolation))
+				if _, err := conn.At("$JS.API").Account(t.Context()); err != nil {
+					t.Errorf("afterwards: %v", err)
+				}
+			}
 		})
 	}
 	s.noConsumers(t)

@@ -41,7 +41,9 @@ type Item struct {
 }
 
 // Grace is how long after its time a message may still be there: servers look
-// for expired ones about once a second, and not all of them at once.
+// for expired ones about once a second, and not all of them at once. Before its
+// time one may be gone by as much, or by half of its life if that is short: clocks
+// differ.
 const Grace = 10 * time.Second
 
 // judge decides whether what differs matters. Each side is judged by the clock
@@ -91,7 +93,7 @@ func (j *judge) judge(p pair) (verdict, Kind, string) {
 // key are newer there.
 func (j *judge) missing(h *jsapi.Head, newer int64) (verdict, Kind, string) {
 	switch {
-	case j.mirror.MaxAge > 0 && over(h, j.mirror.MaxAge, j.mirrorNow.Add(Grace)) && TTL(h) != Never,
+	case j.mirror.MaxAge > 0 && over(h, j.mirror.MaxAge, j.mirrorNow.Add(min(Grace, j.mirror.MaxAge/2))) && TTL(h) != Never,
 		j.mirror.Mirror.BeginsAfter(h.Seq, time.Unix(0, h.Time)),
 		j.kept.ofOrigin() && newer >= j.mirror.MaxMsgsPerSubject:
 		return designed, "", ""
@@ -102,7 +104,7 @@ func (j *judge) missing(h *jsapi.Head, newer int64) (verdict, Kind, string) {
 		return designed, "", ""
 	}
 	switch ttl := TTL(h); {
-	case ttl <= 0 || !over(h, ttl, j.mirrorNow.Add(Grace)):
+	case ttl <= 0 || !over(h, ttl, j.mirrorNow.Add(min(Grace, ttl/2))):
 		return wrong, Missing, Absent
 	case over(h, ttl, j.originNow.Add(-Grace)):
 		return wrong, Missing, Expired // the origin's server heeds no TTL

@@ -45,7 +45,7 @@ func TestLeafBelowLeaf(t *testing.T) {
 	runFleet(t, t.Context(), append(below, "sync", "demo", "--force")...).mustBe(t, 0, render.Updated, "")
 
 	// What expires at the top expires at the bottom.
-	if err := kv.Purge(t.Context(), "a", jetstream.PurgeTTL(time.Second)); err != nil {
+	if err := kv.Purge(t.Context(), "a", jetstream.PurgeTTL(5*time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	waitUntil(t, "the marker is gone at the bottom", func() bool {

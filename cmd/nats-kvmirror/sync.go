@@ -156,11 +156,12 @@ func unreadFailure(read fleet.Fleet) error {
 		return nil
 	}
 	first := read.Problems[0]
-	kind := explain(first.Err).kind
+	cause := explain(first.Err)
+	kind := cause.kind
 	if kind == kindInternal {
 		kind = kindIncomplete // no request failed: a list is not whole
 	}
-	return &failure{kind: kind, err: fmt.Errorf("%s could not be read, the first is %w", plural(len(read.Problems), "part"), first)}
+	return &failure{kind: kind, hint: cause.hint, err: fmt.Errorf("%s could not be read, the first is %w", plural(len(read.Problems), "part"), first)}
 }
 
 // unreadOrigins is the failure that some origins could not be read, so that whether

@@ -93,7 +93,7 @@ func TestSilentServers(t *testing.T) {
 // the leafnode is connected to.
 func TestAccountsOverLeafnode(t *testing.T) {
 	t.Parallel()
-	sites, err := lab.AccountsAndLeaf()
+	sites, err := lab.AccountsAndLeaf(lab.CrossAccount)
 	if err != nil {
 		t.Fatal(err)
 	}

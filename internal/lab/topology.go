@@ -141,17 +141,17 @@ func Accounts(kind AccountsKind) (*Server, error) {
 	return Start(accountsConf(kind, ""))
 }
 
-// AccountsAndLeaf runs the server of [CrossAccount] as a hub with the domain "hub"
+// AccountsAndLeaf runs the server of [Accounts] as a hub with the domain "hub"
 // and, connected to its account B, a leaf with the domain "ksds", where the
 // mirror is to be. It returns once the origin's API answers at the leaf.
-func AccountsAndLeaf() (_ *Sites, err error) {
+func AccountsAndLeaf(kind AccountsKind) (_ *Sites, err error) {
 	s := &Sites{}
 	defer func() {
 		if err != nil {
 			s.Stop()
 		}
 	}()
-	hub := accountsConf(CrossAccount, hubDomain) + "leafnodes { listen: 127.0.0.1:-1, no_advertise: true }\n"
+	hub := accountsConf(kind, hubDomain) + "leafnodes { listen: 127.0.0.1:-1, no_advertise: true }\n"
 	if s.Hub, err = Start(hub); err != nil {
 		return nil, fmt.Errorf("hub: %w", err)
 	}
@@ -164,7 +164,8 @@ func AccountsAndLeaf() (_ *Sites, err error) {
 		return nil, fmt.Errorf("leaf: %w", err)
 	}
 	defer nc.Close()
-	if err = waitAnswer(nc, "JS.A.API.STREAM.INFO.KV_demo"); err != nil {
+	// All kinds share this one; the empty request is refused.
+	if err = waitAnswer(nc, "JS.A.API.CONSUMER.CREATE.KV_demo"); err != nil {
 		return nil, fmt.Errorf("leaf: %w", err)
 	}
 	return s, nil

@@ -86,22 +86,28 @@ func mirrored(tb testing.TB, n int) *lab.Sites {
 	}
 	tb.Cleanup(sites.Stop)
 	keyValue(tb, sites.Hub.URL(), jetstream.KeyValueConfig{Bucket: "demo", LimitMarkerTTL: time.Hour})
-	js, err := jetstream.New(connectTo(tb, sites.Hub.URL()), jetstream.WithPublishAsyncMaxPending(4_000), jetstream.WithDefaultTimeout(longest))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	for i := range n {
-		if _, err := js.PublishAsync(fmt.Sprintf("$KV.demo.key.%d", i), []byte("value"), jetstream.WithStallWait(time.Minute)); err != nil {
-			tb.Fatal(err)
-		}
-	}
-	<-js.PublishAsyncComplete()
+	putMany(tb, sites.Hub.URL(), n, "value")
 	var errs bytes.Buffer
 	args := []string{"add", "m", "--mirror", "demo", "--mirror-domain", "hub", "--wait", "5m", "--server", sites.Leaf.URL(), "--no-context"}
 	if code := run(context.Background(), args, streams{in: strings.NewReader(""), out: io.Discard, err: &errs}); code != 0 {
 		tb.Fatal(errs.String())
 	}
 	return sites
+}
+
+// putMany stores a value under so many keys of the bucket demo: key.0, key.1, …
+func putMany(tb testing.TB, url string, n int, value string) {
+	tb.Helper()
+	js, err := jetstream.New(connectTo(tb, url), jetstream.WithPublishAsyncMaxPending(4_000), jetstream.WithDefaultTimeout(longest))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for i := range n {
+		if _, err := js.PublishAsync(fmt.Sprintf("$KV.demo.key.%d", i), []byte(value), jetstream.WithStallWait(longest)); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	<-js.PublishAsyncComplete()
 }
 
 // purgeOrigin purges the origin's stream, which no mirror notices.

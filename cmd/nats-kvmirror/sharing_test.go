@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -60,26 +59,15 @@ func TestPastedSharing(t *testing.T) {
 	}
 	urlA, url := twoAccounts(t, exports, "#"+imports)
 	kv := keyValue(t, urlA, jetstream.KeyValueConfig{Bucket: "demo", LimitMarkerTTL: 1e9})
-	js, err := jetstream.New(connectTo(t, urlA), jetstream.WithDefaultTimeout(longest))
-	if err != nil {
-		t.Fatal(err)
-	}
-	const keys = 3000 // more than is sent without an answer
-	value := []byte(strings.Repeat("x", 1024))
-	for i := range keys {
-		if _, err := js.PublishAsync(fmt.Sprintf("$KV.demo.%d", i), value, jetstream.WithStallWait(time.Minute)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	<-js.PublishAsyncComplete()
+	putMany(t, urlA, 3000, strings.Repeat("x", 1024)) // more than is sent without an answer
 
 	at := []string{"--server", url}
 	runJSON(t, t.Context(), append(append([]string{"add", "m", "--wait", "1m"}, origin...), at...)...).mustBe(t, 0, render.Created, "")
 	runFleet(t, t.Context(), append(at, "check", "m", "--content", "--payload")...).mustBe(t, 0, render.Checked, "")
-	if err := kv.Delete(t.Context(), "1"); err != nil {
+	if err := kv.Delete(t.Context(), "key.1"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := connectTo(t, urlA).Request("$JS.API.STREAM.PURGE.KV_demo", []byte(`{"filter":"$KV.demo.2"}`), longest); err != nil {
+	if _, err := connectTo(t, urlA).Request("$JS.API.STREAM.PURGE.KV_demo", []byte(`{"filter":"$KV.demo.key.2"}`), longest); err != nil {
 		t.Fatal(err)
 	}
 	swept := runFleet(t, t.Context(), append(at, "sync", "m", "--content", "--force")...)

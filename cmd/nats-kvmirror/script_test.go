@@ -176,9 +176,8 @@ func cmdSites(ts *testscript.TestScript, _ bool, _ []string) {
 // $NATS_URL for account B, with its user.
 func cmdAccounts(ts *testscript.TestScript, _ bool, args []string) {
 	kinds := map[string]lab.AccountsKind{
-		"works":           lab.CrossAccount,
-		"unreadable":      lab.CrossAccountUnreadable,
-		"no-flow-control": lab.CrossAccountNoFlowControl,
+		"works":      lab.CrossAccount,
+		"unreadable": lab.CrossAccountUnreadable,
 	}
 	s, err := lab.Accounts(kinds[args[0]])
 	check(ts, err)

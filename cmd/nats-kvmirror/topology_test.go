@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"nats-kvmirror/internal/content"
 	"nats-kvmirror/internal/lab"
 	"nats-kvmirror/internal/render"
 )
@@ -86,20 +87,17 @@ func TestContentOverAccounts(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		kind lab.AccountsKind
-		code int // of check --content
+		leaf bool // the mirror is behind a leafnode
+		code int  // of check --content
 	}{
-		{"all", lab.CrossAccount, 0},
-		{"unreadable", lab.CrossAccountUnreadable, 3},
-		{"no flow control", lab.CrossAccountNoFlowControl, 0},
+		{"all", lab.CrossAccount, false, 0},
+		{"unreadable", lab.CrossAccountUnreadable, false, 3},
+		{"unreadable over a leafnode", lab.CrossAccountUnreadable, true, 3},
+		{"no flow control", lab.CrossAccountNoFlowControl, false, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			s, err := lab.Accounts(test.kind)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(s.Stop)
-			a, b := "nats://a:a@"+s.Addr(), "nats://b:b@"+s.Addr()
+			a, b := accounts(t, test.kind, test.leaf)
 			kv := keyValue(t, a, jetstream.KeyValueConfig{Bucket: "demo", LimitMarkerTTL: time.Second})
 			if _, err := kv.PutString(t.Context(), "key", "value"); err != nil {
 				t.Fatal(err)
@@ -115,6 +113,67 @@ func TestContentOverAccounts(t *testing.T) {
 				swept.mustBe(t, 0, render.Unchanged, "")
 			} else if swept.code == 0 || look(t, connectTo(t, b), "m").State.Msgs != 1 {
 				t.Errorf("exit code %d, %+v", swept.code, swept.fleet.Mirrors)
+			}
+		})
+	}
+}
+
+// accounts starts the two accounts of a kind, side by side or with the mirror's
+// behind a leafnode, and returns where the origin and the mirror are.
+func accounts(t *testing.T, kind lab.AccountsKind, leafnode bool) (origin, mirror string) {
+	t.Helper()
+	if leafnode {
+		sites, err := lab.AccountsAndLeaf(kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(sites.Stop)
+		return "nats://a:a@" + sites.Hub.Addr(), sites.Leaf.URL()
+	}
+	s, err := lab.Accounts(kind)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Stop)
+	return "nats://a:a@" + s.Addr(), "nats://b:b@" + s.Addr()
+}
+
+// Accounts that do not share flow control: the mirror stalls part-way, side by
+// side and over a leafnode. Whatever looks at it finds it, and what the mirror has
+// not got is not taken for anything else.
+func TestStallOverAccounts(t *testing.T) {
+	t.Parallel()
+	for name, leafnode := range map[string]bool{"side by side": false, "over a leafnode": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			const keys = 2000
+			a, b := accounts(t, lab.CrossAccountNoFlowControl, leafnode)
+			keyValue(t, a, jetstream.KeyValueConfig{Bucket: "demo", LimitMarkerTTL: time.Minute})
+			putMany(t, a, keys, strings.Repeat("x", 1024)) // more than is sent without an answer
+			at := func(args ...string) []string { return append(args, "--server", b) }
+
+			added := runJSON(t, t.Context(), at("add", "m", "--mirror", "demo", "--mirror-api-prefix", "JS.A.API", "--mirror-deliver-prefix", "deliver.B", "--wait", brief.String())...)
+			added.mustBe(t, 1, render.Failed, kindNotCaughtUp)
+			waitUntil(t, "the stall is found", func() bool {
+				checked := runFleet(t, t.Context(), at("check", "m")...)
+				return checked.code == 2 && hasFinding(checked, "stalled") && hasFinding(checked, "mirror-error")
+			})
+			has := look(t, connectTo(t, b), "m").State
+			if has.Msgs == 0 || has.Msgs >= keys {
+				t.Fatalf("the mirror has %d messages of %d", has.Msgs, keys)
+			}
+
+			compared := runFleet(t, t.Context(), at("check", "m", "--content")...)
+			if c := compared.fleet.Mirrors[0].Content; compared.code != 2 || c.Verdict == content.Identical || c.Behind != keys-has.Last || content.Sum(c.LeftOver) > 0 {
+				t.Errorf("exit code %d, %+v", compared.code, c)
+			}
+			swept := runFleet(t, t.Context(), at("sync", "m", "--content", "--force")...)
+			swept.mustBe(t, 1, render.Failed, kindIncomplete)
+			if n := swept.fleet.Mirrors[0].Sweep.Keys; n > 0 {
+				t.Errorf("%d keys were to be purged", n)
+			}
+			if now := look(t, connectTo(t, b), "m").State; now.Msgs != has.Msgs {
+				t.Errorf("the mirror has %d messages, and had %d", now.Msgs, has.Msgs)
 			}
 		})
 	}

@@ -305,3 +305,62 @@ func TestClusterEventsInTheMidst(t *testing.T) {
 		return play(t, t.Context(), "check", "m", "--content", "--payload", "--ignore", "replica-offline", "--ignore", "replica-behind", "--server", p.URL()).code == exitOK
 	})
 }
+
+// The origin's account has no JetStream. Its server says so, or, when a leafnode is
+// connected to the account, nothing at all (nats-server, Account.checkJetStream):
+// nothing is created, changed or taken for known.
+func TestOriginWithoutJetStream(t *testing.T) {
+	t.Parallel()
+	hub, err := lab.Start(`
+server_name: HUB
+listen: 127.0.0.1:-1
+jetstream { store_dir: "{{dir}}", domain: hub, max_memory_store: 64MB, max_file_store: 64MB }
+leafnodes { listen: 127.0.0.1:-1, no_advertise: true }
+accounts {
+  A { users: [ {user: a, password: a} ], exports: [ { service: "$JS.API.>", accounts: [B] } ] }
+  B { jetstream: enabled, users: [ {user: b, password: b} ], imports: [ { service: { account: A, subject: "$JS.API.>" }, to: "JS.A.API.>" } ] }
+  L { users: [ {user: l, password: l} ] }
+}
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(hub.Stop)
+	leaf, err := lab.Start(fmt.Sprintf(`
+server_name: LEAF
+listen: 127.0.0.1:-1
+jetstream { store_dir: "{{dir}}", domain: leaf, max_memory_store: 64MB, max_file_store: 64MB }
+leafnodes { remotes: [ { url: "nats-leaf://l:l@%s" } ] }
+`, hub.LeafAddr()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(leaf.Stop)
+	for _, test := range []struct {
+		url    string
+		origin []string
+		says   string
+	}{
+		{"nats://b:b@" + hub.Addr(), []string{"--mirror-api-prefix", "JS.A.API", "--mirror-deliver-prefix", "deliver.B"}, "JetStream is not enabled"},
+		{leaf.URL(), []string{"--mirror-domain", "hub"}, "$JS.hub.API.STREAM.INFO.KV_demo"},
+	} {
+		at := func(args ...string) []string {
+			return append(args, "--server", test.url, "--timeout", brief.String())
+		}
+		add := append([]string{"add", "m", "--mirror", "demo"}, test.origin...)
+		refused := runJSON(t, t.Context(), at(add...)...)
+		refused.mustBe(t, 1, render.Failed, kindOriginUnread)
+		if e := refused.report.Error; e != nil && !strings.Contains(e.Message, test.says) {
+			t.Errorf("%q is not said in %q", test.says, e.Message)
+		}
+		if look(t, connectTo(t, test.url), "m").there {
+			t.Error("the mirror was created")
+		}
+		runJSON(t, t.Context(), at(append(add, "--allow-msg-ttl")...)...).mustBe(t, 0, render.Created, "")
+		if checked := runFleet(t, t.Context(), at("check", "m")...); checked.code != 2 || !hasFinding(checked, "never-connected") || !hasFinding(checked, "origin-unreachable") {
+			t.Errorf("exit code %d, %+v", checked.code, checked.fleet.Mirrors)
+		}
+		runFleet(t, t.Context(), at("sync", "m", "--force")...).mustBe(t, 1, render.Failed, kindOriginUnread)
+		runFleet(t, t.Context(), at("sync", "m", "--recreate", "--force")...).mustBe(t, 1, render.Failed, kindOriginUnread)
+	}
+}

@@ -276,7 +276,8 @@ func (o *syncOptions) proved(j *sweepJob) {
 }
 
 // purge sends the purges of a job, several at a time, and returns how many
-// messages went. When ctx ends no further one is begun.
+// messages went. When ctx ends no further one is begun. Of several failures, which
+// are mostly the same, it returns one, of unknown outcome if there is such a one.
 func (o *syncOptions) purge(ctx context.Context, rt *runtime, s *session, j *sweepJob) (uint64, error) {
 	bar := newContentBar(rt, s.style, "Purging "+j.mirror.Bucket)
 	defer bar.stop()
@@ -301,7 +302,9 @@ func (o *syncOptions) purge(ctx context.Context, rt *runtime, s *session, j *swe
 				n, err := s.own.Purge(context.WithoutCancel(ctx), stream, purges[i].Subject, purges[i].Before)
 				if err != nil {
 					mu.Lock()
-					first = errors.Join(first, err)
+					if first == nil || jsapi.OutcomeUnknown(err) && !jsapi.OutcomeUnknown(first) {
+						first = err
+					}
 					mu.Unlock()
 					return
 				}

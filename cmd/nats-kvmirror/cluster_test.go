@@ -1,9 +1,13 @@
 package main
 
 import (
+	"encoding/json"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"nats-kvmirror/internal/lab"
@@ -42,11 +46,13 @@ func TestCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	stepDown(t, servers, "KV_plain")
-	edited := runJSON(t, t.Context(), "edit", "plain", "--force", "--server", url)
-	edited.mustBe(t, 0, render.Updated, "")
-	if !*edited.report.PerKeyTTL {
-		t.Error("the mirror has no per-key TTL")
-	}
+	waitUntil(t, "it is edited", func() bool { // a leader has to be found first
+		edited := runJSON(t, t.Context(), "edit", "plain", "--force", "--server", url, "--timeout", (5 * brief).String())
+		if edited.code == exitOK && !*edited.report.PerKeyTTL {
+			t.Fatal("the mirror has no per-key TTL")
+		}
+		return edited.code == exitOK
+	})
 	info := runJSON(t, t.Context(), "info", "plain", "--server", url)
 	info.mustBe(t, 0, render.Shown, "")
 	if !*info.report.Origin.Follows {
@@ -57,9 +63,84 @@ func TestCluster(t *testing.T) {
 // stepDown makes the leader of a stream, wherever it is, hand over.
 func stepDown(t *testing.T, servers []*lab.Server, stream string) {
 	t.Helper()
-	nc := connectTo(t, servers[0].URL())
-	if _, err := nc.Request("$JS.API.STREAM.LEADER.STEPDOWN."+stream, nil, longest); err != nil {
+	askLeader(t, connectTo(t, servers[0].URL()), "STREAM.LEADER.STEPDOWN."+stream, "")
+}
+
+// askLeader asks the JetStream API of a cluster for something that may be asked
+// twice. While there is no leader nobody answers, or somebody says so: it is asked
+// again until it is answered.
+func askLeader(t *testing.T, nc *nats.Conn, subject, body string) []byte {
+	t.Helper()
+	var answer *nats.Msg
+	waitUntil(t, subject+" is answered", func() bool {
+		var err error
+		answer, err = nc.Request("$JS.API."+subject, []byte(body), brief)
+		return err == nil && !strings.Contains(string(answer.Data), `"error":{`)
+	})
+	return answer.Data
+}
+
+// lookAtLeader is look for a stream that is there, and may have no leader just now.
+func lookAtLeader(t *testing.T, nc *nats.Conn, bucket string) truth {
+	t.Helper()
+	is := truth{there: true}
+	if err := json.Unmarshal(askLeader(t, nc, "STREAM.INFO.KV_"+bucket, ""), &is); err != nil {
 		t.Fatal(err)
+	}
+	return is
+}
+
+// peers is what a stream's server says of its cluster.
+type peers struct {
+	Cluster struct {
+		Leader   string `json:"leader"`
+		Replicas []struct {
+			Current bool `json:"current"`
+			Offline bool `json:"offline"`
+		} `json:"replicas"`
+	} `json:"cluster"`
+}
+
+func askPeers(t *testing.T, nc *nats.Conn, stream string) peers {
+	t.Helper()
+	var is peers
+	if err := json.Unmarshal(askLeader(t, nc, "STREAM.INFO."+stream, ""), &is); err != nil {
+		t.Fatal(err)
+	}
+	return is
+}
+
+// leaderOf waits until a stream has a leader and returns which server that is.
+func leaderOf(t *testing.T, servers []*lab.Server, stream string) int {
+	t.Helper()
+	nc, leader := connectTo(t, servers[0].URL()), -1
+	waitUntil(t, stream+" has a leader", func() bool {
+		name := askPeers(t, nc, stream).Cluster.Leader
+		leader = slices.IndexFunc(servers, func(s *lab.Server) bool { return s.Underlying().Name() == name })
+		return leader >= 0
+	})
+	return leader
+}
+
+// restart starts a server that was shut down, and waits until it takes part in the
+// streams again.
+func restart(t *testing.T, servers []*lab.Server, which int, streams ...string) {
+	t.Helper()
+	if err := servers[which].Restart(); err != nil {
+		t.Fatal(err)
+	}
+	nc := connectTo(t, servers[0].URL())
+	for _, stream := range streams {
+		waitUntil(t, stream+" has all replicas", func() bool {
+			is := askPeers(t, nc, stream).Cluster
+			ready := 0
+			for _, r := range is.Replicas {
+				if r.Current && !r.Offline {
+					ready++
+				}
+			}
+			return is.Leader != "" && ready == len(servers)-1
+		})
 	}
 }
 

@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -203,23 +205,27 @@ func TestTwoClusters(t *testing.T) {
 		waitUntil(t, "the mirror has all", func() bool { return look(t, truthAt, bucket).State.Msgs == 2 })
 	}
 	stepDown(t, leaf, "KV_m0")
-	runJSON(t, t.Context(), append(at, "edit", "m0", "--force")...).mustBe(t, 0, render.Updated, "")
+	// A leader has to be found first; until then a refusal is right, and nothing else.
+	waitUntil(t, "m0 is edited", func() bool {
+		r := play(t, t.Context(), "edit", "m0", "--force", "--server", leaf[0].URL(), "--timeout", (5 * brief).String())
+		if r.code == exitOK && !lookAtLeader(t, truthAt, "m0").Config.TTL {
+			t.Fatalf("it is not edited: %s", r.stdout)
+		}
+		return r.code == exitOK
+	})
 	stepDown(t, hub, "KV_demo")
 	leaf[2].Shutdown()
-	// A leader has to be found first; until then a refusal is right, and nothing else.
 	waitUntil(t, "m1 is mended", func() bool {
 		r := play(t, t.Context(), append(at, "sync", "m1", "--force")...)
-		if r.code == exitOK && look(t, truthAt, "m1").there && !look(t, truthAt, "m1").Config.TTL {
+		if r.code == exitOK && !lookAtLeader(t, truthAt, "m1").Config.TTL {
 			t.Fatalf("it is not mended: %s", r.stdout)
 		}
 		return r.code == exitOK
 	})
-	if _, err := connectTo(t, hub[0].URL()).Request("$JS.API.STREAM.PURGE.KV_demo", []byte(`{"filter":"$KV.demo.a"}`), longest); err != nil {
-		t.Fatal(err)
-	}
+	askLeader(t, connectTo(t, hub[0].URL()), "STREAM.PURGE.KV_demo", `{"filter":"$KV.demo.a"}`)
 	waitUntil(t, "m1 is swept", func() bool {
 		r := play(t, t.Context(), append(at, "sync", "m1", "--content", "--force")...)
-		return r.code == exitOK && look(t, truthAt, "m1").State.Msgs == 1
+		return r.code == exitOK && lookAtLeader(t, truthAt, "m1").State.Msgs == 1
 	})
 	if err := leaf[2].Restart(); err != nil {
 		t.Fatal(err)
@@ -230,9 +236,8 @@ func TestTwoClusters(t *testing.T) {
 	})
 }
 
-// Three replicas on both sides, and a leader that hands over, or a server that
-// stops, in the midst of a write: what is said is true, and running the command
-// again ends it.
+// Three replicas on both sides, and a leader that hands over, or is stopped, in the
+// midst of a write: what is said is true, and running the command again ends it.
 func TestClusterEventsInTheMidst(t *testing.T) {
 	t.Parallel()
 	hub, leaf, err := lab.Clusters(3)
@@ -242,68 +247,134 @@ func TestClusterEventsInTheMidst(t *testing.T) {
 	for _, s := range append(hub, leaf...) {
 		t.Cleanup(s.Stop)
 	}
-	kv := keyValue(t, hub[0].URL(), jetstream.KeyValueConfig{Bucket: "demo", LimitMarkerTTL: time.Minute, Replicas: 3})
-	const keys = 40
-	for i := range keys {
-		if _, err := kv.PutString(t.Context(), fmt.Sprint("key.", i), "value"); err != nil {
+	const keys = 60
+	c := &midst{hub: hub, leaf: leaf, left: keys}
+	keyValue(t, hub[0].URL(), jetstream.KeyValueConfig{Bucket: "demo", LimitMarkerTTL: time.Minute, Replicas: 3})
+	putMany(t, hub[0].URL(), keys, "value")
+	truthAt := connectTo(t, leaf[0].URL())
+	for _, bucket := range []string{"swept", "edited", "synced", "edited-too", "synced-too"} {
+		keyValue(t, leaf[0].URL(), jetstream.KeyValueConfig{Bucket: bucket, Replicas: 3, Mirror: &jetstream.StreamSource{Name: "demo", Domain: "hub"}})
+		waitUntil(t, "the mirror has all", func() bool { return lookAtLeader(t, truthAt, bucket).State.Msgs == keys })
+	}
+	hasTTL := func(is truth) bool { return is.Config.TTL }
+	holds := func(is truth) bool { return is.State.Msgs == c.left }
+	edit := func(bucket string) struck {
+		return struck{[]string{"edit", bucket, "--force"}, bucket, "STREAM.UPDATE", 1, hasTTL}
+	}
+	sync := func(bucket string) struck {
+		return struck{[]string{"sync", bucket, "--force"}, bucket, "STREAM.UPDATE", 1, hasTTL}
+	}
+	sweep := struck{[]string{"sync", "swept", "--content", "--force"}, "swept", "STREAM.PURGE", 5, holds}
+
+	c.strike(t, "its leader hands over", 0, func() { stepDown(t, leaf, "KV_edited") }, edit("edited"))
+	c.strike(t, "its leader hands over", 0, func() { stepDown(t, leaf, "KV_synced") }, sync("synced"))
+	c.leaveOver(t)
+	c.strike(t, "the mirror's leader hands over", 0, func() { stepDown(t, leaf, "KV_swept") }, sweep)
+	c.leaveOver(t)
+	c.strike(t, "the origin's leader hands over", 0, func() { stepDown(t, hub, "KV_demo") }, sweep)
+
+	// One server leads all three, and the client is connected to another one.
+	c.leaveOver(t)
+	leader := leaderOf(t, leaf, "KV_swept")
+	prefer := fmt.Sprintf(`{"placement":{"preferred":%q}}`, leaf[leader].Underlying().Name())
+	for _, bucket := range []string{"edited-too", "synced-too"} {
+		waitUntil(t, "the mirrors have one leader", func() bool {
+			if leaderOf(t, leaf, "KV_"+bucket) == leader {
+				return true
+			}
+			// Refused when it leads by now.
+			_, _ = truthAt.Request("$JS.API.STREAM.LEADER.STEPDOWN.KV_"+bucket, []byte(prefer), brief)
+			return false
+		})
+	}
+	c.strike(t, "its leader stops", (leader+1)%len(leaf), leaf[leader].Shutdown, edit("edited-too"), sync("synced-too"), sweep)
+	restart(t, leaf, leader, "KV_swept", "KV_edited-too", "KV_synced-too")
+
+	c.leaveOver(t)
+	leader = leaderOf(t, hub, "KV_demo")
+	c.strike(t, "the origin's leader stops", 0, hub[leader].Shutdown, sweep)
+	restart(t, hub, leader, "KV_demo")
+	waitUntil(t, "it is proved", func() bool {
+		return play(t, t.Context(), "check", "swept", "--content", "--payload", "--ignore", "ttl-off", "--ignore", "not-seen",
+			"--ignore", "replica-behind", "--server", leaf[0].URL()).code == exitOK
+	})
+}
+
+// struck is a command in the midst of which something happens to its servers.
+type struck struct {
+	args    []string
+	bucket  string
+	subject string // of the request in place of which it happens
+	nth     int32
+	done    func(truth) bool
+}
+
+// midst is two clusters in which things happen.
+type midst struct {
+	hub, leaf []*lab.Server
+	left      uint64 // keys of the origin
+}
+
+// leaveOver purges ten keys of the origin, which no mirror notices.
+func (c *midst) leaveOver(t *testing.T) {
+	t.Helper()
+	nc := connectTo(t, c.hub[0].URL())
+	for range 10 {
+		c.left--
+		askLeader(t, nc, "STREAM.PURGE.KV_demo", fmt.Sprintf(`{"filter":"$KV.demo.key.%d"}`, c.left))
+	}
+}
+
+// strike runs commands at a server of the leaf, each of which waits with its request
+// until event has happened, once for all; then it runs them until they are done.
+func (c *midst) strike(t *testing.T, name string, server int, event func(), commands ...struck) {
+	t.Helper()
+	var ready, ended sync.WaitGroup
+	happened := make(chan struct{})
+	results := make([]result, len(commands))
+	at := func(s struck, url string) []string {
+		return append(slices.Clone(s.args), "--server", url, "--timeout", (5 * brief).String())
+	}
+	for i, s := range commands {
+		p, err := lab.NewProxy(c.leaf[server].Addr())
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	truthAt, hubConn := connectTo(t, leaf[0].URL()), connectTo(t, hub[0].URL())
-	keyValue(t, leaf[0].URL(), jetstream.KeyValueConfig{Bucket: "m", Replicas: 3, Mirror: &jetstream.StreamSource{Name: "demo", Domain: "hub"}})
-	waitUntil(t, "the mirror has all", func() bool { return look(t, truthAt, "m").State.Msgs == keys })
-	p, err := lab.NewProxy(leaf[0].Addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(p.Close)
-
-	left := uint64(keys)
-	for _, test := range []struct {
-		name    string
-		args    []string
-		subject string // of the request in the midst of which it happens
-		nth     int32
-		event   func()
-	}{
-		{"edit, the mirror's leader hands over", []string{"edit", "m", "--force"}, "STREAM.UPDATE", 1, func() { stepDown(t, leaf, "KV_m") }},
-		{"sweep, the mirror's leader hands over", []string{"sync", "m", "--content", "--force"}, "STREAM.PURGE", 5, func() { stepDown(t, leaf, "KV_m") }},
-		{"sweep, the origin's leader hands over", []string{"sync", "m", "--content", "--force"}, "STREAM.PURGE", 5, func() { stepDown(t, hub, "KV_demo") }},
-		{"sweep, a server stops", []string{"sync", "m", "--content", "--force"}, "STREAM.PURGE", 5, func() { leaf[2].Shutdown() }},
-	} {
-		if test.args[0] == "sync" {
-			for i := range uint64(10) { // which no mirror notices
-				if _, err := hubConn.Request("$JS.API.STREAM.PURGE.KV_demo", fmt.Appendf(nil, `{"filter":"$KV.demo.key.%d"}`, left-1-i), longest); err != nil {
-					t.Fatal(err)
-				}
-			}
-			left -= 10
-		}
+		t.Cleanup(p.Close)
 		var seen atomic.Int32
+		reached := sync.OnceFunc(ready.Done)
+		ready.Add(1)
 		p.SetHook(func(m lab.Message) lab.Verdict {
-			if m.Direction == lab.ToServer && strings.Contains(m.Subject, test.subject) && seen.Add(1) == test.nth {
-				test.event()
+			if m.Direction == lab.ToServer && strings.Contains(m.Subject, s.subject) && seen.Add(1) == s.nth {
+				reached()
+				<-happened
 			}
 			return lab.Pass
 		})
-		args := append(test.args, "--server", p.URL(), "--timeout", "20s")
-		r := play(t, t.Context(), args...)
-		if seen.Load() < test.nth {
-			t.Errorf("%s: it did not happen: %s", test.name, r.stderr)
+		ended.Go(func() {
+			defer reached()
+			results[i] = play(t, t.Context(), at(s, p.URL())...)
+			if seen.Load() < s.nth {
+				t.Errorf("%q, %s: it did not happen: %s", s.args, name, results[i].stderr)
+			}
+		})
+	}
+	ready.Wait()
+	event()
+	close(happened)
+	ended.Wait()
+	truthAt := connectTo(t, c.leaf[server].URL())
+	for i, s := range commands {
+		if is := lookAtLeader(t, truthAt, s.bucket); results[i].code == exitOK && !s.done(is) {
+			t.Errorf("%q, %s: said to be done, and is %+v", s.args, name, is)
 		}
-		is := look(t, truthAt, "m")
-		if r.code == exitOK && (!is.Config.TTL || is.State.Msgs != left) {
-			t.Errorf("%s: said to be done, and is %+v", test.name, is)
-		}
-		p.SetHook(nil)
-		waitUntil(t, test.name+": running it again ends it", func() bool { return play(t, t.Context(), args...).code == exitOK })
-		if is := look(t, truthAt, "m"); !is.Config.TTL || is.State.Msgs != left {
-			t.Errorf("%s: in the end it is %+v", test.name, is)
+		waitUntil(t, fmt.Sprintf("%q, %s: running it again ends it", s.args, name), func() bool {
+			return play(t, t.Context(), at(s, c.leaf[server].URL())...).code == exitOK
+		})
+		if is := lookAtLeader(t, truthAt, s.bucket); !s.done(is) {
+			t.Errorf("%q, %s: in the end it is %+v", s.args, name, is)
 		}
 	}
-	waitUntil(t, "it is proved", func() bool {
-		return play(t, t.Context(), "check", "m", "--content", "--payload", "--ignore", "replica-offline", "--ignore", "replica-behind", "--server", p.URL()).code == exitOK
-	})
 }
 
 // The origin's account has no JetStream. Its server says so, or, when a leafnode is

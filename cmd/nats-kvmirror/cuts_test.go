@@ -94,7 +94,7 @@ func TestCutAtEveryStep(t *testing.T) {
 		took   time.Duration
 		passed map[lab.Direction]int
 	}
-	commands := append(allReads(), allWrites()...)
+	commands := append(allReads(), allWrites(st)...)
 	whole := make([]uncut, len(commands))
 	for i, w := range commands {
 		wg.Go(func() {
@@ -128,8 +128,8 @@ func runCut(t *testing.T, st *scene, w written, c cut, whole time.Duration) (res
 	const timeout = 3 * time.Second
 	bucket := st.name()
 	w.prepare(t, st, bucket)
-	defer st.drop(t, bucket)
-	before := look(t, st.leaf, bucket)
+	defer st.drop(t, w, bucket)
+	before := look(t, st.leaf, w.target(bucket))
 	p, err := lab.NewProxy(st.Leaf.Addr())
 	if err != nil {
 		t.Error(err)
@@ -142,7 +142,7 @@ func runCut(t *testing.T, st *scene, w written, c cut, whole time.Duration) (res
 	ended := time.Now()
 	p.SetHook(nil)
 
-	after := look(t, st.leaf, bucket)
+	after := look(t, st.leaf, w.target(bucket))
 	wrong := func(format string, a ...any) {
 		t.Errorf("%s, %v: exit code %d, action %q, %v: "+format+"\n%s%s", append(append([]any{w.name, c, r.code, r.action, r.took}, a...), r.stderr, r.says())...)
 	}
@@ -157,18 +157,17 @@ func runCut(t *testing.T, st *scene, w written, c cut, whole time.Duration) (res
 			wrong("%q was sent %d times", write, n)
 		}
 	}
-	if after.there && look(t, st.hub, bucket).there { // others share the bucket demo
-		waitForNoOrphans(t, st, bucket, wrong)
-	}
+	waitForNoOrphans(t, st, w, bucket, wrong)
+	w.again(t, st, bucket, wrong)
 	return r, k
 }
 
-// waitForNoOrphans waits until no consumer of ours is left on a mirror and its
-// origin: where we cannot delete it, the server does when nobody has listened to
+// waitForNoOrphans waits until no consumer of ours is left on what a run is about:
+// where we cannot delete it, the server does when nobody has listened to
 // it for ten seconds.
-func waitForNoOrphans(t *testing.T, st *scene, bucket string, wrong func(format string, a ...any)) {
+func waitForNoOrphans(t *testing.T, st *scene, w written, bucket string, wrong func(format string, a ...any)) {
 	for deadline := time.Now().Add(longest); ; time.Sleep(pollInterval) {
-		left := st.orphans(t, bucket, bucket)
+		left := st.orphans(t, w, bucket)
 		if len(left) == 0 {
 			return
 		}

@@ -3,6 +3,8 @@ package main
 import (
 	"flag"
 	"math/rand/v2"
+	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -11,12 +13,13 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/lab"
 	"nats-kvmirror/internal/render"
 )
 
 var (
-	fates     = flag.Int("fates", rounds, "how many writes of TestRandomFates go wrong")
+	fates     = flag.Int("fates", losses, "how many writes of TestRandomFates lose their answer; a quarter as many more go wrong in other ways")
 	fatesSeed = flag.Uint64("fates-seed", 1, "what TestRandomFates begins its dice with")
 )
 
@@ -28,53 +31,85 @@ type written struct {
 	// prepare makes what the run needs.
 	prepare func(t *testing.T, st *scene, bucket string)
 	args    func(bucket string) []string
-	// writes are parts of the subjects of the requests that write.
+	// suffix is what stands after the bucket's name in that of the one that is
+	// written, where that is another.
+	suffix string
+	// writes are parts of the subjects of the requests that write, and steps is how
+	// many of these there are; 0 means one of each.
 	writes []string
+	steps  int
 	done   render.Action
 	// applied says whether what is there is what the command is for.
 	applied func(before, after truth) bool
 	// halfway is what the message of a failure says when something was changed
 	// all the same, by what is there.
 	halfway func(before, after truth, r result) string
+	// resumes says that a second run finishes what a first one has begun.
+	resumes bool
 }
 
+// target is the bucket that is written.
+func (w written) target(bucket string) string { return bucket + w.suffix }
+
 // allWrites are the commands that write.
-func allWrites() []written {
+func allWrites(st *scene) []written {
 	none := func(*testing.T, *scene, string) {}
 	plain := func(t *testing.T, st *scene, bucket string) { st.mirror(t, bucket, "demo") }
+	own := func(t *testing.T, st *scene, bucket string) { st.origin(t, bucket); st.mirror(t, bucket, bucket) }
+	orphaned := func(t *testing.T, st *scene, bucket string) {
+		own(t, st, bucket)
+		askAPI(t, st.hub, "STREAM.DELETE.KV_"+bucket, nil, &struct{}{})
+	}
 	hasTTL := func(_, after truth) bool { return after.there && after.Config.TTL }
 	nothing := func(before, after truth, _ result) string { return "" }
+	add := func(b string, more ...string) []string {
+		return slices.Concat([]string{"add", b, "--mirror", "demo"}, st.toOrigin(b), more)
+	}
 	return []written{
 		{
-			"add", 4, none,
-			func(b string) []string { return []string{"add", b, "--mirror", "demo", "--mirror-domain", "hub"} },
-			[]string{"STREAM.CREATE"}, render.Created, hasTTL, nothing,
+			name: "add", weight: 3, prepare: none,
+			args:   func(b string) []string { return add(b) },
+			writes: []string{"STREAM.CREATE"}, done: render.Created, applied: hasTTL, halfway: nothing,
 		},
 		{
-			"edit", 4, plain,
-			func(b string) []string { return []string{"edit", b, "--force"} },
-			[]string{"STREAM.UPDATE"}, render.Updated, hasTTL, nothing,
+			name: "add --wait", weight: 2, prepare: none,
+			args:   func(b string) []string { return add(b, "--wait", "1m") },
+			writes: []string{"STREAM.CREATE"}, done: render.Created,
+			applied: func(before, after truth) bool { return hasTTL(before, after) && after.State.Last == 2 },
+			halfway: func(_, after truth, _ result) string {
+				if after.there {
+					return "was created"
+				}
+				return ""
+			},
 		},
 		{
-			"edit, taking away", 2, func(t *testing.T, st *scene, bucket string) {
+			name: "edit", weight: 3, prepare: plain,
+			args:   func(b string) []string { return []string{"edit", b, "--force"} },
+			writes: []string{"STREAM.UPDATE"}, done: render.Updated, applied: hasTTL, halfway: nothing,
+		},
+		{
+			name: "edit, taking away", weight: 1,
+			prepare: func(t *testing.T, st *scene, bucket string) {
 				plain(t, st, bucket)
 				st.change(t, bucket, st.config(t, bucket), "description")
 			},
-			func(b string) []string { return []string{"edit", b, "--description", "", "--force"} },
-			[]string{"STREAM.UPDATE"}, render.Updated,
-			func(_, after truth) bool { return after.there && after.Config.Description == "" }, nothing,
+			args:   func(b string) []string { return []string{"edit", b, "--description", "", "--force"} },
+			writes: []string{"STREAM.UPDATE"}, done: render.Updated,
+			applied: func(_, after truth) bool { return after.there && after.Config.Description == "" }, halfway: nothing,
 		},
 		{
-			"sync", 4, plain,
-			func(b string) []string { return []string{"sync", b, "--force"} },
-			[]string{"STREAM.UPDATE"}, render.Updated, hasTTL, nothing,
+			name: "sync", weight: 3, prepare: plain,
+			args:   func(b string) []string { return []string{"sync", b, "--force"} },
+			writes: []string{"STREAM.UPDATE"}, done: render.Updated, applied: hasTTL, halfway: nothing,
 		},
 		{
-			"sync --content", 2, func(t *testing.T, st *scene, bucket string) { st.leftOver(t, bucket) },
-			func(b string) []string { return []string{"sync", b, "--content", "--force"} },
-			[]string{"STREAM.PURGE"}, render.Updated,
-			func(_, after truth) bool { return after.State.Msgs == 1 },
-			func(_, after truth, _ result) string {
+			name: "sync --content", weight: 2,
+			prepare: func(t *testing.T, st *scene, bucket string) { st.leftOver(t, bucket) },
+			args:    func(b string) []string { return []string{"sync", b, "--content", "--force"} },
+			writes:  []string{"STREAM.PURGE"}, done: render.Updated,
+			applied: func(_, after truth) bool { return after.State.Msgs == 1 },
+			halfway: func(_, after truth, _ result) string {
 				if after.State.Msgs == 1 {
 					return "1 message purged"
 				}
@@ -82,13 +117,13 @@ func allWrites() []written {
 			},
 		},
 		{
-			"sync --recreate", 2, func(t *testing.T, st *scene, bucket string) { st.origin(t, bucket); st.mirror(t, bucket, bucket) },
-			func(b string) []string { return []string{"sync", "--recreate", b, "--force"} },
-			[]string{"STREAM.DELETE", "STREAM.CREATE"}, render.Recreated,
-			func(before, after truth) bool {
+			name: "sync --recreate", weight: 2, prepare: own,
+			args:   func(b string) []string { return []string{"sync", "--recreate", b, "--force"} },
+			writes: []string{"STREAM.DELETE", "STREAM.CREATE"}, done: render.Recreated,
+			applied: func(before, after truth) bool {
 				return after.there && !after.Created.Equal(before.Created) && after.Config.TTL
 			},
-			func(before, after truth, _ result) string {
+			halfway: func(before, after truth, _ result) string {
 				switch {
 				case !after.there:
 					return "was deleted"
@@ -99,15 +134,60 @@ func allWrites() []written {
 			},
 		},
 		{
-			"promote", 2, func(t *testing.T, st *scene, bucket string) {
-				st.origin(t, bucket)
-				st.mirror(t, bucket, bucket)
-				askAPI(t, st.hub, "STREAM.DELETE.KV_"+bucket, nil, &struct{}{})
+			// What it begins with is what sync --recreate leaves when it is killed
+			// between the deletion and the creation.
+			name: "sync --recreate --config", weight: 1,
+			prepare: func(t *testing.T, st *scene, bucket string) {
+				own(t, st, bucket)
+				if err := os.WriteFile(st.saved(bucket), mustMarshal(t, st.config(t, bucket)), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				askAPI(t, st.leaf, "STREAM.DELETE.KV_"+bucket, nil, &struct{}{})
 			},
-			func(b string) []string { return []string{"promote", b, "--force"} },
-			[]string{"STREAM.UPDATE"}, render.Promoted,
-			func(_, after truth) bool { return after.there && after.Mirror == nil }, nothing,
+			args:   func(b string) []string { return []string{"sync", "--recreate", b, "--config", st.saved(b)} },
+			writes: []string{"STREAM.CREATE"}, done: render.Recreated,
+			applied: func(_, after truth) bool { return after.there && after.Mirror != nil && after.State.Last == 2 },
+			halfway: func(_, after truth, _ result) string {
+				if after.there {
+					return "was created again"
+				}
+				return ""
+			},
 		},
+		{
+			name: "promote", weight: 1, prepare: orphaned,
+			args:   func(b string) []string { return []string{"promote", b, "--force"} },
+			writes: []string{"STREAM.UPDATE"}, done: render.Promoted,
+			applied: func(_, after truth) bool { return after.there && after.Mirror == nil }, halfway: nothing,
+		},
+		{
+			// Created, detached, and finished when it is proved.
+			name: "promote --into", weight: 2, prepare: orphaned, suffix: "copy",
+			args:   func(b string) []string { return []string{"promote", b, "--into", b + "copy", "--force"} },
+			writes: []string{"STREAM.CREATE", "STREAM.UPDATE"}, steps: 3, done: render.Promoted,
+			applied: func(_, after truth) bool {
+				return after.there && after.Mirror == nil && after.Config.Metadata[kvcfg.CopiedFrom] != "" && after.State.Msgs == 2 &&
+					len(after.Config.Subjects) == 1 && strings.HasPrefix(after.Config.Subjects[0], "$KV.")
+			},
+			halfway: func(_, after truth, _ result) string {
+				if after.there && after.Config.Metadata[kvcfg.CopyOf] != "" {
+					return "is not finished"
+				}
+				return ""
+			},
+			resumes: true,
+		},
+	}
+}
+
+// again runs a command once more when nothing is amiss: it finishes what was begun.
+func (w written) again(t *testing.T, st *scene, bucket string, wrong func(format string, a ...any)) {
+	if !w.resumes {
+		return
+	}
+	r := play(t, t.Context(), append(w.args(bucket), "--server", st.Leaf.URL())...)
+	if is := look(t, st.leaf, w.target(bucket)); r.code != exitOK || !w.applied(is, is) {
+		wrong("a second run: exit code %d, %q, and what is there is %+v", r.code, r.says(), is)
 	}
 }
 
@@ -120,18 +200,30 @@ type dice struct {
 	mu      sync.Mutex
 	rand    *rand.Rand
 	timeout time.Duration
-	strikes int // the how manieth write is struck
-	seen    int // writes so far
-	losing  int // of a hundred reads after the write, so many are lost
+	lose    bool // the answer of the write that is struck, which is done
+	strikes int  // the how manieth write is struck
+	seen    int  // writes so far
+	losing  int  // of a hundred reads after the write, so many are lost
 	lost    map[string]bool
 	sent    map[string]int // how often each write was sent, by subject and body
+
+	before  time.Time // when the last request before the one that is struck came by
+	struck  time.Time
+	looks   int                  // requests since the answer that is lost was given up
+	also    int                  // messages that were lost beside that answer
+	asked   map[string]time.Time // when an answer was asked for that has not come
+	slowest time.Duration        // how long another answer has taken
 }
 
-func newDice(st *scene, writes []string, seed, run uint64, timeout time.Duration) *dice {
+func newDice(st *scene, w written, seed, run uint64, timeout time.Duration, lose bool) *dice {
 	r := rand.New(rand.NewPCG(seed, run))
+	losing := []int{0, 0, 30, 60, 100}
+	if lose {
+		losing = append(losing, 0, 0, 0)
+	}
 	return &dice{
-		st: st, writes: writes, rand: r, timeout: timeout, strikes: 1 + r.IntN(len(writes)),
-		losing: []int{0, 0, 30, 60, 100}[r.IntN(5)], lost: map[string]bool{}, sent: map[string]int{},
+		st: st, writes: w.writes, rand: r, timeout: timeout, lose: lose, strikes: 1 + r.IntN(max(w.steps, len(w.writes))),
+		losing: losing[r.IntN(len(losing))], lost: map[string]bool{}, sent: map[string]int{}, asked: map[string]time.Time{},
 	}
 }
 
@@ -140,6 +232,10 @@ func (d *dice) hook(m lab.Message) lab.Verdict {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if m.Direction == lab.ToClient {
+		if at, ok := d.asked[m.Subject]; ok {
+			d.slowest = max(d.slowest, time.Since(at))
+			delete(d.asked, m.Subject)
+		}
 		if d.lost[m.Subject] {
 			return lab.Drop
 		}
@@ -151,18 +247,28 @@ func (d *dice) hook(m lab.Message) lab.Verdict {
 	if slices.ContainsFunc(d.writes, func(w string) bool { return strings.Contains(m.Subject, w) }) {
 		d.sent[m.Subject+" "+string(m.Payload)]++
 		if d.seen++; d.seen == d.strikes {
+			d.struck = time.Now()
 			return d.strike(m)
 		}
-		return lab.Pass
 	}
+	if d.struck.IsZero() {
+		d.before = time.Now()
+	} else if time.Since(d.struck) > d.timeout/2 {
+		d.looks++
+	}
+	d.asked[m.Reply] = time.Now()
 	// Reads before the write are seldom lost: then there is nothing to know.
 	losing := 1
-	if d.seen >= d.strikes {
+	switch {
+	case d.seen >= d.strikes:
 		losing = d.losing
+	case d.lose:
+		losing = 0
 	}
 	if d.rand.IntN(100) >= losing {
 		return lab.Pass
 	}
+	d.also++
 	if d.rand.IntN(2) == 0 {
 		return lab.Drop
 	}
@@ -172,20 +278,40 @@ func (d *dice) hook(m lab.Message) lab.Verdict {
 
 // strike is what becomes of the write.
 func (d *dice) strike(m lab.Message) lab.Verdict {
-	switch d.rand.IntN(6) {
-	case 0:
+	face := d.rand.IntN(4)
+	switch {
+	case d.lose:
+		d.lost[m.Reply] = true
+	case face == 0:
 		return lab.Drop
-	case 1:
+	case face == 1:
 		return lab.Cut
-	case 2:
+	case face == 2:
 		after, answered := time.Duration(d.rand.Int64N(int64(3*d.timeout))), d.rand.IntN(2) == 0
 		d.late.Go(func() { d.deliver(m, after, answered) })
 		return lab.Drop
-	case 3: // it is done, and all goes well
-		return lab.Pass
-	}
-	d.lost[m.Reply] = true
+	} // else it is done, and all goes well
 	return lab.Pass
+}
+
+// lostAnswer says that a write was done and its answer was lost.
+func (d *dice) lostAnswer() bool { return d.lose && !d.struck.IsZero() }
+
+// early says of a run that does not know what became of its write that it did not
+// look for as long as it may, however slow the machine is. Half of the last look
+// is left to the messages before the write, which may come by late.
+func (d *dice) early(ended time.Time) bool {
+	return ended.Sub(d.before) < d.timeout+lastLook/2
+}
+
+// slow says that the servers took so long to answer other requests, or that the run
+// came so late to put them, that it could not see in time what it had written.
+func (d *dice) slow() bool {
+	slowest := d.slowest
+	for _, at := range d.asked {
+		slowest = max(slowest, time.Since(at))
+	}
+	return slowest > lastLook/4 || d.looks == 0
 }
 
 // deliver brings a write to the server late.
@@ -204,43 +330,71 @@ func (d *dice) deliver(m lab.Message, after time.Duration, answered bool) {
 }
 
 // Whatever is lost on the way, of the write itself, of its answer, and of the
-// reads that follow: what the command says of the write is true.
+// reads that follow: what the command says of the write is true. Where nothing is
+// lost but the answer, it knows that the write is done.
 func TestRandomFates(t *testing.T) {
-	const atOnce = 48 // they mostly wait
+	const atOnce = 160 // they mostly wait
 	st := newScene(t)
-	var jobs []written
-	for _, w := range allWrites() {
-		for range *fates * w.weight / 20 {
-			jobs = append(jobs, w)
+	type job struct {
+		w    written
+		lose bool
+	}
+	var jobs []job
+	wanted := 0
+	for _, w := range allWrites(st) {
+		lost := *fates * w.weight / 20
+		wanted += lost
+		for i := range lost + lost/4 {
+			jobs = append(jobs, job{w, i < lost})
 		}
 	}
 	rand.New(rand.NewPCG(*fatesSeed, 0)).Shuffle(len(jobs), func(i, j int) { jobs[i], jobs[j] = jobs[j], jobs[i] })
 
 	var mu sync.Mutex
-	verdicts := map[string]map[int]int{}
+	verdicts := map[bool]map[string]map[int]int{false: {}, true: {}} // by whether an answer was lost, and by command
+	var lost, alone, slow int
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, atOnce)
-	for i, w := range jobs {
+	for i, j := range jobs {
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			r := runFate(t, st, w, uint64(i+1))
+			r, d := runFate(t, st, j.w, uint64(i+1), j.lose)
+			for again := 0; again < 3 && d.lose && !d.lostAnswer(); again++ {
+				r, d = runFate(t, st, j.w, uint64(i+1), j.lose) // a slow machine did not come so far
+			}
 			mu.Lock()
 			defer mu.Unlock()
-			if verdicts[w.name] == nil {
-				verdicts[w.name] = map[int]int{}
+			if d.lostAnswer() {
+				lost++
+				if d.also == 0 {
+					alone++
+					if r.code != exitOK {
+						slow++
+					}
+				}
 			}
-			verdicts[w.name][r.code]++
+			v := verdicts[d.lose]
+			if v[j.w.name] == nil {
+				v[j.w.name] = map[int]int{}
+			}
+			v[j.w.name][r.code]++
 		})
 	}
 	wg.Wait()
 	all := map[int]int{} // of one command there may be few, and a slow machine does little in time
-	for _, w := range allWrites() {
-		v := verdicts[w.name]
-		t.Logf("%-16s done %3d, failed %3d, unknown %3d", w.name, v[exitOK], v[exitFailed], v[exitUnknown])
-		for code, n := range v {
-			all[code] += n
+	for _, lose := range []bool{true, false} {
+		for _, w := range allWrites(st) {
+			v := verdicts[lose][w.name]
+			t.Logf("answer lost %-5t %-24s done %3d, failed %3d, unknown %3d", lose, w.name, v[exitOK], v[exitFailed], v[exitUnknown])
+			for code, n := range v {
+				all[code] += n
+			}
 		}
+	}
+	t.Logf("%d writes lost their answer; of %d nothing else was lost, and of these %d were too slow to know", lost, alone, slow)
+	if lost < wanted {
+		t.Errorf("%d writes lost their answer, want %d", lost, wanted)
 	}
 	if all[exitOK] == 0 || all[exitUnknown] == 0 {
 		t.Errorf("the dice have shown too little: %v", all)
@@ -249,40 +403,48 @@ func TestRandomFates(t *testing.T) {
 
 // runFate runs a command once under dice and compares what it says with what is
 // there.
-func runFate(t *testing.T, st *scene, w written, run uint64) result {
+func runFate(t *testing.T, st *scene, w written, run uint64, lose bool) (result, *dice) {
 	const timeout = brief
+	d := newDice(st, w, *fatesSeed, run, timeout, lose)
 	bucket := st.name()
 	w.prepare(t, st, bucket)
-	defer st.drop(t, bucket)
-	before := look(t, st.leaf, bucket)
+	defer st.drop(t, w, bucket)
+	before := look(t, st.leaf, w.target(bucket))
 	p, err := lab.NewProxy(st.Leaf.Addr())
 	if err != nil {
 		t.Error(err)
-		return result{}
+		return result{}, d
 	}
 	defer p.Close()
-	d := newDice(st, w.writes, *fatesSeed, run, timeout)
 	p.SetHook(d.hook)
 	r := play(t, t.Context(), append(w.args(bucket), "--server", p.URL(), "--timeout", timeout.String())...)
+	ended := time.Now()
+	p.SetHook(nil)
 	d.late.Wait()
-	after := look(t, st.leaf, bucket)
+	after := look(t, st.leaf, w.target(bucket))
 
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	wrong := func(format string, a ...any) {
 		t.Errorf("%s, run %d: exit code %d, action %q: "+format+"\n%s", append(append([]any{w.name, run, r.code, r.action}, a...), r.stderr)...)
 	}
 	w.judge(before, after, r, wrong)
+	if d.lostAnswer() && d.also == 0 && r.code != exitOK && (!d.slow() || r.code == exitUnknown && d.early(ended)) {
+		wrong("nothing was lost but the answer of write %d: it ended %v after that, and asked %d times", d.strikes, ended.Sub(d.struck), d.looks)
+	}
 	for write, n := range d.sent {
 		if n > 1 {
 			wrong("%q was sent %d times", write, n)
 		}
 	}
-	return r
+	w.again(t, st, bucket, wrong)
+	return r, d
 }
 
 // judge compares what a run says with what is there.
 func (w written) judge(before, after truth, r result, wrong func(format string, a ...any)) {
 	if len(w.writes) == 0 {
-		if after.Config != before.Config || !after.Created.Equal(before.Created) || after.State.Msgs != before.State.Msgs {
+		if !reflect.DeepEqual(after.Config, before.Config) || !after.Created.Equal(before.Created) || after.State.Msgs != before.State.Msgs {
 			wrong("what is there is %+v, and was %+v", after, before)
 		}
 		return

@@ -185,7 +185,7 @@ func TestNonsense(t *testing.T) {
 	sane := nonsense{name: "sane", make: func(a []byte) []byte { return a }}
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, atOnce)
-	commands := append(allReads(), allWrites()...)
+	commands := append(allReads(), allWrites(st)...)
 	asked := make([][]string, len(commands)) // by each when nothing is amiss
 	for i, w := range commands {
 		wg.Go(func() { _, asked[i] = runNonsense(t, st, w, "", sane) })
@@ -224,14 +224,14 @@ func (w written) nonsenseArgs(st *scene, bucket, prefix string) []string {
 func runNonsense(t *testing.T, st *scene, w written, kind string, n nonsense) (result, []string) {
 	bucket := st.name()
 	w.prepare(t, st, bucket)
-	defer st.drop(t, bucket)
-	before := look(t, st.leaf, bucket)
+	defer st.drop(t, w, bucket)
+	before := look(t, st.leaf, w.target(bucket))
 	prefix := "FAKE." + bucket
 	asked := st.madness(t, prefix, kind, n)
 	begin := time.Now()
 	r := play(t, t.Context(), w.nonsenseArgs(st, bucket, prefix)...)
 	inTime := time.Since(begin) < brief // else the answer may have been too late
-	after := look(t, st.leaf, bucket)
+	after := look(t, st.leaf, w.target(bucket))
 	wrong := func(format string, a ...any) {
 		t.Errorf("%s, %s is %s: exit code %d, action %q: "+format+"\n%s%s", append(append([]any{w.name, kind, n.name, r.code, r.action}, a...), r.stderr, r.says())...)
 	}
@@ -257,7 +257,7 @@ func runNonsense(t *testing.T, st *scene, w written, kind string, n nonsense) (r
 func runNonsenseText(t *testing.T, st *scene, w written, kind string, n nonsense) {
 	bucket := st.name()
 	w.prepare(t, st, bucket)
-	defer st.drop(t, bucket)
+	defer st.drop(t, w, bucket)
 	prefix := "FAKE." + bucket
 	st.madness(t, prefix, kind, n)
 	var out, errs bytes.Buffer
@@ -271,7 +271,7 @@ func runNonsenseText(t *testing.T, st *scene, w written, kind string, n nonsense
 func TestLyingEcho(t *testing.T) {
 	t.Parallel()
 	st := newScene(t)
-	for _, w := range allWrites() {
+	for _, w := range allWrites(st) {
 		if w.name == "sync --recreate" {
 			continue // what it does is proved by comparing
 		}

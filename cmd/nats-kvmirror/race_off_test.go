@@ -7,6 +7,7 @@ import "time"
 // As with the race detector, but faster.
 const (
 	rounds = 400
+	losses = 1000
 	stride = 1
 	brief  = 2 * time.Second
 )

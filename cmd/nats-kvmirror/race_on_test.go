@@ -6,8 +6,10 @@ import "time"
 
 // What the race detector, which makes everything slow, changes of the tests.
 const (
-	// rounds is how often the tests that throw dice do so by default.
+	// rounds is how many races of two editors are run by default.
 	rounds = 200
+	// losses is how many writes lose their answer by default.
+	losses = 200
 	// stride is how far apart the steps are at which a command is struck, and the
 	// kinds of nonsense that it is told.
 	stride = 3

@@ -58,7 +58,7 @@ func TestTwoEditors(t *testing.T) {
 			defer func() { <-slots }()
 			bucket := st.name()
 			st.mirror(t, bucket, "demo")
-			defer st.drop(t, bucket)
+			defer st.drop(t, written{}, bucket)
 			p, err := lab.NewProxy(st.Leaf.Addr())
 			if err != nil {
 				t.Error(err)

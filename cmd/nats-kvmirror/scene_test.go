@@ -6,7 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -22,7 +25,9 @@ import (
 type scene struct {
 	*lab.Sites
 	hub, leaf *nats.Conn
+	dir       string // of saved configurations
 	runs      atomic.Int64
+	prefixes  sync.Map // through which the origin of a run's mirror is reached, by bucket
 }
 
 // newScene runs a hub with the bucket demo, which has per-key TTL and two keys,
@@ -34,13 +39,32 @@ func newScene(t testing.TB) *scene {
 		t.Fatal(err)
 	}
 	t.Cleanup(sites.Stop)
-	st := &scene{Sites: sites, hub: connectTo(t, sites.Hub.URL()), leaf: connectTo(t, sites.Leaf.URL())}
+	st := &scene{Sites: sites, hub: connectTo(t, sites.Hub.URL()), leaf: connectTo(t, sites.Leaf.URL()), dir: t.TempDir()}
 	st.origin(t, "demo")
 	return st
 }
 
 // name is a bucket's name that no other run has.
 func (st *scene) name() string { return fmt.Sprintf("run%d", st.runs.Add(1)) }
+
+// saved is the file with the configuration of a run's mirror.
+func (st *scene) saved(bucket string) string { return filepath.Join(st.dir, bucket+".json") }
+
+// api is the prefix through which a run's mirror reaches its origin.
+func (st *scene) api(bucket string) string {
+	if prefix, ok := st.prefixes.Load(bucket); ok {
+		return prefix.(string)
+	}
+	return "$JS.hub.API"
+}
+
+// toOrigin are the flags that say so.
+func (st *scene) toOrigin(bucket string) []string {
+	if _, ok := st.prefixes.Load(bucket); ok {
+		return []string{"--mirror-api-prefix", st.api(bucket)}
+	}
+	return []string{"--mirror-domain", "hub"}
+}
 
 // askAPI asks a JetStream API directly and decodes the answer into reply. It
 // reports false when the answer is that there is no such thing.
@@ -87,8 +111,10 @@ func askAPI(t testing.TB, nc *nats.Conn, subject string, body, reply any) bool {
 type truth struct {
 	there  bool
 	Config struct {
-		TTL         bool   `json:"allow_msg_ttl"`
-		Description string `json:"description"`
+		TTL         bool              `json:"allow_msg_ttl"`
+		Description string            `json:"description"`
+		Metadata    map[string]string `json:"metadata"`
+		Subjects    []string          `json:"subjects"`
 	} `json:"config"`
 	Created time.Time `json:"created"`
 	State   struct {
@@ -130,7 +156,7 @@ func (st *scene) mirror(t testing.TB, bucket, origin string) {
 	askAPI(t, st.leaf, "STREAM.CREATE.KV_"+bucket, map[string]any{
 		"name": "KV_" + bucket, "storage": "memory", "max_msgs_per_subject": 1, "max_bytes": -1, "max_msgs": -1, "max_msg_size": -1,
 		"discard": "new", "deny_delete": true, "allow_rollup_hdrs": true, "allow_direct": true, "mirror_direct": true,
-		"mirror": map[string]any{"name": "KV_" + origin, "external": map[string]any{"api": "$JS.hub.API"}},
+		"mirror": map[string]any{"name": "KV_" + origin, "external": map[string]any{"api": st.api(bucket)}},
 	}, &struct{}{})
 	waitUntil(t, "the mirror has all of its origin", func() bool {
 		is := look(t, st.leaf, bucket)
@@ -148,22 +174,24 @@ func (st *scene) leftOver(t testing.TB, bucket string) {
 }
 
 // drop takes a run's buckets away, so that the next ones find a small server.
-func (st *scene) drop(t testing.TB, bucket string) {
+func (st *scene) drop(t testing.TB, w written, bucket string) {
 	t.Helper()
-	for _, nc := range []*nats.Conn{st.leaf, st.hub} {
-		askAPI(t, nc, "STREAM.DELETE.KV_"+bucket, nil, &struct{}{})
+	for _, name := range slices.Compact([]string{w.target(bucket), bucket}) {
+		for _, nc := range []*nats.Conn{st.leaf, st.hub} {
+			askAPI(t, nc, "STREAM.DELETE.KV_"+name, nil, &struct{}{})
+		}
 	}
 }
 
-// orphans are the consumers of our making that are left on both sides of a
-// bucket and its origin.
-func (st *scene) orphans(t testing.TB, bucket, origin string) []string {
+// orphans are the consumers of our making that are left on a bucket, what was made
+// of it, and the origin of its name; not on the bucket demo, which others share.
+func (st *scene) orphans(t testing.TB, w written, bucket string) []string {
 	t.Helper()
 	var left []string
 	for _, at := range []struct {
 		nc     *nats.Conn
 		bucket string
-	}{{st.leaf, bucket}, {st.hub, origin}} {
+	}{{st.leaf, bucket}, {st.leaf, w.target(bucket)}, {st.hub, bucket}} {
 		var list struct {
 			Consumers []string `json:"consumers"`
 		}

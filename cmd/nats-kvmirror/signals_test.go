@@ -28,7 +28,7 @@ func TestSignalAtEveryStep(t *testing.T) {
 	var interrupted atomic.Int32
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, atOnce)
-	commands := append(allReads(), allWrites()...)
+	commands := append(allReads(), allWrites(st)...)
 	requests := make([]int, len(commands))
 	for i, w := range commands {
 		wg.Go(func() { requests[i], _ = runSignal(t, st, w, -1, 0, nil) })
@@ -87,8 +87,8 @@ func host(t *testing.T) []string {
 func runSignal(t *testing.T, st *scene, w written, at int, signal syscall.Signal, below []string) (requests int, kind string) {
 	bucket := st.name()
 	w.prepare(t, st, bucket)
-	defer st.drop(t, bucket)
-	before := look(t, st.leaf, bucket)
+	defer st.drop(t, w, bucket)
+	before := look(t, st.leaf, w.target(bucket))
 	p, err := lab.NewProxy(st.Leaf.Addr())
 	if err != nil {
 		t.Error(err)
@@ -158,12 +158,11 @@ func runSignal(t *testing.T, st *scene, w written, at int, signal syscall.Signal
 	if sent && r.failure == nil && r.code == exitFailed {
 		wrong("it is not said why")
 	}
-	after := look(t, st.leaf, bucket)
+	after := look(t, st.leaf, w.target(bucket))
 	w.judge(before, after, r, wrong)
-	if after.there && look(t, st.hub, bucket).there {
-		waitForNoOrphans(t, st, bucket, wrong)
-	}
-	if strings.HasPrefix(w.name, "sync --recreate") && !after.there && !strings.Contains(fmt.Sprint(r.failure), "--config") {
+	waitForNoOrphans(t, st, w, bucket, wrong)
+	w.again(t, st, bucket, wrong)
+	if strings.HasPrefix(w.name, "sync --recreate") && before.there && !after.there && !strings.Contains(fmt.Sprint(r.failure), "--config") {
 		wrong("the mirror is gone, and how to get it back is not said")
 	}
 	if r.failure != nil {

@@ -169,11 +169,14 @@ func allWrites(st *scene) []written {
 				return after.there && after.Mirror == nil && after.Config.Metadata[kvcfg.CopiedFrom] != "" && after.State.Msgs == 2 &&
 					len(after.Config.Subjects) == 1 && strings.HasPrefix(after.Config.Subjects[0], "$KV.")
 			},
-			halfway: func(_, after truth, _ result) string {
-				if after.there && after.Config.Metadata[kvcfg.CopyOf] != "" {
-					return "is not finished"
+			halfway: func(_, after truth, r result) string {
+				switch {
+				case !after.there || after.Config.Metadata[kvcfg.CopyOf] == "":
+					return ""
+				case r.failure != nil && r.failure.Kind == kindNotKept:
+					return "was created, but" // and is no copy that a second run knows, if that is true
 				}
-				return ""
+				return "is not finished"
 			},
 			resumes: true,
 		},

@@ -9,5 +9,6 @@ const (
 	rounds = 400
 	losses = 1000
 	stride = 1
+	halved = false
 	brief  = 2 * time.Second
 )

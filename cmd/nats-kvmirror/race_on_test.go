@@ -13,6 +13,8 @@ const (
 	// stride is how far apart the steps are at which a command is struck, and the
 	// kinds of nonsense that it is told.
 	stride = 3
+	// halved says that signals are sent in half of their combinations only.
+	halved = true
 	// brief is a timeout that is expected to be hit, and that a server on a busy
 	// machine keeps otherwise.
 	brief = 4 * time.Second

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,35 +20,36 @@ import (
 )
 
 // SIGINT and SIGTERM at every step of every command, in a process of its own,
-// alone and below a host, which dies at once: what the command says is true, and
-// nothing is left behind.
+// alone and below a host, which dies at once: it ends in time, what the command
+// says is true, nothing is written twice, and nothing is left behind.
 func TestSignalAtEveryStep(t *testing.T) {
-	const atOnce = 16
+	const atOnce = 24
 	st := newScene(t)
 	hosted := host(t)
 	var interrupted atomic.Int32
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, atOnce)
 	commands := append(allReads(), allWrites(st)...)
-	requests := make([]int, len(commands))
+	whole := make([]signalled, len(commands))
 	for i, w := range commands {
-		wg.Go(func() { requests[i], _ = runSignal(t, st, w, -1, 0, nil) })
+		wg.Go(func() { whole[i] = runSignal(t, st, w, -1, 0, nil, 0) })
 	}
 	wg.Wait()
 	for i, w := range commands {
-		for at := i % stride; at < requests[i]; at += stride {
-			for i, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
-				below := hosted
-				if (at+i)%2 == 0 {
-					below = nil
-				}
-				slots <- struct{}{}
-				wg.Go(func() {
-					defer func() { <-slots }()
-					if _, kind := runSignal(t, st, w, at, signal, below); kind == kindInterrupted {
-						interrupted.Add(1)
+		for at := i % stride; at < whole[i].requests; at += stride {
+			for j, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+				for k, below := range [][]string{nil, hosted} {
+					if halved && (at+j+k)%2 != 0 {
+						continue
 					}
-				})
+					slots <- struct{}{}
+					wg.Go(func() {
+						defer func() { <-slots }()
+						if runSignal(t, st, w, at, signal, below, whole[i].took).kind == kindInterrupted {
+							interrupted.Add(1)
+						}
+					})
+				}
 			}
 		}
 	}
@@ -55,6 +57,13 @@ func TestSignalAtEveryStep(t *testing.T) {
 	if interrupted.Load() == 0 {
 		t.Error("no run was interrupted")
 	}
+}
+
+// signalled is what a run came to that was sent a signal, or none.
+type signalled struct {
+	requests int // how many there were
+	took     time.Duration
+	kind     string // of its failure
 }
 
 // host makes the plugin known to the host that stands for nats, and returns what
@@ -82,9 +91,10 @@ func host(t *testing.T) []string {
 	return []string{"PLUGIN_MODEL=" + file, "PATH=" + dir + ":" + os.Getenv("PATH")}
 }
 
-// runSignal runs a command and sends it a signal in place of its request number
-// at, from 0; it returns how many requests there were, and the kind of the failure.
-func runSignal(t *testing.T, st *scene, w written, at int, signal syscall.Signal, below []string) (requests int, kind string) {
+// runSignal runs a command, which takes so long when it is let alone, and sends it
+// a signal when its request number at, from 0, comes by.
+func runSignal(t *testing.T, st *scene, w written, at int, signal syscall.Signal, below []string, whole time.Duration) (is signalled) {
+	const timeout = 2 * brief
 	bucket := st.name()
 	w.prepare(t, st, bucket)
 	defer st.drop(t, w, bucket)
@@ -92,16 +102,15 @@ func runSignal(t *testing.T, st *scene, w written, at int, signal syscall.Signal
 	p, err := lab.NewProxy(st.Leaf.Addr())
 	if err != nil {
 		t.Error(err)
-		return 0, ""
+		return is
 	}
 	defer p.Close()
-
 	program, err := os.Executable()
 	if err != nil {
 		t.Error(err)
-		return 0, ""
+		return is
 	}
-	args := append(w.args(bucket), "--json", "--no-context")
+	args := append(w.args(bucket), "--json", "--no-context", "--timeout", timeout.String())
 	name := appName
 	if below != nil {
 		args, name = append([]string{"kvmirror"}, args...), "nats"
@@ -114,19 +123,22 @@ func runSignal(t *testing.T, st *scene, w written, at int, signal syscall.Signal
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	var mu sync.Mutex
-	seen := 0
-	sent := false
+	var sent time.Time
+	writes := map[string]int{}
 	p.SetHook(func(m lab.Message) lab.Verdict {
 		if m.Direction != lab.ToServer || m.Reply == "" {
 			return lab.Pass
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		if seen == at {
-			sent = true
+		if slices.ContainsFunc(w.writes, func(w string) bool { return strings.Contains(m.Subject, w) }) {
+			writes[m.Subject+" "+string(m.Payload)]++
+		}
+		if is.requests == at {
+			sent = time.Now()
 			_ = syscall.Kill(-cmd.Process.Pid, signal)
 		}
-		seen++
+		is.requests++
 		return lab.Pass
 	})
 	began := time.Now()
@@ -136,27 +148,36 @@ func runSignal(t *testing.T, st *scene, w written, at int, signal syscall.Signal
 	if err == nil {
 		err = cmd.Wait()
 	}
-	took := time.Since(began)
-	p.SetHook(nil)
+	ended := time.Now()
+	is.took = ended.Sub(began)
+	p.Close() // the hook is not called any more
 
 	r, doc := readDocument(out.Bytes())
 	if exit := (*exec.ExitError)(nil); err != nil && !asExit(err, &exit) {
 		t.Errorf("%s: %v", w.name, err)
-		return seen, ""
+		return is
 	}
 	r.code, r.stderr = cmd.ProcessState.ExitCode(), errs.String()
 	wrong := func(format string, a ...any) {
-		t.Errorf("%s, %v at request %d, host %t: exit code %d, action %q, %v: "+format+"\n%s%s", append(append([]any{w.name, signal, at, below != nil, r.code, r.action, took}, a...), r.stderr, r.says())...)
+		t.Errorf("%s, %v at request %d, host %t: exit code %d, action %q, %v: "+format+"\n%s%s", append(append([]any{w.name, signal, at, below != nil, r.code, r.action, is.took}, a...), r.stderr, r.says())...)
 	}
 	if doc != nil {
 		wrong("%v", doc)
-		return seen, ""
+		return is
 	}
 	if below != nil {
 		r.code = map[string]int{"unknown": exitUnknown, "failed": exitFailed}[string(r.action)]
 	}
-	if sent && r.failure == nil && r.code == exitFailed {
+	if !sent.IsZero() && r.failure == nil && r.code == exitFailed {
 		wrong("it is not said why")
+	}
+	if late, limit := ended.Sub(sent), timeout+time.Second+whole; !sent.IsZero() && late > limit+slack {
+		wrong("it ended %v after the signal, want %v at most", late, limit)
+	}
+	for write, n := range writes {
+		if n > 1 {
+			wrong("%q was sent %d times", write, n)
+		}
 	}
 	after := look(t, st.leaf, w.target(bucket))
 	w.judge(before, after, r, wrong)
@@ -166,9 +187,9 @@ func runSignal(t *testing.T, st *scene, w written, at int, signal syscall.Signal
 		wrong("the mirror is gone, and how to get it back is not said")
 	}
 	if r.failure != nil {
-		kind = r.failure.Kind
+		is.kind = r.failure.Kind
 	}
-	return seen, kind
+	return is
 }
 
 func asExit(err error, exit **exec.ExitError) bool {

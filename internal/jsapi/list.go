@@ -55,14 +55,14 @@ func pageOf(subject string, data []byte) (Page, error) {
 	if err := page.check(subject); err != nil {
 		return Page{}, err
 	}
-	return Page{Total: page.Total, Streams: page.Streams, Missing: page.Missing}, nil
+	return Page{Total: *page.Total, Streams: page.Streams, Missing: page.Missing}, nil
 }
 
 // head is what a page says besides the streams.
 type head struct {
 	Type    string    `json:"type"`
 	Error   *apiError `json:"error"`
-	Total   int       `json:"total"`
+	Total   *int      `json:"total"` // said also of no streams at all
 	Missing []string  `json:"missing"`
 }
 
@@ -70,7 +70,7 @@ func (h head) check(subject string) error {
 	switch {
 	case h.Error != nil:
 		return h.Error.sorted(subject)
-	case h.Type == "" || h.Total < 0:
+	case h.Type == "" || h.Total == nil || *h.Total < 0:
 		return &Error{Kind: ErrMalformed, Subject: subject, Description: "it is no list of streams"}
 	}
 	return nil
@@ -89,7 +89,7 @@ func singly(subject string, data []byte) (Page, error) {
 	if err := page.check(subject); err != nil {
 		return Page{}, err
 	}
-	p := Page{Total: page.Total, Missing: page.Missing}
+	p := Page{Total: *page.Total, Missing: page.Missing}
 	for _, data := range page.Streams {
 		var s Listed
 		if json.Unmarshal(data, &s) != nil {

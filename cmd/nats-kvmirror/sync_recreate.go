@@ -411,6 +411,9 @@ func (o *syncOptions) prove(ctx context.Context, rt *runtime, c *recreation, cre
 	if err != nil {
 		return err
 	}
+	if c.before != nil && mirror.Created.Equal(c.before.Created) {
+		return fail(kindConflict, "run the command again to see how it is now", "bucket %q was deleted and created again, as the server says, and is the old one still: the server is wrong", m.Bucket)
+	}
 	target := fleet.Mirror{Bucket: m.Bucket, Origin: c.origin.origin, Facts: kvcfg.Facts{Mirror: kvcfg.Bucket{Config: mirror.Config}}}
 	compared, err := rt.compare(ctx, c.s, &o.messages, target, o.messages.comparer(c.s, target), func(content.Item) error { return nil })
 	if ctx.Err() != nil {

@@ -109,6 +109,9 @@ func (o *syncOptions) restore(ctx context.Context, rt *runtime, r *render.Fleet,
 	created, err := c.create(context.WithoutCancel(ctx), c.plan.Config)
 	if err != nil {
 		c.member.Action, c.member.Failure = render.Failed, failureOf(err)
+		if c.member.Failure.Kind == kindUnknownOutcome {
+			c.member.Action = render.Unknown
+		}
 		return c.withRestore(fmt.Errorf("bucket %q was not created: %w", c.member.Bucket, err))
 	}
 	r.Action, c.member.Action = render.Recreated, render.Recreated

@@ -15,6 +15,10 @@ import (
 // allReads are the commands that change nothing.
 func allReads() []written {
 	connected := func(t *testing.T, st *scene, bucket string) { st.mirror(t, bucket, "demo") }
+	sound := func(t *testing.T, st *scene, bucket string) {
+		connected(t, st, bucket)
+		st.change(t, bucket, st.config(t, bucket), "allow_msg_ttl")
+	}
 	differs := func(t *testing.T, st *scene, bucket string) { st.leftOver(t, bucket) }
 	read := func(name string, prepare func(*testing.T, *scene, string), args ...string) written {
 		return written{
@@ -26,7 +30,7 @@ func allReads() []written {
 	ls := read("ls", connected, "ls")
 	ls.args = func(string) []string { return []string{"ls"} }
 	return []written{
-		read("info", connected, "info"), ls, read("check", connected, "check"),
+		read("info", connected, "info"), ls, read("check", sound, "check"),
 		read("check --content", differs, "check", "--content"),
 	}
 }

@@ -173,7 +173,7 @@ func allWrites(st *scene) []written {
 				switch {
 				case !after.there || after.Config.Metadata[kvcfg.CopyOf] == "":
 					return ""
-				case r.failure != nil && r.failure.Kind == kindNotKept:
+				case strings.Contains(r.says(), "did not keep its mark"):
 					return "was created, but" // and is no copy that a second run knows, if that is true
 				}
 				return "is not finished"
@@ -469,7 +469,7 @@ func (w written) judge(before, after truth, r result, wrong func(format string, 
 			wrong("what is there is %+v, and was %+v", after, before)
 		}
 	case exitUnknown:
-		if r.action != render.Unknown || r.failure == nil || r.failure.Kind != kindUnknownOutcome {
+		if r.action != render.Unknown || r.failure == nil || r.failure.Kind != kindUnknownOutcome || len(r.members) == 1 && r.members[0].Action != render.Unknown {
 			wrong("it is not said to be unknown")
 		}
 	default:

@@ -73,7 +73,7 @@ func TestTraceIsClean(t *testing.T) {
 		func([]byte) []byte { return []byte("\x1b[31m\x07") },
 	} {
 		prefix := "FAKE." + st.name()
-		st.madness(t, prefix, "STREAM.INFO", nonsense{make: answer})
+		(&madness{prefix: prefix, api: "$JS.API", kind: "STREAM.INFO", nonsense: nonsense{make: answer}, isMad: true}).answers(t, st)
 		var errs bytes.Buffer
 		run(t.Context(), []string{"info", bucket, "--trace", "--js-api-prefix", prefix, "--server", st.Leaf.URL(), "--no-context"}, streams{in: strings.NewReader(""), out: io.Discard, err: &errs})
 		if !strings.Contains(errs.String(), ">>> "+prefix+".STREAM.INFO.KV_"+bucket) {

@@ -123,7 +123,7 @@ func TestTwoEditors(t *testing.T) {
 }
 
 // theirs is what the other one writes.
-var theirs = map[string]string{"description": `"theirs"`, "max_bytes": "1048576"}
+var theirs = map[string]string{"description": `"theirs"`, "max_bytes": "1048576", "allow_msg_ttl": "true"}
 
 // config is a mirror's configuration.
 func (st *scene) config(t testing.TB, bucket string) map[string]json.RawMessage {

@@ -67,9 +67,9 @@ func (h *heldBack) play(t *testing.T, st *scene, timeout time.Duration) result {
 
 // linkedCommands are the commands that ask the origin, each with what ends it when
 // all goes well.
-func linkedCommands() []written {
+func linkedCommands(st *scene) []written {
 	var all []written
-	for _, w := range append(allWrites(), allReads()...) {
+	for _, w := range append(allWrites(st), allReads()...) {
 		switch w.name {
 		case "add", "edit", "sync", "sync --content", "sync --recreate", "info", "check --content":
 			all = append(all, w)
@@ -106,7 +106,7 @@ func TestLinkCutInTheMidst(t *testing.T) {
 	st := &scene{Sites: sites, hub: connectTo(t, sites.Hub.URL()), leaf: connectTo(t, sites.Leaf.URL())}
 	st.origin(t, "demo")
 
-	commands := linkedCommands()
+	commands := linkedCommands(st)
 	whole := make([]struct {
 		result
 		requests int
@@ -119,7 +119,7 @@ func TestLinkCutInTheMidst(t *testing.T) {
 			h.prepare(t, st)
 			whole[i].result = h.play(t, st, timeout)
 			whole[i].requests = h.requests
-			st.drop(t, h.bucket)
+			st.drop(t, h.written, h.bucket)
 		})
 	}
 	wg.Wait()
@@ -198,8 +198,8 @@ func TestLinkCutInTheMidst(t *testing.T) {
 	}
 	wg.Wait()
 	for _, h := range runs {
-		if left := st.orphans(t, h.bucket, h.bucket); len(left) > 0 {
-			waitForNoOrphans(t, st, h.bucket, func(format string, a ...any) { t.Errorf(h.name+": "+format, a...) })
+		if left := st.orphans(t, h.written, h.bucket); len(left) > 0 {
+			waitForNoOrphans(t, st, h.written, h.bucket, func(format string, a ...any) { t.Errorf(h.name+": "+format, a...) })
 		}
 	}
 }

@@ -6,7 +6,7 @@ import "time"
 
 // As with the race detector, but faster.
 const (
-	rounds = 400
+	rounds = 1000
 	losses = 1000
 	stride = 1
 	halved = false

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"flag"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -149,4 +151,113 @@ func mustMarshal(t testing.TB, v any) []byte {
 		t.Fatal(err)
 	}
 	return data
+}
+
+// turns makes two runs write one after the other, both having read before either
+// writes, and the first look at what became of its write only after the second has
+// written as well.
+type turns struct {
+	ctx      context.Context
+	came     [2]chan struct{} // the write is on its way
+	answered [2]chan struct{}
+	reply    [2]atomic.Value // of the write
+}
+
+func newTurns(ctx context.Context) *turns {
+	tt := &turns{ctx: ctx}
+	for i := range 2 {
+		tt.came[i], tt.answered[i] = make(chan struct{}), make(chan struct{})
+	}
+	return tt
+}
+
+func (tt *turns) waitFor(c chan struct{}) {
+	select {
+	case <-c:
+	case <-tt.ctx.Done():
+	}
+}
+
+// hook is that of the first run, 0, or of the second.
+func (tt *turns) hook(i int) func(lab.Message) lab.Verdict {
+	return func(m lab.Message) lab.Verdict {
+		inbox, _ := tt.reply[i].Load().(string)
+		switch {
+		case m.Direction == lab.ToClient && inbox != "" && m.Subject == inbox:
+			close(tt.answered[i])
+		case m.Direction == lab.ToClient:
+		case strings.Contains(m.Subject, "STREAM.UPDATE"):
+			tt.reply[i].Store(m.Reply)
+			close(tt.came[i])
+			if i == 0 {
+				tt.waitFor(tt.came[1])
+			} else {
+				tt.waitFor(tt.answered[0])
+			}
+		case inbox != "" && i == 0 && strings.Contains(m.Subject, "STREAM.INFO"):
+			tt.waitFor(tt.answered[1])
+		}
+		return lab.Pass
+	}
+}
+
+// Two runs of ours that change different fields of a mirror at once: servers
+// replace the whole configuration, so that one change is lost. Whose it is sees it,
+// and says so.
+func TestTwoOfOurs(t *testing.T) {
+	const atOnce = 16
+	st := newScene(t)
+	type change struct {
+		args         []string
+		field, value string
+	}
+	describe := change{[]string{"edit", "--description", "mine"}, "description", `"mine"`}
+	bound := change{[]string{"edit", "--max-bucket-size", "1048576"}, "max_bytes", "1048576"}
+	mend := change{[]string{"sync"}, "allow_msg_ttl", "true"}
+	pairs := [][2]change{{describe, bound}, {bound, describe}, {describe, mend}, {mend, describe}}
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, atOnce)
+	for n := range max(*races/10, len(pairs)) {
+		pair := pairs[n%len(pairs)]
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			bucket := st.name()
+			st.mirror(t, bucket, "demo")
+			defer st.drop(t, written{}, bucket)
+			ctx, cancel := context.WithTimeout(t.Context(), longest)
+			defer cancel()
+			tt := newTurns(ctx)
+			var results [2]result
+			var both sync.WaitGroup
+			for i, c := range pair {
+				p, err := lab.NewProxy(st.Leaf.Addr())
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer p.Close()
+				p.SetHook(tt.hook(i))
+				both.Go(func() {
+					results[i] = play(t, t.Context(), append(slices.Clone(c.args), bucket, "--force", "--server", p.URL(), "--timeout", longest.String())...)
+				})
+			}
+			both.Wait()
+			now := st.config(t, bucket)
+			lost := 0
+			for i, c := range pair {
+				r, there := results[i], string(now[c.field]) == c.value
+				if there != (r.code == exitOK) || r.code != exitOK && r.code != exitFailed {
+					t.Errorf("%q, write %d: exit code %d, action %q, and %s is %s\n%s", c.args, i, r.code, r.action, c.field, now[c.field], r.stdout)
+				}
+				if !there {
+					lost++
+				}
+			}
+			if lost != 1 {
+				t.Errorf("%q and %q: %d changes are lost", pair[0].args, pair[1].args, lost)
+			}
+		})
+	}
+	wg.Wait()
 }

@@ -117,7 +117,7 @@ func TestLinkCutInTheMidst(t *testing.T) {
 			h := &heldBack{written: w, at: -1, bucket: st.name(), ready: new(sync.WaitGroup)}
 			h.ready.Add(1)
 			h.prepare(t, st)
-			whole[i].result = h.play(t, st, timeout)
+			whole[i].result = h.play(t, st, longest)
 			whole[i].requests = h.requests
 			st.drop(t, h.written, h.bucket)
 		})
@@ -186,8 +186,21 @@ func TestLinkCutInTheMidst(t *testing.T) {
 	}
 
 	link.Refuse(false)
+	waitUntil(t, "the hub answers", func() bool {
+		_, err := st.leaf.Request("$JS.hub.API.INFO", nil, brief)
+		return err == nil
+	})
+	const atOnce = 16
+	slots := make(chan struct{}, atOnce)
 	for i, h := range runs {
+		if results[i].code == exitUnknown && h.before.there && !look(t, st.leaf, h.bucket).there {
+			// On a slow machine the deletion was held back until nobody waited for it, and
+			// is done late: --config, and not the same command, makes the mirror again.
+			continue
+		}
+		slots <- struct{}{}
 		wg.Go(func() {
+			defer func() { <-slots }()
 			var last result
 			waitUntilOr(t, fmt.Sprintf("%s, cut at request %d: running it again ends it", h.name, h.at), func() bool {
 				last = play(t, t.Context(), append(h.args(h.bucket), "--server", st.Leaf.URL(), "--timeout", timeout.String())...)

@@ -227,9 +227,7 @@ func TestTwoClusters(t *testing.T) {
 		r := play(t, t.Context(), append(at, "sync", "m1", "--content", "--force")...)
 		return r.code == exitOK && lookAtLeader(t, truthAt, "m1").State.Msgs == 1
 	})
-	if err := leaf[2].Restart(); err != nil {
-		t.Fatal(err)
-	}
+	restart(t, leaf, 2, "KV_m0", "KV_m1")
 	waitUntil(t, "both hold what their origin holds", func() bool {
 		r := play(t, t.Context(), append(at, "sync", "m0", "m1", "--content", "--force")...)
 		return r.code == exitOK

@@ -326,7 +326,6 @@ func (d *dice) deliver(m lab.Message, after time.Duration, answered bool) {
 // reads that follow: what the command says of the write is true. Where nothing is
 // lost but the answer, it knows that the write is done.
 func TestRandomFates(t *testing.T) {
-	const atOnce = 64 // they mostly wait
 	st := newScene(t)
 	type job struct {
 		w    written
@@ -347,7 +346,7 @@ func TestRandomFates(t *testing.T) {
 	verdicts := map[bool]map[string]map[int]int{false: {}, true: {}} // by whether an answer was lost, and by command
 	lost, alone, known := 0, map[string]int{}, map[string]int{}
 	var wg sync.WaitGroup
-	slots := make(chan struct{}, atOnce)
+	slots := make(chan struct{}, lossesAtOnce)
 	for i, j := range jobs {
 		slots <- struct{}{}
 		wg.Go(func() {

@@ -6,9 +6,10 @@ import "time"
 
 // As with the race detector, but faster.
 const (
-	rounds = 1000
-	losses = 1000
-	stride = 1
-	halved = false
-	brief  = 2 * time.Second
+	rounds       = 1000
+	losses       = 1000
+	lossesAtOnce = 64
+	stride       = 1
+	halved       = false
+	brief        = 2 * time.Second
 )

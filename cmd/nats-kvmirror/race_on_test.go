@@ -10,6 +10,9 @@ const (
 	rounds = 200
 	// losses is how many writes lose their answer by default.
 	losses = 200
+	// lossesAtOnce is how many of them are under way: they mostly wait, but for what
+	// the race detector makes of the rest.
+	lossesAtOnce = 24
 	// stride is how far apart the steps are at which a command is struck, and the
 	// kinds of nonsense that it is told.
 	stride = 3

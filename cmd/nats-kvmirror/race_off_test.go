@@ -8,7 +8,7 @@ import "time"
 const (
 	rounds       = 1000
 	losses       = 1000
-	lossesAtOnce = 64
+	lossesAtOnce = 96
 	stride       = 1
 	halved       = false
 	brief        = 2 * time.Second

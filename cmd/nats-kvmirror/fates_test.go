@@ -20,6 +20,7 @@ import (
 
 var (
 	fates     = flag.Int("fates", losses, "how many writes of TestRandomFates lose their answer; a quarter as many more go wrong in other ways")
+	every     = flag.Bool("every", false, "tell every kind of nonsense, and send both signals in both ways at each step, rather than half of them")
 	fatesSeed = flag.Uint64("fates-seed", 1, "what TestRandomFates begins its dice with")
 )
 

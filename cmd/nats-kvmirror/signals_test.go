@@ -39,7 +39,7 @@ func TestSignalAtEveryStep(t *testing.T) {
 		for at := i % stride; at < whole[i].requests; at += stride {
 			for j, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
 				for k, below := range [][]string{nil, hosted} {
-					if halved && (at+j+k)%2 != 0 {
+					if !*every && (at+j+k)%2 != 0 {
 						continue
 					}
 					slots <- struct{}{}

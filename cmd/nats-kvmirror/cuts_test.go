@@ -144,7 +144,7 @@ func runCut(t *testing.T, st *scene, w written, c cut, whole time.Duration) (res
 	p.SetHook(k.hook)
 	r := play(t, t.Context(), append(w.args(bucket), "--server", p.URL(), "--timeout", timeout.String())...)
 	ended := time.Now()
-	p.SetHook(nil)
+	p.Close() // the hook is not called any more
 
 	after := look(t, st.leaf, w.target(bucket))
 	wrong := func(format string, a ...any) {
@@ -241,6 +241,7 @@ func TestCutAfterTheWrite(t *testing.T) {
 			args := append(slices.Clone(test.args), bucket, "--js-api-prefix", "FAKE.API", "--server", p.URL(), "--timeout", brief.String())
 			o := runJSON(t, t.Context(), args...)
 			ended := time.Now()
+			p.Close() // the hook is not called any more
 			o.mustBe(t, test.code, test.action, test.kind)
 			said := strings.Join(o.report.Warnings, "\n")
 			if o.report.Error != nil {

@@ -418,7 +418,7 @@ func runFate(t *testing.T, st *scene, w written, run uint64, lose bool) (result,
 	p.SetHook(d.hook)
 	r := play(t, t.Context(), append(w.args(bucket), "--server", p.URL(), "--timeout", timeout.String())...)
 	ended := time.Now()
-	p.SetHook(nil)
+	p.Close() // the hook is not called any more
 	d.late.Wait()
 	after := look(t, st.leaf, w.target(bucket))
 

@@ -286,6 +286,8 @@ func TestSyncAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	runFleet(t, t.Context(), "sync", "--all", "--force", "--server", sites.Leaf.URL(), "--js-api-prefix", "FAKE.API", "--timeout", "1m").mustBe(t, 0, render.Updated, "")
+	mu.Lock()
+	defer mu.Unlock()
 	if most != mendedAtOnce {
 		t.Errorf("%d updates were under way at once, want %d", most, mendedAtOnce)
 	}

@@ -26,9 +26,9 @@ import (
 var update = flag.Bool("update", false, "write the golden parts of the scripts anew")
 
 func TestMain(m *testing.M) {
-	// Most tests wait for servers: two at once would take five minutes on two
+	// Most tests wait for servers: two at once would take twice as long on two
 	// cores. What the command line says comes later and counts.
-	if err := flag.Set("test.parallel", "5"); err != nil {
+	if err := flag.Set("test.parallel", "8"); err != nil {
 		panic(err)
 	}
 	testscript.Main(withCache{m}, map[string]func(){

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"strings"
 	"testing"
@@ -142,6 +143,40 @@ func TestRestartKeepsDataAndPorts(t *testing.T) {
 	s.Stop()
 	if err := s.Restart(); !errors.Is(err, errStopped) {
 		t.Errorf("restart after stop: %v", err)
+	}
+}
+
+// A port that somebody else has taken is waited for.
+func TestPortIsTaken(t *testing.T) {
+	t.Parallel()
+	s, err := Start("listen: 127.0.0.1:-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Stop)
+	s.Shutdown()
+	squatter, err := net.Listen("tcp", s.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	restarted := make(chan error, 1)
+	go func() { restarted <- s.Restart() }()
+	if other, err := Start("listen: " + s.Addr()); err == nil {
+		other.Stop()
+		t.Error("a second server listens on the same port")
+	} else if !isPortTaken(err) {
+		t.Errorf("it is not seen that the port is taken: %v", err)
+	}
+	select {
+	case err := <-restarted:
+		t.Errorf("it restarted on a port that is taken: %v", err)
+	default:
+	}
+	if err := squatter.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-restarted; err != nil {
+		t.Error(err)
 	}
 }
 

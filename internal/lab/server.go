@@ -109,13 +109,18 @@ func (s *Server) Underlying() *server.Server {
 }
 
 // Restart shuts the server down if it runs, and starts it again on the same
-// ports with the same store. It fails as Start does, and on a stopped server;
+// ports with the same store. Where somebody else has taken one meanwhile, it waits
+// for a minute until it is free. It fails as Start does, and on a stopped server;
 // after a failure the server is down and Restart may be tried again.
 func (s *Server) Restart() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.shutdown()
-	return s.start()
+	for deadline := time.Now().Add(startTimeout); ; time.Sleep(pollInterval) {
+		if err := s.start(); err == nil || !isPortTaken(err) || time.Now().After(deadline) {
+			return err
+		}
+	}
 }
 
 // Shutdown takes the server down and returns once it is; its files stay, and
@@ -245,6 +250,13 @@ func waitFor(ctx context.Context, what string, ok func() bool) error {
 		}
 	}
 	return nil
+}
+
+// isPortTaken says that a server did not start because somebody listens on its port.
+// It says so in words only, the operating system's.
+func isPortTaken(err error) bool {
+	return strings.Contains(err.Error(), "address already in use") ||
+		strings.Contains(err.Error(), "Only one usage of each socket address") // Windows
 }
 
 func loopback(port int) string {

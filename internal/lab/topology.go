@@ -217,11 +217,23 @@ func Clusters(n int) (hub, leaf []*Server, err error) {
 	return hub, leaf, nil
 }
 
-// startCluster is Cluster with something more in each server's configuration.
+// startCluster is Cluster with something more in each server's configuration. The
+// ports are free when they are chosen; where somebody else takes one before its
+// server does, others are chosen.
 func startCluster(n int, domain, more string) ([]*Server, error) {
 	if n < 2 {
 		return nil, fmt.Errorf("cluster of %d: a meta group needs two servers or more", n)
 	}
+	const tries = 5
+	for try := 1; ; try++ {
+		servers, err := tryCluster(n, domain, more)
+		if err == nil || !isPortTaken(err) || try == tries {
+			return servers, err
+		}
+	}
+}
+
+func tryCluster(n int, domain, more string) ([]*Server, error) {
 	// Every server must know all routes before it starts.
 	ports, err := freePorts(n)
 	if err != nil {

@@ -43,7 +43,7 @@ func lifeSince(seen time.Time, read originRead, now *jsapi.Stream, asked time.Ti
 	switch {
 	case read.answered():
 		return fmt.Sprintf("the origin, %v, answers again", read.origin)
-	case !errors.Is(read.err, jsapi.ErrNotFound) && now.Mirror != nil && now.Mirror.Active >= 0 && asked.Add(-now.Mirror.Active).After(seen):
+	case !errors.Is(read.err, jsapi.ErrNotFound) && now.Mirror.Heard() && asked.Add(-now.Mirror.Active).After(seen):
 		return fmt.Sprintf("the origin, %v, cannot be read, but the mirror hears of it again", read.origin)
 	}
 	return ""
@@ -61,7 +61,7 @@ func (s *session) watchLink(ctx context.Context, read originRead, mirror string)
 	for looks := 0; looks < 2 || time.Since(start) < watchTime; {
 		asked := time.Now()
 		now, err := s.own.Stream(ctx, mirror)
-		heard := err == nil && now.Mirror != nil && now.Mirror.Active >= 0
+		heard := err == nil && now.Mirror.Heard()
 		switch {
 		case err != nil && (ctx.Err() != nil || time.Since(start) >= watchTime):
 			return "", fmt.Errorf("whether the origin lives cannot be told by its mirror: %w", err)

@@ -220,9 +220,12 @@ func (rt *runtime) document(doc any, done render.Action, code int) int {
 	return code
 }
 
-// warn adds a warning to the report and, unless it ends up in a JSON document,
+// warned is a document that warnings go into.
+type warned interface{ Warn(text string) }
+
+// warn adds a warning to the document and, unless it ends up in a JSON document,
 // shows it at once.
-func (rt *runtime) warn(r *render.Report, format string, a ...any) {
+func (rt *runtime) warn(r warned, format string, a ...any) {
 	text := fmt.Sprintf(format, a...)
 	r.Warn(text)
 	if !rt.json {

@@ -241,7 +241,7 @@ func (o *syncOptions) warnOfTTL(rt *runtime, r *render.Fleet, jobs []*mendJob) {
 		}
 	}
 	if n > 0 {
-		o.warn(rt, r, "per-key TTL can not be turned off again; it is turned on for %s, whose servers have %d messages to scan", plural(n, "mirror"), messages)
+		rt.warn(r, "per-key TTL can not be turned off again; it is turned on for %s, whose servers have %d messages to scan", plural(n, "mirror"), messages)
 	}
 }
 

@@ -230,20 +230,11 @@ func (o *syncOptions) loss(ctx context.Context, rt *runtime, r *render.Fleet, c 
 	}
 	switch {
 	case why != "":
-		o.warn(rt, r, "how many messages would be lost is not known (%s): up to %d", why, lost)
+		rt.warn(r, "how many messages would be lost is not known (%s): up to %d", why, lost)
 	case lost > 0:
-		o.warn(rt, r, "up to %s would be lost, which the origin does not hold", plural(int(lost), "message"))
+		rt.warn(r, "up to %s would be lost, which the origin does not hold", plural(int(lost), "message"))
 	}
 	return lost, nil
-}
-
-// warn adds a warning to the document, or shows it.
-func (o *syncOptions) warn(rt *runtime, r *render.Fleet, format string, a ...any) {
-	text := fmt.Sprintf(format, a...)
-	r.Warnings = append(r.Warnings, text)
-	if !rt.json {
-		fmt.Fprintf(rt.err, "warning: %s\n", render.Clean(text))
-	}
 }
 
 // accepts says whether the flags accept that so many messages are lost.
@@ -280,9 +271,9 @@ func (o *syncOptions) stillHeld(ctx context.Context, rt *runtime, c *recreation,
 
 // warnOfRecreation says what else goes with the mirror.
 func (o *syncOptions) warnOfRecreation(rt *runtime, r *render.Fleet, c *recreation) {
-	o.warn(rt, r, "to make bucket %s anew it is deleted and created again: until it has caught up, its readers find less than there is", c.member.Bucket)
+	rt.warn(r, "to make bucket %s anew it is deleted and created again: until it has caught up, its readers find less than there is", c.member.Bucket)
 	if n := c.before.State.Consumers; n > 0 {
-		o.warn(rt, r, "%s of the mirror will be gone then: its watchers, and mirrors of this mirror, have to begin anew", plural(n, "consumer"))
+		rt.warn(r, "%s of the mirror will be gone then: its watchers, and mirrors of this mirror, have to begin anew", plural(n, "consumer"))
 	}
 }
 
@@ -424,7 +415,7 @@ func (o *syncOptions) prove(ctx context.Context, rt *runtime, c *recreation, cre
 	rt.sayOf(m)
 	switch {
 	case err != nil:
-		return &failure{kind: explain(err).kind, hint: c.proveIt(), err: fmt.Errorf("bucket %q was created again, and the proof failed: %w", m.Bucket, err)}
+		return fail(explain(err).kind, c.proveIt(), "bucket %q was created again, and the proof failed: %w", m.Bucket, err)
 	case compared.Verdict != content.Identical:
 		return fail(kindIncomplete, c.proveIt(), "bucket %q was created again and is not proved to hold what its origin holds", m.Bucket)
 	}
@@ -450,7 +441,7 @@ func (c *recreation) caughtUp(ctx context.Context, mirror *jsapi.Stream, bar *ba
 	case ctx.Err() != nil:
 		err = fail(kindInterrupted, c.proveIt(), "interrupted: bucket %q was created again and is at sequence %d of %d", c.member.Bucket, mirror.State.LastSeq, target)
 	default:
-		err = &failure{kind: explain(err).kind, hint: c.proveIt(), err: fmt.Errorf("bucket %q was created again, and cannot be read since: %w", c.member.Bucket, err)}
+		err = fail(explain(err).kind, c.proveIt(), "bucket %q was created again, and cannot be read since: %w", c.member.Bucket, err)
 	}
 	return mirror, err
 }

@@ -31,7 +31,7 @@ func (s *session) reach(ctx context.Context, mirror *jsapi.Stream, origin origin
 	defer tick.Stop()
 	for {
 		bar.at(mirror.State.LastSeq, target)
-		if mirror.State.LastSeq >= target || nothingLeft(ctx, origin, mirror, target) {
+		if mirror.State.LastSeq >= target || inTouch(mirror) && origin.api.Taken(ctx, origin.origin.Stream(), mirror, target) {
 			bar.done = true
 			return mirror, nil
 		}
@@ -58,14 +58,9 @@ func (s *session) reach(ctx context.Context, mirror *jsapi.Stream, origin origin
 	}
 }
 
-// nothingLeft says that the origin has no message up to target that the mirror
-// still has to take. A mirror that has not been in touch yet does not ask.
-func nothingLeft(ctx context.Context, origin originRead, mirror *jsapi.Stream, target uint64) bool {
-	if mirror.Mirror == nil || mirror.Mirror.Active < 0 || mirror.Mirror.Error != nil {
-		return false
-	}
-	next, err := origin.api.Left(ctx, origin.origin.Stream(), mirror.State.LastSeq, mirror.Config.Filters())
-	return err == nil && (next == 0 || next > target)
+// inTouch says that a mirror has heard of its origin and reports no error.
+func inTouch(mirror *jsapi.Stream) bool {
+	return mirror.Mirror.Heard() && mirror.Mirror.Error == nil
 }
 
 // waitFor waits until the mirror has reached the origin's last sequence as it
@@ -109,7 +104,7 @@ func notCaughtUp(r *render.Report, mirror *jsapi.Stream, target uint64, kind, wh
 	hint, cause := "", ""
 	if r.Mirror != nil && r.Mirror.Error != "" {
 		cause = "; the mirror says: " + r.Mirror.Error
-	} else if r.Mirror != nil && r.Mirror.Active < 0 {
+	} else if mirror.Mirror != nil && !mirror.Mirror.Heard() {
 		cause = "; it has never heard of its origin"
 		hint = "is the link up, and may the mirror create a consumer on the origin?"
 	}

@@ -27,7 +27,7 @@ func (c *Comparer) read(ctx context.Context) (moment, error) {
 		if m.mirror, err = c.Mirror.Stream(ctx, c.MirrorStream); err != nil {
 			return m, err
 		}
-		if m.mirror.State.LastSeq >= target || c.nothingLeft(ctx, m.mirror, target) {
+		if c.Origin.Taken(ctx, c.OriginStream, m.mirror, target) {
 			m.to = target
 			break
 		}
@@ -52,13 +52,6 @@ func (c *Comparer) read(ctx context.Context) (moment, error) {
 		}
 	}
 	return m, nil
-}
-
-// nothingLeft says that the origin has no message up to target that the mirror
-// still has to take.
-func (c *Comparer) nothingLeft(ctx context.Context, mirror *jsapi.Stream, target uint64) bool {
-	next, err := c.Origin.Left(ctx, c.OriginStream, mirror.State.LastSeq, mirror.Config.Filters())
-	return err == nil && (next == 0 || next > target)
 }
 
 // agree says whether all that the states tell of both sides is the same.

@@ -176,6 +176,16 @@ func (a *API) Left(ctx context.Context, stream string, after uint64, filters []s
 	return first, nil
 }
 
+// Taken says that a mirror has taken all that its origin, a stream of this API,
+// holds up to a sequence. That it cannot be found out is a no.
+func (a *API) Taken(ctx context.Context, origin string, mirror *Stream, to uint64) bool {
+	if mirror.State.LastSeq >= to {
+		return true
+	}
+	next, err := a.Left(ctx, origin, mirror.State.LastSeq, mirror.Config.Filters())
+	return err == nil && (next == 0 || next > to)
+}
+
 // Purge removes the messages of a stream with a subject and a sequence below
 // before, and returns how many there were. What comes meanwhile has a higher
 // sequence and stays.

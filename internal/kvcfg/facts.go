@@ -1,9 +1,6 @@
 package kvcfg
 
-import (
-	"math"
-	"time"
-)
+import "time"
 
 // Facts are what was read about one mirror. They are gathered beforehand, so
 // that a check needs no connection.
@@ -140,5 +137,5 @@ func (f Facts) Suspicious() bool {
 // neverHeard says that the mirror has never heard of its origin, which is also so
 // of one that was just created.
 func (f Facts) neverHeard() bool {
-	return f.Link != nil && (f.Link.Active < 0 || f.Link.Active == math.MaxInt64)
+	return f.Link != nil && !f.Link.Heard()
 }

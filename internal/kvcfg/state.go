@@ -1,6 +1,9 @@
 package kvcfg
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // State is what a stream holds, as the server counts it.
 type State struct {
@@ -25,9 +28,15 @@ type Link struct {
 	// Lag is what the link believes to be behind. It is 0 also when the link
 	// has never worked.
 	Lag uint64 `json:"lag"`
-	// Active is how long ago the link was last heard of; negative when never.
+	// Active is how long ago the link was last heard of; see Heard.
 	Active time.Duration `json:"active"`
 	Error  *LinkError    `json:"error"`
+}
+
+// Heard says that the link has been heard of, ever; not so without one. Servers say
+// -1, or the longest duration, of one that was not.
+func (l *Link) Heard() bool {
+	return l != nil && l.Active >= 0 && l.Active != math.MaxInt64
 }
 
 // LinkError is what a link says is wrong with it.

@@ -38,6 +38,9 @@ type Fleet struct {
 	Error    *Failure        `json:"error"`
 }
 
+// Warn adds a warning.
+func (f *Fleet) Warn(text string) { f.Warnings = append(f.Warnings, text) }
+
 // Member is one mirror of a fleet.
 type Member struct {
 	Bucket    string         `json:"bucket"`

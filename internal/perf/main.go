@@ -2,7 +2,7 @@
 //
 //	go run ./internal/perf [-benchtime 5x] [commands] [fleet] [content]
 //
-// prints all of them when none is named, which takes about a quarter of an hour and 3 GB
+// prints all of them when none is named, which takes about five minutes and 3 GB
 // of memory. The benchmarks build the `nats` that they compare with themselves.
 package main
 

@@ -26,8 +26,8 @@ import (
 var update = flag.Bool("update", false, "write the golden parts of the scripts anew")
 
 func TestMain(m *testing.M) {
-	// Most tests wait for servers: two at once would take twice as long on two
-	// cores. What the command line says comes later and counts.
+	// Most tests wait for servers: as many at once as there are cores would leave
+	// these idle. What the command line says comes later and counts.
 	if err := flag.Set("test.parallel", "8"); err != nil {
 		panic(err)
 	}

@@ -102,9 +102,12 @@ func created(r *render.Report) string {
 // notCaughtUp says how far the mirror came, and what it says is wrong.
 func notCaughtUp(r *render.Report, mirror *jsapi.Stream, target uint64, kind, when string) error {
 	hint, cause := "", ""
-	if r.Mirror != nil && r.Mirror.Error != "" {
-		cause = "; the mirror says: " + r.Mirror.Error
-	} else if mirror.Mirror != nil && !mirror.Mirror.Heard() {
+	link := mirror.Mirror
+	switch {
+	case link == nil:
+	case link.Error != nil:
+		cause = "; the mirror says: " + link.Error.Description
+	case !link.Heard():
 		cause = "; it has never heard of its origin"
 		hint = "is the link up, and may the mirror create a consumer on the origin?"
 	}

@@ -1,7 +1,4 @@
 // nats-kvmirror makes Key-Value mirrors that follow their origin.
-//
-// Exit codes: 0 done, or nothing to do; 1 failed; 2 --dry-run found
-// differences; 3 the outcome of a write is unknown.
 package main
 
 import (
@@ -9,12 +6,14 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"nats-kvmirror/internal/cli"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// A second signal ends the program at once.
 	context.AfterFunc(ctx, stop)
-	endWithHost(stop) // as an interrupt does
-	os.Exit(run(ctx, os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr}))
+	cli.EndWithHost(stop) // as an interrupt does
+	os.Exit(cli.Run(ctx, os.Args[1:], cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
 }

@@ -10,14 +10,14 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"nats-kvmirror/internal/jsapi"
-	"nats-kvmirror/internal/lab"
+	"nats-kvmirror/internal/natstest"
 )
 
 // A healthy mirror is identical; what is purged at the origin's stream, which is
 // not replicated, is left over; what is deleted from the mirror is missing.
 func TestCompare(t *testing.T) {
 	t.Parallel()
-	sites, err := lab.HubAndLeaf()
+	sites, err := natstest.HubAndLeaf()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +177,7 @@ func TestCompareEnds(t *testing.T) {
 // not heard that it was replaced, is no difference, and no proof either.
 func TestBehind(t *testing.T) {
 	t.Parallel()
-	sites, link, err := lab.HubAndLeafVia()
+	sites, link, err := natstest.HubAndLeafVia()
 	if err != nil {
 		t.Fatal(err)
 	}

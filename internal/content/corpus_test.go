@@ -14,7 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"nats-kvmirror/internal/jsapi"
-	"nats-kvmirror/internal/lab"
+	"nats-kvmirror/internal/natstest"
 )
 
 // couple is an origin on a hub and its mirror on a leaf, both called KV_demo.
@@ -28,7 +28,7 @@ type couple struct {
 // test is given.
 func newCouple(t *testing.T, origin, mirror jetstream.StreamConfig) *couple {
 	t.Helper()
-	sites, err := lab.HubAndLeaf()
+	sites, err := natstest.HubAndLeaf()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func newCouple(t *testing.T, origin, mirror jetstream.StreamConfig) *couple {
 }
 
 // newCoupleOf is newCouple on sites that run.
-func newCoupleOf(t *testing.T, sites *lab.Sites, origin, mirror jetstream.StreamConfig) *couple {
+func newCoupleOf(t *testing.T, sites *natstest.Sites, origin, mirror jetstream.StreamConfig) *couple {
 	t.Helper()
 	conn, err := jsapi.Connect(t.Context(), sites.Leaf.URL(), time.Minute, nil)
 	if err != nil {

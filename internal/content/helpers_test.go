@@ -9,12 +9,12 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"nats-kvmirror/internal/lab"
+	"nats-kvmirror/internal/natstest"
 )
 
 // fill puts so many messages into a bucket of the hub and waits until its mirror
 // on the leaf has them.
-func fill(tb testing.TB, sites *lab.Sites, n int) {
+func fill(tb testing.TB, sites *natstest.Sites, n int) {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"nats-kvmirror/internal/lab"
+	"nats-kvmirror/internal/natstest"
 )
 
 // What can be read side by side is: the number of round trips, one after the
@@ -13,12 +13,12 @@ import (
 // of the command.
 func TestRoundTrips(t *testing.T) {
 	t.Parallel()
-	servers, err := lab.NewFleet()
+	servers, err := natstest.NewFleet()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(servers.Stop)
-	p, err := lab.NewProxy(servers.Leaf.Addr())
+	p, err := natstest.NewProxy(servers.Leaf.Addr())
 	if err != nil {
 		t.Fatal(err)
 	}

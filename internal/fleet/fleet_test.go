@@ -14,7 +14,7 @@ import (
 
 	"nats-kvmirror/internal/jsapi"
 	"nats-kvmirror/internal/kvcfg"
-	"nats-kvmirror/internal/lab"
+	"nats-kvmirror/internal/natstest"
 )
 
 // mirrorAt is the stream of a mirror; in no domain it is the mirror's own.
@@ -38,7 +38,7 @@ func notKV(name string) jetstream.StreamConfig {
 }
 
 // create makes streams on a server, and puts a key into each bucket.
-func create(t *testing.T, s *lab.Server, streams ...jetstream.StreamConfig) {
+func create(t *testing.T, s *natstest.Server, streams ...jetstream.StreamConfig) {
 	t.Helper()
 	nc, err := nats.Connect(s.URL(), nats.Timeout(patience))
 	if err != nil {
@@ -65,7 +65,7 @@ func create(t *testing.T, s *lab.Server, streams ...jetstream.StreamConfig) {
 
 // settled waits until the mirrors hold so many messages and have heard of their
 // origins.
-func settled(t *testing.T, s *lab.Server, messages map[string]uint64) {
+func settled(t *testing.T, s *natstest.Server, messages map[string]uint64) {
 	t.Helper()
 	nc, err := nats.Connect(s.URL(), nats.Timeout(patience))
 	if err != nil {
@@ -115,7 +115,7 @@ func codesOf(m Mirror) string {
 // comes to the same.
 func TestRead(t *testing.T) {
 	t.Parallel()
-	sites, err := lab.HubAndLeaf()
+	sites, err := natstest.HubAndLeaf()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,16 +215,16 @@ func TestReadAcrossAccounts(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name   string
-		kind   lab.AccountsKind
+		kind   natstest.AccountsKind
 		unread kvcfg.Reason
 		codes  string
 	}{
-		{"works", lab.CrossAccount, "", ""},
-		{"unreadable", lab.CrossAccountUnreadable, kvcfg.Unreachable, "origin-unreachable"},
+		{"works", natstest.CrossAccount, "", ""},
+		{"unreadable", natstest.CrossAccountUnreadable, kvcfg.Unreachable, "origin-unreachable"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			s, err := lab.Accounts(test.kind)
+			s, err := natstest.Accounts(test.kind)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -283,7 +283,7 @@ func TestReadAcrossAccounts(t *testing.T) {
 // A subject that the reader's own server denies is told apart from silence.
 func TestReadDenied(t *testing.T) {
 	t.Parallel()
-	sites, err := lab.Restricted()
+	sites, err := natstest.Restricted()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -321,7 +321,7 @@ func TestReadDenied(t *testing.T) {
 // version its server is.
 func TestReadCluster(t *testing.T) {
 	t.Parallel()
-	servers, err := lab.Cluster(3, "c")
+	servers, err := natstest.Cluster(3, "c")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ import (
 
 	"nats-kvmirror/internal/jsapi"
 	"nats-kvmirror/internal/kvcfg"
-	"nats-kvmirror/internal/lab"
+	"nats-kvmirror/internal/natstest"
 )
 
 // many is how many mirrors there are where one page does not hold them.
@@ -39,7 +39,7 @@ func pass(c call) []byte { return c.forward() }
 // make of some answer what happens on a bad day.
 func TestMany(t *testing.T) {
 	t.Parallel()
-	servers, err := lab.NewFleet()
+	servers, err := natstest.NewFleet()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -593,17 +593,17 @@ func TestMany(t *testing.T) {
 			}
 			return data
 		})
-		p, err := lab.NewProxy(servers.Leaf.Addr())
+		p, err := natstest.NewProxy(servers.Leaf.Addr())
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer p.Close()
-		p.SetHook(func(m lab.Message) lab.Verdict {
-			if m.Direction == lab.ToServer && m.Subject == fake.origins+".STREAM.LIST" && !strings.Contains(string(m.Payload), `:0}`) {
+		p.SetHook(func(m natstest.Message) natstest.Verdict {
+			if m.Direction == natstest.ToServer && m.Subject == fake.origins+".STREAM.LIST" && !strings.Contains(string(m.Payload), `:0}`) {
 				p.Refuse(true)
-				return lab.Cut
+				return natstest.Cut
 			}
-			return lab.Pass
+			return natstest.Pass
 		})
 		fleet, err := reader(t, p.URL(), fake.own, impatience).All(t.Context())
 		if err != nil {

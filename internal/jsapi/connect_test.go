@@ -11,7 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"nats-kvmirror/internal/lab"
+	"nats-kvmirror/internal/natstest"
 )
 
 // listen listens until the test ends.
@@ -51,7 +51,7 @@ func TestSilentServers(t *testing.T) {
 // Of several servers one that is silent leaves time for the others.
 func TestSilentServerBeforeAnother(t *testing.T) {
 	t.Parallel()
-	s, err := lab.Start("listen: 127.0.0.1:-1\n")
+	s, err := natstest.Start("listen: 127.0.0.1:-1\n")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +71,7 @@ func TestSilentServerBeforeAnother(t *testing.T) {
 // A connection that comes when nobody waits for it any more is closed.
 func TestLateConnectionIsClosed(t *testing.T) {
 	t.Parallel()
-	s, err := lab.Start("listen: 127.0.0.1:-1\n")
+	s, err := natstest.Start("listen: 127.0.0.1:-1\n")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"nats-kvmirror/internal/kvcfg"
-	"nats-kvmirror/internal/lab"
+	"nats-kvmirror/internal/natstest"
 )
 
 func TestAnswersAreSorted(t *testing.T) {
@@ -114,7 +114,7 @@ func connect(t *testing.T, url string, timeout time.Duration) *Conn {
 // silence long before the timeout.
 func TestFailuresComeFast(t *testing.T) {
 	t.Parallel()
-	sites, err := lab.HubAndLeaf()
+	sites, err := natstest.HubAndLeaf()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +180,7 @@ func TestFailuresComeFast(t *testing.T) {
 // again; a write is sent once.
 func TestQuestionsArePutAgain(t *testing.T) {
 	t.Parallel()
-	s, err := lab.Start("listen: 127.0.0.1:-1\n")
+	s, err := natstest.Start("listen: 127.0.0.1:-1\n")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -245,7 +245,7 @@ func TestQuestionsArePutAgain(t *testing.T) {
 // knows of it.
 func TestCreateUpdateAndMessages(t *testing.T) {
 	t.Parallel()
-	s, err := lab.Start(`
+	s, err := natstest.Start(`
 listen: 127.0.0.1:-1
 jetstream { store_dir: "{{dir}}", max_memory_store: 64MB, max_file_store: 64MB }
 `)

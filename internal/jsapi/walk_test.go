@@ -17,7 +17,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"nats-kvmirror/internal/lab"
+	"nats-kvmirror/internal/natstest"
 )
 
 const alone = `
@@ -25,9 +25,9 @@ listen: 127.0.0.1:-1
 jetstream { store_dir: "{{dir}}", max_memory_store: 256MB, max_file_store: 256MB }
 `
 
-func start(t *testing.T, conf string) *lab.Server {
+func start(t *testing.T, conf string) *natstest.Server {
 	t.Helper()
-	s, err := lab.Start(conf)
+	s, err := natstest.Start(conf)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -316,17 +316,17 @@ func TestWalkIsLong(t *testing.T) {
 	const n = 12_000
 	st := newStream(t, dial(t, s.URL()), jetstream.StreamConfig{Name: "S", Subjects: []string{"s.>"}})
 	st.put(t, "s", n, 2_000, 2_500)
-	proxy, err := lab.NewProxy(s.Addr())
+	proxy, err := natstest.NewProxy(s.Addr())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(proxy.Close)
 	var sent atomic.Int64
-	proxy.SetHook(func(m lab.Message) lab.Verdict {
+	proxy.SetHook(func(m natstest.Message) natstest.Verdict {
 		if strings.HasPrefix(m.Reply, ackPrefix) {
 			sent.Add(1)
 		}
-		return lab.Pass
+		return natstest.Pass
 	})
 	api := connect(t, proxy.URL(), 10*time.Second).At("$JS.API")
 	for _, test := range []struct {
@@ -501,16 +501,16 @@ func TestWalkLoses(t *testing.T) {
 	const n = 8_000
 	server := start(t, alone)
 	s := padded(t, dial(t, server.URL()), n)
-	request := func(m lab.Message) bool { return bytes.Contains(m.Header, []byte("FlowControl")) }
-	answer := func(m lab.Message) bool { return strings.HasPrefix(m.Subject, "$JS.FC.") }
-	message := func(m lab.Message) bool { return strings.HasPrefix(m.Reply, ackPrefix) }
-	deletion := func(m lab.Message) bool { return strings.Contains(m.Subject, ".CONSUMER.DELETE.") }
+	request := func(m natstest.Message) bool { return bytes.Contains(m.Header, []byte("FlowControl")) }
+	answer := func(m natstest.Message) bool { return strings.HasPrefix(m.Subject, "$JS.FC.") }
+	message := func(m natstest.Message) bool { return strings.HasPrefix(m.Reply, ackPrefix) }
+	deletion := func(m natstest.Message) bool { return strings.Contains(m.Subject, ".CONSUMER.DELETE.") }
 	every := func(int64) bool { return true }
 	first := func(nth int64) bool { return nth == 1 }
 	t.Run("all", func(t *testing.T) { // returns when all of them have
 		for _, test := range []struct {
 			name string
-			what func(lab.Message) bool
+			what func(natstest.Message) bool
 			lost func(nth int64) bool
 		}{
 			{"every flow control request", request, every},
@@ -524,18 +524,18 @@ func TestWalkLoses(t *testing.T) {
 		} {
 			t.Run(test.name, func(t *testing.T) {
 				t.Parallel()
-				proxy, err := lab.NewProxy(server.Addr())
+				proxy, err := natstest.NewProxy(server.Addr())
 				if err != nil {
 					t.Fatal(err)
 				}
 				t.Cleanup(proxy.Close)
 				var seen, lost atomic.Int64
-				proxy.SetHook(func(m lab.Message) lab.Verdict {
+				proxy.SetHook(func(m natstest.Message) natstest.Verdict {
 					if test.what(m) && test.lost(seen.Add(1)) {
 						lost.Add(1)
-						return lab.Drop
+						return natstest.Drop
 					}
-					return lab.Pass
+					return natstest.Pass
 				})
 				w := begin(t, connect(t, proxy.URL(), 20*time.Second).At("$JS.API"), WalkOptions{Stream: "S", From: 1, To: n})
 				got, err := rest(w)
@@ -558,7 +558,7 @@ func TestWalkLoses(t *testing.T) {
 func TestWalkOverALinkThatIsCut(t *testing.T) {
 	t.Parallel()
 	const n, timeout = 6_000, 2 * time.Second
-	sites, link, err := lab.HubAndLeafVia()
+	sites, link, err := natstest.HubAndLeafVia()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -613,7 +613,7 @@ func TestWalkOverAConnectionThatIsCut(t *testing.T) {
 	const n = 6_000
 	server := start(t, alone)
 	padded(t, dial(t, server.URL()), n)
-	proxy, err := lab.NewProxy(server.Addr())
+	proxy, err := natstest.NewProxy(server.Addr())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -648,7 +648,7 @@ func TestWalkOverAConnectionThatIsCut(t *testing.T) {
 func TestWalkInACluster(t *testing.T) {
 	t.Parallel()
 	const n = 6_000
-	servers, err := lab.Cluster(3, "")
+	servers, err := natstest.Cluster(3, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -705,12 +705,12 @@ func TestWalkAcrossAccounts(t *testing.T) {
 	const n = 6_000
 	for _, test := range []struct {
 		name string
-		kind lab.AccountsKind
+		kind natstest.AccountsKind
 		deaf bool
-	}{{"with flow control", lab.CrossAccount, false}, {"without", lab.CrossAccountNoFlowControl, true}} {
+	}{{"with flow control", natstest.CrossAccount, false}, {"without", natstest.CrossAccountNoFlowControl, true}} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			server, err := lab.Accounts(test.kind)
+			server, err := natstest.Accounts(test.kind)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -803,7 +803,7 @@ func TestWalkIsCancelled(t *testing.T) {
 	const n = 6_000
 	server := start(t, alone)
 	s := padded(t, dial(t, server.URL()), n)
-	proxy, err := lab.NewProxy(server.Addr())
+	proxy, err := natstest.NewProxy(server.Addr())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,9 +30,9 @@ type table struct {
 
 func tables() []table {
 	return []table{
-		{"commands", "^Benchmark(Process|Start)$", "./cmd/nats-kvmirror", "20x", commands},
-		{"fleet", "^BenchmarkFleet$", "./cmd/nats-kvmirror", "5x", fleet},
-		{"content", "^BenchmarkContent", "./cmd/nats-kvmirror", "3x", content},
+		{"commands", "^Benchmark(Process|Start)$", "./internal/cli", "20x", commands},
+		{"fleet", "^BenchmarkFleet$", "./internal/cli", "5x", fleet},
+		{"content", "^BenchmarkContent", "./internal/cli", "3x", content},
 	}
 }
 

@@ -1,0 +1,225 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/choria-io/fisk"
+
+	"nats-kvmirror/internal/content"
+	"nats-kvmirror/internal/fleet"
+	"nats-kvmirror/internal/kvcfg"
+	"nats-kvmirror/internal/render"
+)
+
+// checkOptions are the flags of check.
+type checkOptions struct {
+	buckets    []string
+	ignore     []string
+	expect     *int64
+	format     string
+	lagWarn    *int64
+	lagCrit    *int64
+	seenWarn   *time.Duration
+	seenCrit   *time.Duration
+	messages   contentOptions
+	quick      bool
+	thresholds kvcfg.Thresholds // what the flags leave of the defaults
+}
+
+func addCheck(app *fisk.Application, rt *runtime, selected func(command)) {
+	o := &checkOptions{}
+	cmd := app.Command("check", "Finds what is wrong with mirrors, for people and monitoring systems")
+	cmd.Tag("scope:user", "impact:ro")
+	cmd.HelpLong("Exit codes are those of monitoring plugins in every format: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN. Whatever could not be looked at is UNKNOWN.\n\nWith --content, all messages of mirror and origin are read, without their bodies, and compared one by one; what differs is looked at a second time.\n\nFindings: " + strings.Join(codes(), ", "))
+	d := kvcfg.DefaultThresholds()
+	cmd.Arg("bucket", "The mirrors to check; all when left out").StringsVar(&o.buckets)
+	countFlag(cmd.Flag("lag-warn", fmt.Sprintf("Warn of a mirror that is more messages behind its origin's last sequence; default %d", d.LagWarn)), "lag-warn", &o.lagWarn).PlaceHolder("MSGS")
+	countFlag(cmd.Flag("lag-critical", fmt.Sprintf("The same, critical; default %d", d.LagCritical)), "lag-critical", &o.lagCrit).PlaceHolder("MSGS")
+	durationFlag(cmd.Flag("seen-warn", fmt.Sprintf("Warn of a mirror that has not heard of its origin for longer; default %v", d.SeenWarn)), "seen-warn", &o.seenWarn).PlaceHolder("DURATION")
+	durationFlag(cmd.Flag("seen-critical", fmt.Sprintf("The same, critical; default %v", d.SeenCritical)), "seen-critical", &o.seenCrit).PlaceHolder("DURATION")
+	cmd.Flag("ignore", "Leave out the findings with this code (can be repeated)").PlaceHolder("CODE").HintOptions(codes()...).StringsVar(&o.ignore)
+	countFlag(cmd.Flag("expect", "How many mirrors there must be"), "expect", &o.expect).PlaceHolder("MIRRORS")
+	o.messages.addContent(cmd, "Compare the messages of mirror and origin one by one", "With --content, ")
+	cmd.Flag("quick", "With --content, be content with a sample where all counts agree").UnNegatableBoolVar(&o.quick)
+	cmd.Flag("format", "Format of the result (nagios, json, prometheus, text)").Default("nagios").PlaceHolder("FORMAT").EnumVar(&o.format, render.Formats()...)
+	jsonFlag(cmd, rt)
+	cmd.Action(func(*fisk.ParseContext) error {
+		selected(func(ctx context.Context) int { return o.finish(rt, o.run(ctx, rt)) })
+		return nil
+	})
+}
+
+// unreadCodes are the codes of findings about the fleet as a whole.
+func unreadCodes() []string { return []string{"unread", "not-found", "not-a-mirror", "count"} }
+
+func codes() []string {
+	var codes []string
+	for _, k := range kvcfg.Kinds() {
+		codes = append(codes, k.Code)
+	}
+	return append(codes, unreadCodes()...)
+}
+
+// checkResult is what a check came to.
+type checkResult struct {
+	fleet    render.Fleet
+	contents []*render.Content // by mirror, if they were compared
+	err      error             // why nothing could be looked at
+	style    render.Style
+}
+
+func (o *checkOptions) complete() error {
+	o.thresholds = kvcfg.DefaultThresholds()
+	for flag, v := range map[string]*int64{"lag-warn": o.lagWarn, "lag-critical": o.lagCrit, "expect": o.expect} {
+		if v != nil && *v < 0 {
+			return fail(kindUsage, "", "--%s: %d is negative", flag, *v)
+		}
+	}
+	if o.lagWarn != nil {
+		o.thresholds.LagWarn = uint64(*o.lagWarn)
+	}
+	if o.lagCrit != nil {
+		o.thresholds.LagCritical = uint64(*o.lagCrit)
+	}
+	if o.seenWarn != nil {
+		o.thresholds.SeenWarn = *o.seenWarn
+	}
+	if o.seenCrit != nil {
+		o.thresholds.SeenCritical = *o.seenCrit
+	}
+	if o.quick && !o.messages.content {
+		return fail(kindUsage, "", "--quick needs --content")
+	}
+	for _, code := range o.ignore {
+		if !slices.Contains(codes(), code) {
+			return fail(kindUsage, "the codes are "+strings.Join(codes(), ", "), "--ignore: there is no finding %q", code)
+		}
+	}
+	return o.messages.complete(o.messages.content)
+}
+
+func (o *checkOptions) run(ctx context.Context, rt *runtime) checkResult {
+	r := checkResult{fleet: render.Fleet{Action: render.Checked}}
+	if r.err = o.complete(); r.err != nil {
+		return r
+	}
+	s, err := rt.connect(ctx)
+	if err != nil {
+		r.err = err
+		return r
+	}
+	defer s.conn.Close()
+	r.style = s.style
+	read, err := rt.readFleet(ctx, s, o.buckets)
+	if err != nil {
+		r.err = fmt.Errorf("cannot read the mirrors: %w", err)
+		return r
+	}
+	if o.messages.content {
+		r.contents, r.err = o.compare(ctx, rt, s, read)
+		if r.err != nil {
+			return r
+		}
+	}
+	for i, m := range read.Mirrors {
+		member := member(m, s.own.Prefix(), kvcfg.Check(m.Facts, o.thresholds, o.ignore...))
+		if o.messages.content {
+			member.Content = r.contents[i]
+		}
+		r.fleet.Mirrors = append(r.fleet.Mirrors, member)
+	}
+	r.fleet.Findings = o.fleetFindings(read)
+	for _, p := range read.Problems {
+		r.fleet.Problems = append(r.fleet.Problems, p.Error())
+	}
+	return r
+}
+
+// compare compares the messages of the mirrors, one mirror after the other, and
+// completes their facts.
+func (o *checkOptions) compare(ctx context.Context, rt *runtime, s *session, read fleet.Fleet) ([]*render.Content, error) {
+	file, err := createItemFile(o.messages.outfile)
+	if err != nil {
+		return nil, err
+	}
+	defer stayModest()()
+	var contents []*render.Content
+	for i := range read.Mirrors {
+		m := &read.Mirrors[i]
+		c := o.messages.comparer(s, *m)
+		c.Quick = o.quick
+		compared, err := rt.compare(ctx, s, &o.messages, *m, c, func(item content.Item) error { return file.add(m.Bucket, item) })
+		if ctx.Err() != nil {
+			return nil, errors.Join(ctx.Err(), file.close())
+		}
+		contents = append(contents, compared)
+		m.Facts.Content = contentFacts(compared, err)
+	}
+	return contents, file.close()
+}
+
+// fleetFindings are the findings about the fleet as a whole.
+func (o *checkOptions) fleetFindings(read fleet.Fleet) []kvcfg.Finding {
+	var findings []kvcfg.Finding
+	add := func(f kvcfg.Finding) {
+		if !slices.Contains(o.ignore, f.Code) {
+			findings = append(findings, f)
+		}
+	}
+	have := int64(len(read.Mirrors))
+	wrong := kvcfg.Finding{Code: "count", Severity: kvcfg.Critical, Remedy: kvcfg.ByNothing, Mend: "see what became of the mirrors, or correct --expect"}
+	for _, p := range read.Problems {
+		f := problemFinding(p)
+		add(f)
+		if f.Severity == kvcfg.Unknown {
+			wrong.Severity = kvcfg.Unknown // there may be more of them
+		}
+	}
+	switch {
+	case o.expect != nil && have != *o.expect:
+		wrong.Message = fmt.Sprintf("there are %d mirrors and %d were expected", have, *o.expect)
+		add(wrong)
+	case o.expect == nil && have == 0 && len(o.buckets) == 0:
+		wrong.Message = "there is no mirror"
+		wrong.Mend = "say --expect 0 if there is to be none"
+		add(wrong)
+	}
+	return findings
+}
+
+// finish shows the result and returns the exit code of a monitoring plugin.
+func (o *checkOptions) finish(rt *runtime, r checkResult) int {
+	status := kvcfg.Worst(r.fleet.Findings)
+	for _, m := range r.fleet.Mirrors {
+		status = status.Worse(m.State)
+	}
+	if r.err != nil {
+		status = kvcfg.Unknown
+		_, r.fleet.Error = rt.verdict(r.err)
+		r.fleet.Action = render.Failed
+		r.fleet.Findings = []kvcfg.Finding{{Code: "unread", Severity: kvcfg.Unknown, Message: r.fleet.Error.Message, Remedy: kvcfg.ByNothing, Mend: r.fleet.Error.Hint}}
+	}
+	r.fleet.Status = &status
+	code := map[kvcfg.Severity]int{kvcfg.OK: 0, kvcfg.Warning: 1, kvcfg.Critical: 2, kvcfg.Unknown: 3}[status]
+	if rt.json {
+		if rt.document(r.fleet, r.fleet.Action, exitOK) != exitOK {
+			return 3
+		}
+		return code
+	}
+	_, err := io.WriteString(rt.Out, render.Monitor(r.fleet, o.thresholds, o.format))
+	if err == nil && (o.format == "nagios" || o.format == "text") {
+		err = render.Contents(rt.Out, r.fleet.Mirrors, r.style)
+	}
+	if err != nil {
+		_, _ = rt.verdict(errors.Join(errors.New("cannot write the result"), err))
+		return 3
+	}
+	return code
+}

@@ -1,0 +1,226 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"nats-kvmirror/internal/kvcfg"
+	"nats-kvmirror/internal/natstest"
+	"nats-kvmirror/internal/render"
+)
+
+// fleetOutcome is what one run of a command on many mirrors came to.
+type fleetOutcome struct {
+	code   int
+	fleet  render.Fleet
+	stderr string
+}
+
+// runFleet runs the command in this process with --json and reads its document.
+func runFleet(t *testing.T, ctx context.Context, args ...string) fleetOutcome {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code := Run(ctx, append(args, "--json", "--no-context"), Streams{In: strings.NewReader(""), Out: &out, Err: &errs})
+	o := fleetOutcome{code: code, stderr: errs.String()}
+	d := json.NewDecoder(&out)
+	if err := d.Decode(&o.fleet); err != nil || d.More() {
+		t.Fatalf("stdout is not one JSON document: %v\n%s\n%s", err, out.String(), errs.String())
+	}
+	return o
+}
+
+func (o fleetOutcome) mustBe(t *testing.T, code int, action render.Action, kind string) {
+	t.Helper()
+	got := ""
+	if o.fleet.Error != nil {
+		got = o.fleet.Error.Kind
+	}
+	if o.code != code || o.fleet.Action != action || got != kind {
+		t.Errorf("exit code %d, action %q, error %q; want %d, %q, %q\n%s", o.code, o.fleet.Action, got, code, action, kind, o.stderr)
+	}
+}
+
+// actions are what was done to the mirrors, by bucket.
+func (o fleetOutcome) actions() map[string]render.Action {
+	actions := map[string]render.Action{}
+	for _, m := range o.fleet.Mirrors {
+		actions[m.Bucket] = m.Action
+	}
+	return actions
+}
+
+// runText runs the command in this process and returns what it wrote.
+func runText(t *testing.T, ctx context.Context, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = Run(ctx, append(args, "--no-context"), Streams{In: strings.NewReader(""), Out: &out, Err: &errs})
+	return code, out.String(), errs.String()
+}
+
+// plainMirrors is a hub and a leaf with n mirrors, m0 and so on, as other tools
+// make them, of one bucket, all of them connected, and a proxy in front of the
+// leaf.
+func plainMirrors(t *testing.T, n int) (*natstest.Sites, *natstest.Proxy) {
+	t.Helper()
+	sites, err := natstest.HubAndLeaf()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(sites.Stop)
+	keyValue(t, sites.Hub.URL(), jetstream.KeyValueConfig{Bucket: "demo", LimitMarkerTTL: 1e9})
+	for i := range n {
+		keyValue(t, sites.Leaf.URL(), jetstream.KeyValueConfig{Bucket: fmt.Sprintf("m%d", i), Mirror: &jetstream.StreamSource{Name: "demo", Domain: "hub"}})
+	}
+	js, err := jetstream.New(connectTo(t, sites.Leaf.URL()), jetstream.WithDefaultTimeout(longest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range n {
+		s, err := js.Stream(t.Context(), fmt.Sprintf("KV_m%d", i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		waitUntil(t, "the mirror has heard of its origin", func() bool {
+			info, err := s.Info(t.Context())
+			return err == nil && info.Mirror.Active >= 0
+		})
+	}
+	p, err := natstest.NewProxy(sites.Leaf.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return sites, p
+}
+
+// A cluster of which some servers do not answer lists some of the streams as
+// missing: they are said, and nothing of them is taken for known.
+func TestPartlyRead(t *testing.T) {
+	t.Parallel()
+	sites, _ := plainMirrors(t, 2)
+	if code, _, errs := runText(t, t.Context(), "sync", "m1", "--force", "--server", sites.Leaf.URL()); code != 0 {
+		t.Fatal(errs)
+	}
+	shim(t, sites.Leaf.URL(), func(subject string, reply map[string]any) {
+		streams, _ := reply["streams"].([]any)
+		if subject != "STREAM.LIST" || len(streams) == 0 {
+			return
+		}
+		reply["streams"], reply["missing"] = streams[1:], []string{"KV_m0"}
+	})
+	at := []string{"--server", sites.Leaf.URL(), "--js-api-prefix", "FAKE.API"}
+	const unread = `stream "KV_m0" at "FAKE.API": its servers do not answer`
+
+	for format, want := range map[string]string{
+		"nagios":     "UNKNOWN mirrors Warn:unknown: " + unread + " [unread] | mirrors=1 ok=1 ",
+		"json":       `"status": "UNKNOWN"`,
+		"prometheus": `status="UNKNOWN"} 3`,
+		"text":       "mirrors: UNKNOWN\n",
+	} {
+		if code, out, _ := runText(t, t.Context(), append(at, "check", "--format", format)...); code != 3 || !strings.Contains(out, want) {
+			t.Errorf("%s: exit code %d, and %q is not in %q", format, code, want, out)
+		}
+	}
+	// The one that is not there may be there.
+	o := runFleet(t, t.Context(), append(at, "check", "--expect", "2")...)
+	o.mustBe(t, 3, render.Checked, "")
+	for _, f := range o.fleet.Findings {
+		if f.Severity != kvcfg.Unknown {
+			t.Errorf("%s is %s: %s", f.Code, f.Severity, f.Message)
+		}
+	}
+	if len(o.fleet.Findings) != 2 || len(o.fleet.Problems) != 1 || o.fleet.Problems[0] != unread {
+		t.Errorf("findings %+v, problems %q", o.fleet.Findings, o.fleet.Problems)
+	}
+	if code, _, _ := runText(t, t.Context(), append(at, "check", "m1")...); code != 0 {
+		t.Errorf("the other one alone: exit code %d", code)
+	}
+
+	code, out, errs := runText(t, t.Context(), append(at, "ls", "-n")...)
+	if code != 0 || out != "m1\n" || !strings.Contains(errs, "warning: not read: "+unread) {
+		t.Errorf("ls: exit code %d, %q, %q", code, out, errs)
+	}
+	if listed := runFleet(t, t.Context(), append(at, "ls")...); len(listed.fleet.Problems) != 1 || len(listed.fleet.Mirrors) != 1 {
+		t.Errorf("ls: %d mirrors, problems %q", len(listed.fleet.Mirrors), listed.fleet.Problems)
+	}
+
+	synced := runFleet(t, t.Context(), append(at, "sync", "--all", "--force")...)
+	if synced.code != 1 || synced.fleet.Error == nil || !strings.Contains(synced.fleet.Error.Message, unread) {
+		t.Errorf("sync: exit code %d, %+v", synced.code, synced.fleet.Error)
+	}
+	if hasTTL(t, sites.Leaf.URL(), "m0") {
+		t.Error("sync changed what it could not read")
+	}
+}
+
+// brokenPipe is a stdout that takes nothing.
+type brokenPipe struct{}
+
+func (brokenPipe) Write([]byte) (int, error) { return 0, errors.New("broken pipe") }
+
+// A result that nobody could read is no success.
+func TestResultNotWritten(t *testing.T) {
+	t.Parallel()
+	sites, _ := plainMirrors(t, 1)
+	for _, test := range []struct {
+		args []string
+		code int
+	}{
+		{[]string{"check"}, 3},
+		{[]string{"check", "--json"}, 3},
+		{[]string{"ls"}, 1},
+		{[]string{"ls", "-n"}, 1},
+		{[]string{"ls", "--tree"}, 1},
+		{[]string{"ls", "--json"}, 1},
+		{[]string{"sync", "--all", "--force"}, 1},
+	} {
+		var errs bytes.Buffer
+		args := append(test.args, "--server", sites.Leaf.URL(), "--no-context")
+		if code := Run(t.Context(), args, Streams{In: strings.NewReader(""), Out: brokenPipe{}, Err: &errs}); code != test.code || !strings.Contains(errs.String(), "broken pipe") {
+			t.Errorf("%q: exit code %d, want %d: %s", test.args, code, test.code, errs.String())
+		}
+	}
+	if hasTTL(t, sites.Leaf.URL(), "m0") {
+		t.Error("the plan could not be shown, and was carried out")
+	}
+}
+
+// An interrupt while the mirrors are read.
+func TestFleetInterrupted(t *testing.T) {
+	t.Parallel()
+	_, p := plainMirrors(t, 1)
+	for _, test := range []struct {
+		args   []string
+		code   int
+		status string
+	}{
+		{[]string{"check"}, 3, string(kvcfg.Unknown)},
+		{[]string{"ls"}, 1, ""},
+		{[]string{"sync", "--all", "--force"}, 1, ""},
+	} {
+		ctx, interrupt := context.WithCancel(t.Context())
+		p.SetHook(func(m natstest.Message) natstest.Verdict {
+			if m.Direction == natstest.ToServer && strings.Contains(m.Subject, "STREAM.LIST") {
+				interrupt()
+				return natstest.Drop
+			}
+			return natstest.Pass
+		})
+		o := runFleet(t, ctx, append(test.args, "--server", p.URL())...)
+		o.mustBe(t, test.code, render.Failed, kindInterrupted)
+		if o.fleet.Status != nil && string(*o.fleet.Status) != test.status || o.fleet.Status == nil && test.status != "" {
+			t.Errorf("%q: status %v, want %q", test.args, o.fleet.Status, test.status)
+		}
+		interrupt()
+	}
+	if n := p.Traffic().Count("$JS.API.STREAM.UPDATE.>"); n > 0 {
+		t.Errorf("%d writes", n)
+	}
+}

@@ -1,0 +1,174 @@
+package cli
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"nats-kvmirror/internal/natstest"
+	"nats-kvmirror/internal/render"
+)
+
+// In a cluster: a mirror of three replicas is created, repaired and shown, and a
+// leader that steps down in between changes nothing.
+func TestCluster(t *testing.T) {
+	t.Parallel()
+	servers, err := natstest.Cluster(3, "c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range servers {
+		t.Cleanup(s.Stop)
+	}
+	url := servers[0].URL()
+	kv := keyValue(t, url, jetstream.KeyValueConfig{Bucket: "demo", LimitMarkerTTL: time.Second, Replicas: 3})
+	for _, key := range []string{"a", "b"} {
+		if _, err := kv.PutString(t.Context(), key, "value"); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	made := runJSON(t, t.Context(), "add", "made", "--mirror", "demo", "--replicas", "3", "--wait", "1m", "--server", url)
+	made.mustBe(t, 0, render.Created, "")
+	if len(made.report.Warnings) > 0 || made.report.State.Msgs != 2 {
+		t.Errorf("%d messages, warnings %q", made.report.State.Msgs, made.report.Warnings)
+	}
+	again := runJSON(t, t.Context(), "add", "made", "--mirror", "demo", "--replicas", "3", "--server", url)
+	again.mustBe(t, 0, render.Unchanged, "")
+
+	keyValue(t, url, jetstream.KeyValueConfig{Bucket: "plain", Replicas: 3, Mirror: &jetstream.StreamSource{Name: "demo"}})
+	if err := kv.Purge(t.Context(), "a", jetstream.PurgeTTL(time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	stepDown(t, servers, "KV_plain")
+	waitUntil(t, "it is edited", func() bool { // a leader has to be found first
+		edited := runJSON(t, t.Context(), "edit", "plain", "--force", "--server", url, "--timeout", (5 * brief).String())
+		if edited.code == exitOK && !*edited.report.PerKeyTTL {
+			t.Fatal("the mirror has no per-key TTL")
+		}
+		return edited.code == exitOK
+	})
+	info := runJSON(t, t.Context(), "info", "plain", "--server", url)
+	info.mustBe(t, 0, render.Shown, "")
+	if !*info.report.Origin.Follows {
+		t.Errorf("the mirror does not follow its origin: %+v", info.report.Origin.Differs)
+	}
+}
+
+// stepDown makes the leader of a stream, wherever it is, hand over.
+func stepDown(t *testing.T, servers []*natstest.Server, stream string) {
+	t.Helper()
+	askLeader(t, connectTo(t, servers[0].URL()), "STREAM.LEADER.STEPDOWN."+stream, "")
+}
+
+// askLeader asks the JetStream API of a cluster for something that may be asked
+// twice. While there is no leader nobody answers, or somebody says so: it is asked
+// again until it is answered.
+func askLeader(t *testing.T, nc *nats.Conn, subject, body string) []byte {
+	t.Helper()
+	var answer *nats.Msg
+	waitUntil(t, subject+" is answered", func() bool {
+		var err error
+		answer, err = nc.Request("$JS.API."+subject, []byte(body), brief)
+		return err == nil && !strings.Contains(string(answer.Data), `"error":{`)
+	})
+	return answer.Data
+}
+
+// lookAtLeader is look for a stream that is there, and may have no leader just now.
+func lookAtLeader(t *testing.T, nc *nats.Conn, bucket string) truth {
+	t.Helper()
+	is := truth{there: true}
+	if err := json.Unmarshal(askLeader(t, nc, "STREAM.INFO.KV_"+bucket, ""), &is); err != nil {
+		t.Fatal(err)
+	}
+	return is
+}
+
+// peers is what a stream's server says of its cluster.
+type peers struct {
+	Cluster struct {
+		Leader   string `json:"leader"`
+		Replicas []struct {
+			Current bool `json:"current"`
+			Offline bool `json:"offline"`
+		} `json:"replicas"`
+	} `json:"cluster"`
+}
+
+func askPeers(t *testing.T, nc *nats.Conn, stream string) peers {
+	t.Helper()
+	var is peers
+	if err := json.Unmarshal(askLeader(t, nc, "STREAM.INFO."+stream, ""), &is); err != nil {
+		t.Fatal(err)
+	}
+	return is
+}
+
+// leaderOf waits until a stream has a leader and returns which server that is.
+func leaderOf(t *testing.T, servers []*natstest.Server, stream string) int {
+	t.Helper()
+	nc, leader := connectTo(t, servers[0].URL()), -1
+	waitUntil(t, stream+" has a leader", func() bool {
+		name := askPeers(t, nc, stream).Cluster.Leader
+		leader = slices.IndexFunc(servers, func(s *natstest.Server) bool { return s.Underlying().Name() == name })
+		return leader >= 0
+	})
+	return leader
+}
+
+// restart starts a server that was shut down, and waits until it takes part in the
+// streams again.
+func restart(t *testing.T, servers []*natstest.Server, which int, streams ...string) {
+	t.Helper()
+	if err := servers[which].Restart(); err != nil {
+		t.Fatal(err)
+	}
+	nc := connectTo(t, servers[0].URL())
+	for _, stream := range streams {
+		waitUntil(t, stream+" has all replicas", func() bool {
+			is := askPeers(t, nc, stream).Cluster
+			ready := 0
+			for _, r := range is.Replicas {
+				if r.Current && !r.Offline {
+					ready++
+				}
+			}
+			return is.Leader != "" && ready == len(servers)-1
+		})
+	}
+}
+
+// A server that was restarted has dropped what it does not like of a mirror's
+// configuration; to add the mirror again still changes nothing.
+func TestAddAfterRestart(t *testing.T) {
+	t.Parallel()
+	sites := plainSites(t)
+	add := []string{"add", "made", "--mirror", "demo", "--mirror-domain", "hub", "--ttl", "1m", "--server", sites.Leaf.URL()}
+	runJSON(t, t.Context(), add...).mustBe(t, 0, render.Created, "")
+	if err := sites.Leaf.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	waitUntil(t, "the hub answers", func() bool {
+		return runJSON(t, t.Context(), "info", "made", "--server", sites.Leaf.URL()).code == 0 &&
+			*runJSON(t, t.Context(), "info", "made", "--server", sites.Leaf.URL()).report.Origin.Reachable
+	})
+	runJSON(t, t.Context(), add...).mustBe(t, 0, render.Unchanged, "")
+}
+
+// waitUntil waits for a condition.
+func waitUntil(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(longest)
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not so after a minute", what)
+		}
+		time.Sleep(pollInterval)
+	}
+}

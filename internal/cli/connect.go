@@ -1,0 +1,156 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/nats-io/jsm.go/natscontext"
+	"github.com/nats-io/nats.go"
+
+	"nats-kvmirror/internal/jsapi"
+	"nats-kvmirror/internal/kvcfg"
+	"nats-kvmirror/internal/render"
+)
+
+// session is a connection and the API of the mirror's side.
+type session struct {
+	conn  *jsapi.Conn
+	own   *jsapi.API
+	style render.Style
+}
+
+// connect loads the context and connects. The caller closes the connection.
+func (rt *runtime) connect(ctx context.Context) (*session, error) {
+	g := rt.globals
+	config, err := g.load()
+	if err != nil {
+		return nil, err
+	}
+	opts, err := config.NATSOptions(nats.Name(orDefault(strings.TrimSpace(g.connectionName), appName+" "+version())))
+	if err != nil {
+		return nil, fail(kindContext, "", "cannot use the context's settings: %w", err)
+	}
+	redact := redactor(config.ServerURL())
+	var trace jsapi.Tracer
+	if g.trace {
+		trace = func(format string, a ...any) { rt.log.Print(cleanLines(redact.Replace(fmt.Sprintf(format, a...)))) }
+	}
+	conn, err := jsapi.Connect(ctx, config.ServerURL(), g.timeout, trace, opts...)
+	if err != nil {
+		return nil, connectFailure(redact.Replace(config.ServerURL()), redact, err)
+	}
+	prefix := "$JS.API"
+	switch {
+	case config.JSDomain() != "":
+		prefix = kvcfg.DomainPrefix(config.JSDomain())
+	case config.JSAPIPrefix() != "":
+		prefix = strings.TrimSuffix(config.JSAPIPrefix(), ".")
+	}
+	if err := kvcfg.ValidatePrefix(prefix); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return &session{conn: conn, own: conn.At(prefix), style: rt.style(config.ColorScheme())}, nil
+}
+
+// cleanLines makes what would harm a terminal visible, line by line.
+func cleanLines(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = render.Clean(line)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// load reads the selected context and lays the flags over it, as `nats` does.
+func (g globals) load() (*natscontext.Context, error) {
+	opts := []natscontext.Option{
+		natscontext.WithServerURL(g.servers),
+		natscontext.WithCreds(g.creds),
+		natscontext.WithNKey(g.nkey),
+		natscontext.WithUserJWT(g.jwt),
+		natscontext.WithUserSeed(g.seed),
+		natscontext.WithCertificate(g.tlsCert),
+		natscontext.WithKey(g.tlsKey),
+		natscontext.WithCA(g.tlsCA),
+		natscontext.WithSocksProxy(g.socksProxy),
+		natscontext.WithJSAPIPrefix(g.apiPrefix),
+		natscontext.WithJSDomain(g.domain),
+		natscontext.WithInboxPrefix(g.inbox),
+		natscontext.WithColorScheme(g.colors),
+		natscontext.WithToken(g.token),
+	}
+	if g.tlsFirst {
+		opts = append(opts, natscontext.WithTLSHandshakeFirst())
+	}
+	if g.user != "" && g.password == "" {
+		// As `nats` has it, a user without a password is a token.
+		opts = append(opts, natscontext.WithToken(g.user))
+	} else {
+		opts = append(opts, natscontext.WithUser(g.user), natscontext.WithPassword(g.password))
+	}
+
+	if g.noContext {
+		return natscontext.New("", false, opts...)
+	}
+	if strings.HasSuffix(g.context, ".json") {
+		if _, err := os.Stat(g.context); err == nil {
+			return loaded(natscontext.NewFromFile(g.context, opts...))
+		}
+	}
+	config, err := natscontext.New(g.context, true, opts...)
+	if errors.Is(err, natscontext.ErrNotFound) {
+		name := orDefault(g.context, natscontext.SelectedContext())
+		return nil, fail(kindContext, "see `nats context ls`, or add --no-context", "there is no context %q", name)
+	}
+	return loaded(config, err)
+}
+
+func loaded(config *natscontext.Context, err error) (*natscontext.Context, error) {
+	if err != nil {
+		return nil, fail(kindContext, "", "cannot load the context: %w", err)
+	}
+	return config, nil
+}
+
+// redactor hides what stands before the @ of each server's address.
+func redactor(servers string) *strings.Replacer {
+	var pairs []string
+	for server := range strings.SplitSeq(servers, ",") {
+		_, rest, ok := strings.Cut(server, "://")
+		if !ok {
+			rest = server
+		}
+		if i := strings.LastIndex(rest, "@"); i >= 0 {
+			pairs = append(pairs, rest[:i+1], "xxxxx@")
+		}
+	}
+	return strings.NewReplacer(pairs...)
+}
+
+// connectFailure says why there is no connection, with no secret in it.
+func connectFailure(servers string, redact *strings.Replacer, err error) error {
+	text := strings.TrimPrefix(redact.Replace(err.Error()), "nats: ")
+	var parse *url.Error
+	var netErr net.Error
+	switch {
+	case errors.Is(err, context.Canceled):
+		return fail(kindInterrupted, "", "interrupted, nothing was changed")
+	case errors.Is(err, nats.ErrNoServers):
+		return fail(kindUnreachable, "is the server running, and is --server right?", "cannot connect to %s: the connection is refused", servers)
+	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked):
+		return fail(kindAuthorization, "check the user, the password, or the credentials", "cannot connect to %s: %s", servers, strings.ToLower(text))
+	case errors.Is(err, os.ErrNotExist):
+		return fail(kindContext, "", "cannot connect to %s: %s", servers, text)
+	case errors.As(err, &parse):
+		return fail(kindUsage, "", "cannot understand the server address: %s", text)
+	case errors.As(err, &netErr) && netErr.Timeout(), errors.Is(err, nats.ErrTimeout), errors.Is(err, jsapi.ErrTimeout):
+		return fail(kindUnreachable, "a longer --timeout may help", "cannot connect to %s: %s", servers, text)
+	}
+	return fail(kindUnreachable, "", "cannot connect to %s: %s", servers, text)
+}

@@ -1,0 +1,27 @@
+package cli
+
+import (
+	"testing"
+
+	"nats-kvmirror/internal/render"
+)
+
+// What cannot be done to a mirror that renames keys is refused, with the reason
+// as it stands for a mirror of its own and for one of many.
+func TestRenamingRefused(t *testing.T) {
+	t.Parallel()
+	sites := mirrored(t, 1)
+	url := sites.Leaf.URL()
+	request(t, connectTo(t, url), "$JS.API.STREAM.CREATE.KV_r", `{"name":"KV_r","retention":"limits","storage":"file","max_msgs_per_subject":1,"discard":"new","allow_msg_ttl":true,"allow_rollup_hdrs":true,
+		"mirror":{"name":"KV_demo","external":{"api":"$JS.hub.API","deliver":""},"subject_transforms":[{"src":"$KV.demo.key.*","dest":"$KV.r.{{wildcard(1)}}"}]}}`)
+	o := runFleet(t, t.Context(), "sync", "--recreate", "r", "--force", "--filter", "a.>", "--server", url)
+	o.mustBe(t, 1, render.Failed, kindRefused)
+	if o.fleet.Error != nil && o.fleet.Error.Hint == "" {
+		t.Error("what can be done is not said")
+	}
+	o = runFleet(t, t.Context(), "sync", "r", "--content", "--force", "--server", url)
+	o.mustBe(t, 1, render.Failed, kindIncomplete)
+	if f := o.fleet.Mirrors[0].Failure; f == nil || f.Kind != kindRefused {
+		t.Errorf("the mirror's failure is %+v", f)
+	}
+}

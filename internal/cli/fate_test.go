@@ -1,0 +1,368 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"nats-kvmirror/internal/natstest"
+	"nats-kvmirror/internal/render"
+)
+
+// outcome is what one run of the command came to.
+type outcome struct {
+	code   int
+	report render.Report
+	stderr string
+	took   time.Duration
+}
+
+// runJSON runs the command in this process with --json and reads its document.
+func runJSON(t *testing.T, ctx context.Context, args ...string) outcome {
+	t.Helper()
+	var out, errs bytes.Buffer
+	start := time.Now()
+	code := Run(ctx, append(args, "--json", "--no-context"), Streams{In: strings.NewReader(""), Out: &out, Err: &errs})
+	o := outcome{code: code, stderr: errs.String(), took: time.Since(start)}
+	d := json.NewDecoder(&out)
+	if err := d.Decode(&o.report); err != nil || d.More() {
+		t.Fatalf("stdout is not one JSON document: %v\n%s\n%s", err, out.String(), errs.String())
+	}
+	return o
+}
+
+func (o outcome) mustBe(t *testing.T, code int, action render.Action, kind string) {
+	t.Helper()
+	got := ""
+	if o.report.Error != nil {
+		got = o.report.Error.Kind
+	}
+	if o.code != code || o.report.Action != action || got != kind {
+		t.Errorf("exit code %d, action %q, error %q; want %d, %q, %q\n%s", o.code, o.report.Action, got, code, action, kind, o.stderr)
+	}
+}
+
+// sitesWithProxy is a plain mirror's sites and a proxy in front of the leaf.
+func sitesWithProxy(t *testing.T) (*natstest.Sites, *natstest.Proxy) {
+	t.Helper()
+	sites := plainSites(t)
+	p, err := natstest.NewProxy(sites.Leaf.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return sites, p
+}
+
+// Each way in which a write can go wrong between the client and the server, and
+// the verdict that is true.
+func TestFateOfWrites(t *testing.T) {
+	t.Parallel()
+	const timeout = 2 * brief
+	writes := []struct {
+		name, subject, bucket string
+		args                  []string
+		done                  render.Action
+	}{
+		{"create", "STREAM.CREATE", "made", []string{"add", "made", "--mirror", "demo", "--mirror-domain", "hub"}, render.Created},
+		{"update", "STREAM.UPDATE", "plain", []string{"edit", "plain", "--force"}, render.Updated},
+	}
+	faults := []struct {
+		name      string
+		direction natstest.Direction
+		verdict   natstest.Verdict
+		applied   bool
+	}{
+		{"request dropped", natstest.ToServer, natstest.Drop, false},
+		{"reply dropped", natstest.ToClient, natstest.Drop, true},
+		{"cut before the request", natstest.ToServer, natstest.Cut, false},
+		{"cut before the reply", natstest.ToClient, natstest.Cut, true},
+	}
+	for _, w := range writes {
+		for _, f := range faults {
+			t.Run(w.name+"/"+f.name, func(t *testing.T) {
+				t.Parallel()
+				sites, p := sitesWithProxy(t)
+				p.SetHook(hitOnce(w.subject, f.direction, f.verdict))
+				o := runJSON(t, t.Context(), append(w.args, "--server", p.URL(), "--timeout", timeout.String())...)
+				if f.applied {
+					o.mustBe(t, 0, w.done, "")
+				} else {
+					o.mustBe(t, 3, render.Unknown, kindUnknownOutcome)
+				}
+				if limit := timeout + time.Second; o.took > limit+slack {
+					t.Errorf("it took %v, want at most %v", o.took, limit)
+				}
+				if n := p.Traffic().Count("$JS.API." + w.subject + ".>"); n > 1 {
+					t.Errorf("it was written %d times", n)
+				}
+				if f.applied && !hasTTL(t, sites.Leaf.URL(), w.bucket) {
+					t.Error("the mirror has no per-key TTL")
+				}
+			})
+		}
+	}
+}
+
+// hitOnce strikes the first message of a request or of its answer.
+func hitOnce(subject string, direction natstest.Direction, verdict natstest.Verdict) func(natstest.Message) natstest.Verdict {
+	var reply atomic.Pointer[string]
+	var struck atomic.Bool
+	return func(m natstest.Message) natstest.Verdict {
+		if m.Direction == natstest.ToServer && strings.Contains(m.Subject, subject) {
+			reply.Store(&m.Reply)
+		}
+		inbox := reply.Load()
+		hit := m.Direction == direction && inbox != nil && (m.Reply == *inbox || m.Subject == *inbox)
+		if hit && struck.CompareAndSwap(false, true) {
+			return verdict
+		}
+		return natstest.Pass
+	}
+}
+
+// drop drops all requests to a subject.
+func drop(subject string) func(natstest.Message) natstest.Verdict {
+	return func(m natstest.Message) natstest.Verdict {
+		if m.Direction == natstest.ToServer && strings.Contains(m.Subject, subject) {
+			return natstest.Drop
+		}
+		return natstest.Pass
+	}
+}
+
+// What the client does not even send is known not to be done.
+func TestNotSent(t *testing.T) {
+	t.Parallel()
+	s, err := natstest.Start("listen: 127.0.0.1:-1\nmax_payload: 2000\njetstream { store_dir: \"{{dir}}\", max_memory_store: 64MB, max_file_store: 64MB }")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Stop)
+	keyValue(t, s.URL(), jetstream.KeyValueConfig{Bucket: "demo", LimitMarkerTTL: time.Second})
+	long := []string{"--description", strings.Repeat("x", 2500), "--server", s.URL()}
+	runJSON(t, t.Context(), append([]string{"add", "m", "--mirror", "demo"}, long...)...).mustBe(t, 1, render.Failed, kindRejected)
+	keyValue(t, s.URL(), jetstream.KeyValueConfig{Bucket: "m", Mirror: &jetstream.StreamSource{Name: "demo"}})
+	runJSON(t, t.Context(), append([]string{"edit", "m", "--force"}, long...)...).mustBe(t, 1, render.Failed, kindRejected)
+}
+
+// In which domain the mirror is decides whether an origin in a domain is beside
+// it. Where that cannot be read, what may come of it is said.
+func TestOwnDomainUnread(t *testing.T) {
+	t.Parallel()
+	s, err := natstest.Start(`
+listen: 127.0.0.1:-1
+jetstream { store_dir: "{{dir}}", domain: here, max_memory_store: 64MB, max_file_store: 64MB }
+authorization { users: [ {user: app, password: app}, {user: lim, password: lim, permissions: { publish: { deny: ["$JS.API.INFO"] } } } ] }
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Stop)
+	keyValue(t, "nats://app:app@"+s.Addr(), jetstream.KeyValueConfig{Bucket: "demo", LimitMarkerTTL: time.Second})
+	for _, test := range []struct {
+		user   string
+		warned bool
+	}{{"lim", true}, {"app", false}} {
+		o := runJSON(t, t.Context(), "add", "m"+test.user, "--mirror", "demo", "--mirror-domain", "here", "--server", "nats://"+test.user+":"+test.user+"@"+s.Addr())
+		o.mustBe(t, 0, render.Created, "")
+		if said := strings.Join(o.report.Warnings, "\n"); strings.Contains(said, "which domain the mirror is in was not read") != test.warned {
+			t.Errorf("%s: the warnings are %q", test.user, said)
+		}
+	}
+}
+
+// An interrupt before the write ends the command and nothing is written; one
+// while the write is under way does not hide what became of it.
+func TestInterrupt(t *testing.T) {
+	t.Parallel()
+	add := []string{"add", "made", "--mirror", "demo", "--mirror-domain", "hub"}
+	edit := []string{"edit", "plain", "--force"}
+	for _, test := range []struct {
+		name, at string
+		args     []string
+		code     int
+		action   render.Action
+		kind     string
+		written  int
+	}{
+		{"add while reading", "STREAM.INFO.KV_demo", add, 1, render.Failed, kindInterrupted, 0},
+		{"add while creating", "STREAM.CREATE", add, 0, render.Created, "", 1},
+		{"edit while reading", "STREAM.INFO.KV_plain", edit, 1, render.Failed, kindInterrupted, 0},
+		{"edit while updating", "STREAM.UPDATE", edit, 0, render.Updated, "", 1},
+		{"info", "STREAM.INFO.KV_demo", []string{"info", "plain"}, 1, render.Failed, kindInterrupted, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			_, p := sitesWithProxy(t)
+			// The answer takes a while, so that the interrupt comes first.
+			p.SetDelay(50 * time.Millisecond)
+			ctx, interrupt := context.WithCancel(t.Context())
+			defer interrupt()
+			p.SetHook(func(m natstest.Message) natstest.Verdict {
+				if m.Direction == natstest.ToServer && strings.Contains(m.Subject, test.at) {
+					interrupt()
+				}
+				return natstest.Pass
+			})
+			o := runJSON(t, ctx, append(test.args, "--server", p.URL())...)
+			o.mustBe(t, test.code, test.action, test.kind)
+			writes := p.Traffic().Count("$JS.API.STREAM.CREATE.>") + p.Traffic().Count("$JS.API.STREAM.UPDATE.>")
+			if writes != test.written {
+				t.Errorf("%d writes, want %d", writes, test.written)
+			}
+		})
+	}
+}
+
+// shim answers on FAKE.API in the place of the server, whose answers it may
+// alter: a server of another age, or one that lies.
+func shim(t *testing.T, url string, alter func(subject string, reply map[string]any)) {
+	t.Helper()
+	refusing(t, url, func(string, []byte) bool { return false }, alter)
+}
+
+// refusing is a shim that answers the requests that refuses says, in the place of
+// the server, with a refusal.
+func refusing(t *testing.T, url string, refuses func(subject string, request []byte) bool, alter func(subject string, reply map[string]any)) {
+	t.Helper()
+	nc, err := nats.Connect(url, nats.Timeout(longest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	_, err = nc.Subscribe("FAKE.API.>", func(m *nats.Msg) {
+		subject := strings.TrimPrefix(m.Subject, "FAKE.API.")
+		if refuses(subject, m.Data) {
+			_ = m.Respond([]byte(`{"type":"x","error":{"code":500,"err_code":10052,"description":"no such luck"}}`))
+			return
+		}
+		answer, err := nc.Request("$JS.API."+subject, m.Data, longest)
+		if err != nil {
+			return
+		}
+		var reply map[string]any
+		if json.Unmarshal(answer.Data, &reply) != nil {
+			return
+		}
+		alter(subject, reply)
+		data, err := json.Marshal(reply)
+		if err == nil {
+			_ = m.Respond(data)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func config(reply map[string]any) map[string]any {
+	c, _ := reply["config"].(map[string]any)
+	return c
+}
+
+func TestServersOfAnotherAge(t *testing.T) {
+	t.Parallel()
+	add := []string{"add", "made", "--mirror", "demo", "--mirror-domain", "hub"}
+	edit := []string{"edit", "plain", "--force"}
+	level0 := func(_ string, reply map[string]any) {
+		if api, ok := reply["api"].(map[string]any); ok {
+			api["level"] = 0
+		}
+	}
+	drops := func(subject string, reply map[string]any) {
+		if c := config(reply); c != nil && (strings.Contains(subject, "CREATE") || strings.Contains(subject, "UPDATE")) {
+			delete(c, "allow_msg_ttl")
+		}
+	}
+	hosted := func(version string) func(string, map[string]any) {
+		return func(_ string, reply map[string]any) {
+			if c := config(reply); c != nil {
+				c["metadata"] = map[string]any{"_nats.ver": version}
+			}
+		}
+	}
+	for _, test := range []struct {
+		name  string
+		alter func(string, map[string]any)
+		args  []string
+		code  int
+		kind  string
+		says  string
+	}{
+		{"2.10, add", level0, add, 1, kindOldServer, "API level 1"},
+		{"2.10, add without TTL", level0, append(add, "--no-allow-msg-ttl"), 0, "", "stays here for ever"},
+		{"2.10, edit something else", level0, append(edit, "--description", "x"), 0, "", "the mirror's server has to be 2.11 or later for it"},
+		{"2.11.0, edit something else", hosted("2.11.0"), append(edit, "--description", "x"), 0, "", "sync --recreate plain` makes a mirror that has it"},
+		{"2.11.6, edit something else", hosted("2.11.6"), append(edit, "--description", "x"), 0, "", "edit plain` turns it on"},
+		{"2.10, edit", level0, edit, 1, kindOldServer, "API level 1"},
+		{"drops TTL on create", drops, add, 1, kindNotKept, "allow_msg_ttl is false and not true"},
+		{"drops TTL on update", drops, edit, 1, kindNotKept, "allow_msg_ttl is false and not true"},
+		{"2.11.0, edit", hosted("2.11.0"), edit, 1, kindOldServer, "server 2.11.0 cannot turn per-key TTL on"},
+		{"2.11.3, edit", hosted("2.11.3"), edit, 0, "", "until the server is restarted"},
+		{"2.11.6, edit", hosted("2.11.6"), edit, 0, "", "never expires on the mirror"},
+		{"2.11.17, edit", hosted("2.11.17"), edit, 0, "", "overlooks expired messages"},
+		{"another stream", func(_ string, reply map[string]any) {
+			if c := config(reply); c != nil {
+				c["name"] = "KV_other"
+			}
+		}, edit, 1, kindMalformed, `it is about the stream "KV_other"`},
+		{"no configuration", func(_ string, reply map[string]any) { delete(reply, "config") }, edit, 1, kindMalformed, "it has no configuration"},
+		{"nonsense", func(_ string, reply map[string]any) { reply["config"] = "nonsense" }, edit, 1, kindMalformed, "malformed answer"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			sites := plainSites(t)
+			shim(t, sites.Leaf.URL(), test.alter)
+			o := runJSON(t, t.Context(), append(test.args, "--server", sites.Leaf.URL(), "--js-api-prefix", "FAKE.API")...)
+			got, said := "", strings.Join(o.report.Warnings, "\n")
+			if o.report.Error != nil {
+				got, said = o.report.Error.Kind, said+o.report.Error.Message
+			}
+			if o.code != test.code || got != test.kind {
+				t.Errorf("exit code %d, error %q; want %d, %q\n%s", o.code, got, test.code, test.kind, o.stderr)
+			}
+			if !strings.Contains(said, test.says) {
+				t.Errorf("%q is not said in %q", test.says, said)
+			}
+		})
+	}
+}
+
+// A mirror that keeps what is gone at its origin, although its server echoes
+// the setting, is found out.
+func TestEditFindsLeftovers(t *testing.T) {
+	t.Parallel()
+	sites := plainSites(t)
+	kv := keyValue(t, sites.Hub.URL(), jetstream.KeyValueConfig{Bucket: "demo", LimitMarkerTTL: time.Second})
+	if _, err := kv.PutString(t.Context(), "key", "value"); err != nil {
+		t.Fatal(err)
+	}
+	if o := runJSON(t, t.Context(), "add", "plain", "--mirror", "demo", "--mirror-domain", "hub", "--no-allow-msg-ttl", "--wait", "1m", "--server", sites.Leaf.URL()); o.code != 0 {
+		t.Fatal(o.stderr)
+	}
+	// A purge through the API is not replicated, so the mirror keeps the value.
+	nc, err := nats.Connect(sites.Hub.URL(), nats.Timeout(longest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if _, err := nc.Request("$JS.API.STREAM.PURGE.KV_demo", nil, longest); err != nil {
+		t.Fatal(err)
+	}
+	o := runJSON(t, t.Context(), "edit", "plain", "--force", "--server", sites.Leaf.URL())
+	o.mustBe(t, 0, render.Updated, "")
+	if said := strings.Join(o.report.Warnings, "\n"); !strings.Contains(said, "the mirror holds at least 1 message that its origin does not") {
+		t.Errorf("the leftover is not said in %q", said)
+	}
+}

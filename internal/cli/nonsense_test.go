@@ -1,0 +1,425 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"nats-kvmirror/internal/natstest"
+	"nats-kvmirror/internal/render"
+)
+
+// nonsense is what a server makes of its answers.
+type nonsense struct {
+	name string
+	make func(answer []byte) []byte
+	// refusal says that it is a refusal, which is believed.
+	refusal bool
+	// control says that there are control characters in it.
+	control bool
+}
+
+// allNonsense are the answers of servers that are mad or mean.
+func allNonsense() []nonsense {
+	constant := func(s string) func([]byte) []byte { return func([]byte) []byte { return []byte(s) } }
+	tree := func(change func(path string, v any) any) func([]byte) []byte {
+		return func(answer []byte) []byte {
+			d := json.NewDecoder(bytes.NewReader(answer))
+			d.UseNumber()
+			var v any
+			if d.Decode(&v) != nil {
+				return answer
+			}
+			out, err := json.Marshal(walkTree("", v, change))
+			if err != nil {
+				return answer
+			}
+			return out
+		}
+	}
+	return []nonsense{
+		{name: "truncated", make: func(a []byte) []byte { return a[:len(a)/2] }},
+		{name: "without its end", make: func(a []byte) []byte { return a[:len(a)-1] }},
+		{name: "empty", make: constant("")},
+		{name: "null", make: constant("null")},
+		{name: "an empty object", make: constant("{}")},
+		{name: "a list", make: constant("[1,2]")},
+		{name: "no JSON", make: constant("\x1b[31m<html>\x00"), control: true},
+		{name: "an error of nothing", make: constant(`{"type":"x","error":{}}`)},
+		{name: "an error in color", make: constant(`{"type":"x","error":{"code":500,"err_code":1,"description":"\u001b[31mred\u0007\u009b"}}`), refusal: true, control: true},
+		{name: "a type alone", make: constant(`{"type":"io.nats.jetstream.api.v1.whatever"}`)},
+		{name: "deep", make: constant(`{"type":` + strings.Repeat("[", 20000))},
+		{name: "numbers are texts", make: tree(func(_ string, v any) any {
+			if n, ok := v.(json.Number); ok {
+				return n.String()
+			}
+			return v
+		})},
+		{name: "texts are numbers", make: tree(func(path string, v any) any {
+			if _, ok := v.(string); ok && path != ".type" {
+				return 7
+			}
+			return v
+		})},
+		{name: "booleans are lists", make: tree(func(_ string, v any) any {
+			if b, ok := v.(bool); ok {
+				return []any{b}
+			}
+			return v
+		})},
+		{name: "numbers are huge", make: tree(func(_ string, v any) any {
+			if _, ok := v.(json.Number); ok {
+				return json.Number("1e400")
+			}
+			return v
+		})},
+		{name: "numbers are negative", make: tree(func(_ string, v any) any {
+			if _, ok := v.(json.Number); ok {
+				return json.Number("-1")
+			}
+			return v
+		})},
+		{name: "another stream", make: tree(func(path string, v any) any {
+			if path == ".config.name" || strings.HasSuffix(path, ".stream_name") {
+				return "KV_another"
+			}
+			return v
+		})},
+		{name: "unknown fields", make: tree(func(path string, v any) any {
+			if m, ok := v.(map[string]any); ok && path == "" {
+				m["new_in_3_0"] = map[string]any{"a": []any{1, nil}}
+			}
+			return v
+		})},
+		{name: "texts in color", control: true, make: tree(func(path string, v any) any {
+			if path == ".config.description" || strings.HasPrefix(path, ".config.metadata.") || path == ".cluster.name" || path == ".cluster.leader" {
+				return "\x1b[31mred\x07\u009b\r\n"
+			}
+			return v
+		})},
+	}
+}
+
+// walkTree changes each value of a document, from the leaves up.
+func walkTree(path string, v any, change func(string, any) any) any {
+	switch x := v.(type) {
+	case map[string]any:
+		for k := range x {
+			x[k] = walkTree(path+"."+k, x[k], change)
+		}
+	case []any:
+		for i := range x {
+			x[i] = walkTree(path, x[i], change)
+		}
+	}
+	return change(path, v)
+}
+
+// madness answers on a prefix of its own in the place of an API. Once it is mad, one
+// kind of requests is answered with nonsense, and it notes which kinds there are.
+type madness struct {
+	prefix, api string
+	kind        string
+	nonsense    nonsense
+
+	mu    sync.Mutex
+	isMad bool
+	kinds map[string]bool
+}
+
+// goMad makes it mad.
+func (m *madness) goMad() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.isMad = true
+}
+
+// asked are the kinds of requests that were made.
+func (m *madness) asked() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Sorted(maps.Keys(m.kinds))
+}
+
+// strikes says whether a kind of requests is answered with nonsense, and notes it.
+func (m *madness) strikes(kind string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.isMad {
+		m.kinds[kind] = true
+	}
+	return m.isMad && kind == m.kind
+}
+
+// answers answers until the test ends.
+func (m *madness) answers(t testing.TB, st *scene) {
+	m.kinds = map[string]bool{}
+	sub, err := st.leaf.Subscribe(m.prefix+".>", func(asked *nats.Msg) {
+		subject := strings.TrimPrefix(asked.Subject, m.prefix+".")
+		strikes := m.strikes(requestKind(subject))
+		go func() {
+			answer, err := st.leaf.RequestMsg(&nats.Msg{Subject: m.api + "." + subject, Header: asked.Header, Data: asked.Data}, longest)
+			if err != nil {
+				return
+			}
+			data := answer.Data
+			if strikes {
+				data = m.nonsense.make(data)
+			}
+			_ = asked.Respond(data)
+		}()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = sub.Unsubscribe() })
+	if err := st.leaf.Flush(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// requestKind is a subject without what names streams and consumers.
+func requestKind(subject string) string {
+	var kind []string
+	for token := range strings.SplitSeq(subject, ".") {
+		if strings.ToUpper(token) != token || strings.HasPrefix(token, "KV_") {
+			break
+		}
+		kind = append(kind, token)
+	}
+	return strings.Join(kind, ".")
+}
+
+// askOrigins are the commands that are told nonsense by their origins as well; the
+// others read them as one of these does.
+var askOrigins = []string{"info", "ls", "check", "check --content", "add", "edit", "sync", "sync --content", "sync --recreate"}
+
+// A server that answers nonsense, to each kind of request of each command, in the
+// place of the mirror's API and in that of its origin's: no panic, no success that
+// is none, and nothing that reaches the terminal.
+func TestNonsense(t *testing.T) {
+	const atOnce = 64 // they mostly wait
+	st := newScene(t)
+	sane := nonsense{name: "sane", make: func(a []byte) []byte { return a }}
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, atOnce)
+	commands := append(allReads(), allWrites(st)...)
+	asked := make([][2][]string, len(commands)) // by each when nothing is amiss, of both APIs
+	for i, w := range commands {
+		for side := range asked[i] {
+			wg.Go(func() { asked[i][side] = runNonsense(t, st, w, side == 1, "", sane) })
+		}
+	}
+	wg.Wait()
+	for i, w := range commands {
+		for side, kinds := range asked[i] {
+			if side == 1 && !slices.Contains(askOrigins, w.name) {
+				continue
+			}
+			for j, kind := range kinds {
+				all := allNonsense()
+				step := 2 * stride * (1 + side) // what an origin says goes through the same hands
+				if *every {
+					step = 1
+				}
+				for k := (i + j) % step; k < len(all); k += step {
+					n := all[k]
+					for _, text := range []bool{false, true} {
+						if text && !n.control {
+							continue
+						}
+						slots <- struct{}{}
+						wg.Go(func() {
+							defer func() { <-slots }()
+							if text {
+								runNonsenseText(t, st, w, side == 1, kind, n)
+							} else {
+								runNonsense(t, st, w, side == 1, kind, n)
+							}
+						})
+					}
+				}
+			}
+		}
+	}
+	wg.Wait()
+}
+
+// told prepares a run whose questions to the mirror's API, or to its origin's, are
+// answered with nonsense if they are of a kind, and returns its arguments.
+func (w written) told(t *testing.T, st *scene, bucket string, origin bool, kind string, n nonsense) (*madness, []string) {
+	m := &madness{prefix: "FAKE." + bucket, api: "$JS.API", kind: kind, nonsense: n}
+	at := []string{"--server", st.Leaf.URL(), "--timeout", brief.String()}
+	if origin {
+		m.api = "$JS.hub.API"
+		st.prefixes.Store(bucket, m.prefix)
+	} else {
+		at = append(at, "--js-api-prefix", m.prefix)
+	}
+	m.answers(t, st)
+	w.prepare(t, st, bucket)
+	m.goMad()
+	return m, append(w.args(bucket), at...)
+}
+
+// runNonsense runs a command and compares what it says with what is there.
+func runNonsense(t *testing.T, st *scene, w written, origin bool, kind string, n nonsense) (asked []string) {
+	bucket := st.name()
+	m, args := w.told(t, st, bucket, origin, kind, n)
+	defer st.drop(t, w, bucket)
+	before := look(t, st.leaf, w.target(bucket))
+	begin := time.Now()
+	r := play(t, t.Context(), args...)
+	inTime := time.Since(begin) < brief // else the answer may have been too late
+	after := look(t, st.leaf, w.target(bucket))
+	wrong := func(format string, a ...any) {
+		t.Errorf("%s, %s.%s is %s: exit code %d, action %q: "+format+"\n%s%s", append(append([]any{w.name, m.api, kind, n.name, r.code, r.action}, a...), r.stderr, r.says())...)
+	}
+	if n.name != "sane" && r.failure != nil && r.failure.Kind == kindInternal {
+		wrong("it is not said what is wrong")
+	}
+	switch {
+	case kind == "INFO" && w.name == "sync" && r.action == render.Unchanged && (n.name == "a type alone" || n.name == "numbers are negative"):
+		// A server that says that it is older than per-key TTL is believed: there is
+		// nothing to mend.
+	case n.refusal && !origin && slices.Contains(w.writes, kind): // one that says that it did not is believed
+		if r.code == exitOK && inTime {
+			wrong("it is a success")
+		}
+	default:
+		w.judge(before, after, r, wrong)
+	}
+	if n.name == "sane" && r.action == render.Failed {
+		wrong("it fails")
+	}
+	if len(w.writes) == 0 && n.name != "sane" && r.code == exitOK && inTime && !admits(t, w, bucket, origin, kind, n, r) {
+		wrong("it is a success")
+	}
+	if w.name == "check" && n.name == "sane" && r.code != exitOK && inTime {
+		wrong("there is nothing to find")
+	}
+	return m.asked()
+}
+
+// admits says of a command that reads and ends well that it may: it says itself
+// what it could not read, or what it was told does not matter to it.
+func admits(t *testing.T, w written, bucket string, origin bool, kind string, n nonsense, r result) bool {
+	var doc struct {
+		Origin   struct{ Reachable bool }
+		Problems []string
+	}
+	if err := json.Unmarshal([]byte(r.stdout), &doc); err != nil {
+		t.Error(err)
+	}
+	switch {
+	case n.name == "unknown fields", n.name == "texts in color":
+		return true // what is asked for is there
+	case w.name == "info" && origin:
+		return !doc.Origin.Reachable // it shows the mirror
+	case w.name == "ls" && origin:
+		return slices.ContainsFunc(r.members, func(m render.Member) bool { return m.Bucket == bucket && !m.Origin.Reachable })
+	case w.name == "ls" && kind == "STREAM.LIST" && n.name == "another stream":
+		return true // a list is about no stream of its own
+	case w.name == "ls" && kind == "STREAM.LIST":
+		return len(doc.Problems) > 0 // it lists the others
+	case w.name == "ls", w.name == "check" && kind == "INFO":
+		return true // the server's version and API level are no part of the list, and do not matter to a sound mirror
+	}
+	return false
+}
+
+// runNonsenseText runs a command as people see it.
+func runNonsenseText(t *testing.T, st *scene, w written, origin bool, kind string, n nonsense) {
+	bucket := st.name()
+	m, args := w.told(t, st, bucket, origin, kind, n)
+	defer st.drop(t, w, bucket)
+	var out, errs bytes.Buffer
+	Run(context.Background(), append(args, "--no-context"), Streams{In: strings.NewReader(""), Out: &out, Err: &errs})
+	if i := strings.IndexFunc(out.String()+errs.String(), func(r rune) bool { return r < ' ' && r != '\n' && r != '\t' || r == 0x7f || r >= 0x80 && r < 0xa0 }); i >= 0 {
+		t.Errorf("%s, %s.%s is %s: a control character is shown in %q", w.name, m.api, kind, n.name, out.String()+errs.String())
+	}
+}
+
+// A server that says that it wrote and did not.
+func TestLyingEcho(t *testing.T) {
+	t.Parallel()
+	st := newScene(t)
+	for _, w := range allWrites(st) {
+		t.Run(w.name, func(t *testing.T) {
+			bucket := st.name()
+			w.prepare(t, st, bucket)
+			prefix := "FAKE." + bucket
+			sub, err := st.leaf.Subscribe(prefix+".>", func(m *nats.Msg) {
+				subject := strings.TrimPrefix(m.Subject, prefix+".")
+				if slices.ContainsFunc(w.writes, func(s string) bool { return strings.HasPrefix(subject, s) }) {
+					_ = m.Respond(fmt.Appendf(nil, `{"type":"x","success":true,"purged":1,"config":%s}`, orObject(m.Data)))
+					return
+				}
+				if answer, err := st.leaf.Request("$JS.API."+subject, m.Data, longest); err == nil {
+					_ = m.Respond(answer.Data)
+				}
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = sub.Unsubscribe() }()
+			if err := st.leaf.Flush(); err != nil {
+				t.Fatal(err)
+			}
+			r := play(t, t.Context(), append(w.args(bucket), "--server", st.Leaf.URL(), "--js-api-prefix", prefix, "--timeout", brief.String())...)
+			if r.code == exitOK {
+				t.Errorf("exit code 0, action %q: it was not done\n%s", r.action, r.stdout)
+			}
+		})
+	}
+}
+
+func orObject(data []byte) []byte {
+	if len(data) == 0 {
+		return []byte("{}")
+	}
+	return data
+}
+
+// An answer of 10 MB.
+func TestHugeAnswer(t *testing.T) {
+	t.Parallel()
+	s, err := natstest.Start("listen: 127.0.0.1:-1\nmax_payload: 60MB\nmax_pending: 200MB")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Stop)
+	nc := connectTo(t, s.URL())
+	huge := fmt.Appendf(nil, `{"type":"x","total":1,"streams":[],"config":{"name":"KV_huge","description":"%s"}}`, strings.Repeat("x", 10<<20))
+	if _, err := nc.Subscribe("FAKE.>", func(m *nats.Msg) { _ = m.Respond(huge) }); err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		args []string
+		code int
+		says string
+	}{
+		{[]string{"edit", "huge", "--force"}, exitFailed, `"kind": "not-a-bucket"`},
+		{[]string{"info", "huge"}, exitFailed, `"kind": "not-a-bucket"`},
+		{[]string{"ls"}, exitOK, "the list leaves them out"}, // of which there are none that it could show
+		{[]string{"check"}, 3, "the list leaves them out"},
+		{[]string{"sync", "huge", "--force"}, exitFailed, "could not be read"},
+	} {
+		r := play(t, t.Context(), append(test.args, "--server", s.URL(), "--js-api-prefix", "FAKE", "--timeout", "1m")...)
+		if r.code != test.code || !strings.Contains(r.stdout, test.says) {
+			t.Errorf("%q: exit code %d, want %d and %q in %q", test.args, r.code, test.code, test.says, r.says())
+		}
+	}
+}

@@ -1,0 +1,415 @@
+//go:build unix
+
+package cli
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"nats-kvmirror/internal/natstest"
+	"nats-kvmirror/internal/render"
+)
+
+// session of a person: the command on a pseudo-terminal, what it has shown so
+// far, and the keys that are pressed.
+type person struct {
+	t    *testing.T
+	cmd  *exec.Cmd
+	tty  *os.File
+	mu   sync.Mutex
+	seen bytes.Buffer
+	told int // how often the terminal has said where the cursor is
+	done chan struct{}
+}
+
+// sitDown runs the command on a pseudo-terminal.
+func sitDown(t *testing.T, url string, args ...string) *person {
+	t.Helper()
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The test binary is the command when it is called by the command's name.
+	cmd := exec.Command(program, args...)
+	cmd.Args[0] = appName
+	cmd.Env = append(os.Environ(), "NATS_URL="+url, "HOME="+t.TempDir(), "XDG_CONFIG_HOME="+t.TempDir(), "TERM=xterm", "LLMFORMAT=", "TESTING=", "GORACE=atexit_sleep_ms=0")
+	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 40, Cols: 120})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &person{t: t, cmd: cmd, tty: tty, done: make(chan struct{})}
+	go func() {
+		defer close(p.done)
+		buf := make([]byte, 4096)
+		for {
+			n, err := tty.Read(buf)
+			p.mu.Lock()
+			p.seen.Write(buf[:n])
+			// survey asks where the cursor is; a terminal answers.
+			for ; p.told < bytes.Count(p.seen.Bytes(), []byte("\x1b[6n")); p.told++ {
+				fmt.Fprint(tty, "\x1b[1;1R")
+			}
+			p.mu.Unlock()
+			if err != nil {
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = tty.Close() })
+	return p
+}
+
+func (p *person) shown() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.seen.String()
+}
+
+// waitsFor waits until a text is shown.
+func (p *person) waitsFor(text string) {
+	p.t.Helper()
+	deadline := time.Now().Add(longest)
+	for !strings.Contains(p.shown(), text) {
+		if time.Now().After(deadline) {
+			p.t.Fatalf("%q is not shown in:\n%s", text, p.shown())
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// isAsked waits until a question is shown and survey knows what it wants to know
+// of the terminal: keys that come earlier are lost to it.
+func (p *person) isAsked(question string) {
+	p.t.Helper()
+	p.waitsFor(question)
+	p.waitsFor("\x1b[?25h\x1b[6n")
+}
+
+// types presses keys until something comes of them: survey throws away those
+// that come together with what the terminal says of the cursor. Pressed twice
+// they must mean the same; where survey does not ask for the cursor, press does.
+func (p *person) types(keys string) {
+	p.t.Helper()
+	before := p.shown()
+	for deadline := time.Now().Add(longest); time.Now().Before(deadline); {
+		p.press(keys)
+		for start := time.Now(); time.Since(start) < 2*time.Second; time.Sleep(10 * time.Millisecond) {
+			select {
+			case <-p.done:
+				return
+			default:
+			}
+			if p.shown() != before {
+				return
+			}
+		}
+	}
+	p.t.Fatalf("nothing comes of the keys %q:\n%s", keys, p.shown())
+}
+
+// press presses keys once.
+func (p *person) press(keys string) {
+	p.t.Helper()
+	if _, err := io.WriteString(p.tty, keys); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// leaves waits until the command has ended and returns its exit code.
+func (p *person) leaves() int {
+	p.t.Helper()
+	ended := make(chan error, 1)
+	go func() { ended <- p.cmd.Wait() }()
+	select {
+	case err := <-ended:
+		<-p.done
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			return exit.ExitCode()
+		}
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		return 0
+	case <-time.After(longest):
+		p.t.Fatalf("the command goes on:\n%s", p.shown())
+		return -1
+	}
+}
+
+func TestEditAsks(t *testing.T) {
+	for _, test := range []struct {
+		name, keys string
+		code       int
+		ttl        bool
+		says       string
+	}{
+		{"yes", "y\r", 0, true, "Per-Key TTL Supported: true"},
+		{"no", "n\r", 0, false, "was not changed"},
+		{"default is no", "\r", 0, false, "was not changed"},
+		{"ctrl-c", "\x03", 1, false, "interrupted, nothing was changed"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			sites := plainSites(t)
+			p := sitDown(t, sites.Leaf.URL(), "edit", "plain")
+			p.waitsFor("Differences (-old +new):")
+			p.waitsFor("can not be turned off again")
+			p.isAsked("Really edit bucket plain?")
+			p.types(test.keys)
+			if code := p.leaves(); code != test.code {
+				t.Errorf("exit code %d, want %d:\n%s", code, test.code, p.shown())
+			}
+			if !strings.Contains(p.shown(), test.says) {
+				t.Errorf("%q is not shown in:\n%s", test.says, p.shown())
+			}
+			if got := hasTTL(t, sites.Leaf.URL(), "plain"); got != test.ttl {
+				t.Errorf("per-key TTL is %t, want %t", got, test.ttl)
+			}
+		})
+	}
+}
+
+// SIGTERM ends a command that waits for an answer, and the terminal gets its
+// modes back.
+func TestEditTerminatedWhileAsking(t *testing.T) {
+	t.Parallel()
+	sites := plainSites(t)
+	p := sitDown(t, sites.Leaf.URL(), "edit", "plain")
+	p.isAsked("Really edit bucket plain?")
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if code := p.leaves(); code != 1 {
+		t.Errorf("exit code %d, want 1", code)
+	}
+	if !strings.Contains(p.shown(), "interrupted, nothing was changed") {
+		t.Errorf("the interrupt is not said:\n%s", p.shown())
+	}
+	if hasTTL(t, sites.Leaf.URL(), "plain") {
+		t.Error("the mirror was changed")
+	}
+}
+
+// What somebody else does while the question stands is not overwritten.
+func TestEditAfterAnotherEdit(t *testing.T) {
+	t.Parallel()
+	sites := plainSites(t)
+	p := sitDown(t, sites.Leaf.URL(), "edit", "plain", "--description", "mine")
+	p.isAsked("Really edit bucket plain?")
+	var out, errs bytes.Buffer
+	if code := Run(t.Context(), []string{"edit", "plain", "--description", "theirs", "-f", "--server", sites.Leaf.URL(), "--no-context"}, Streams{In: strings.NewReader(""), Out: &out, Err: &errs}); code != 0 {
+		t.Fatalf("the other edit failed: %s", errs.String())
+	}
+	p.types("y\r")
+	if code := p.leaves(); code != 1 {
+		t.Errorf("exit code %d, want 1", code)
+	}
+	if !strings.Contains(p.shown(), "somebody else has changed bucket \"plain\" meanwhile, nothing was written") {
+		t.Errorf("the conflict is not said:\n%s", p.shown())
+	}
+}
+
+func TestPromoteAsks(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name, keys string
+		code       int
+		promoted   bool
+		says       string
+	}{
+		{"yes", "y\r", 0, true, "Information for Key-Value Store Bucket demo"},
+		{"no", "n\r", 0, false, "Bucket demo was not changed"},
+		{"default is no", "\r", 0, false, "Bucket demo was not changed"},
+		{"ctrl-c", "\x03", 1, false, "interrupted, nothing was changed"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			url := lostOrigin(t).Leaf.URL()
+			p := sitDown(t, url, "promote", "demo")
+			p.waitsFor("Differences (-old +new):")
+			p.waitsFor("this cannot be undone")
+			p.waitsFor("that has to be turned off for KV_plain")
+			p.isAsked("Really promote bucket demo? It cannot be undone")
+			p.types(test.keys)
+			if code := p.leaves(); code != test.code {
+				t.Errorf("exit code %d, want %d:\n%s", code, test.code, p.shown())
+			}
+			if !strings.Contains(p.shown(), test.says) {
+				t.Errorf("%q is not shown in:\n%s", test.says, p.shown())
+			}
+			o := runJSON(t, t.Context(), "info", "demo", "--server", url)
+			if promoted := o.report.Origin == nil; promoted != test.promoted {
+				t.Errorf("promoted is %t, want %t", promoted, test.promoted)
+			}
+			// What stands in the way is not touched before the answer.
+			o = runJSON(t, t.Context(), "info", "plain", "--server", url)
+			if c, err := o.report.Config.Config(); err != nil || c.MirrorDirect == test.promoted {
+				t.Errorf("plain's mirror_direct is %t, %v", c.MirrorDirect, err)
+			}
+		})
+	}
+}
+
+// What happens while the question stands counts: a mirror that was changed, and
+// an origin that is back.
+func TestPromoteAfterAsking(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name    string
+		happens func(t *testing.T, sites *natstest.Sites)
+		says    string
+	}{
+		{"changed", func(t *testing.T, sites *natstest.Sites) {
+			runJSON(t, t.Context(), "edit", "demo", "--description", "theirs", "-f", "--server", sites.Leaf.URL()).mustBe(t, 0, render.Updated, "")
+		}, "somebody else has changed bucket \"demo\" meanwhile, nothing was written"},
+		{"back", func(t *testing.T, sites *natstest.Sites) {
+			keyValue(t, sites.Hub.URL(), jetstream.KeyValueConfig{Bucket: "demo"})
+		}, "answers again"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			sites := lostOrigin(t)
+			p := sitDown(t, sites.Leaf.URL(), "promote", "demo")
+			p.isAsked("Really promote bucket demo?")
+			test.happens(t, sites)
+			p.types("y\r")
+			if code := p.leaves(); code != 1 {
+				t.Errorf("exit code %d, want 1", code)
+			}
+			if !strings.Contains(p.shown(), test.says) {
+				t.Errorf("%q is not shown in:\n%s", test.says, p.shown())
+			}
+			if o := runJSON(t, t.Context(), "info", "demo", "--server", sites.Leaf.URL()); o.report.Origin == nil {
+				t.Error("the mirror was promoted")
+			}
+		})
+	}
+}
+
+// A link that comes back while the question stands is seen at the mirror where the
+// origin cannot be read.
+func TestPromoteLinkBackAfterAsking(t *testing.T) {
+	t.Parallel()
+	sites, link, err := natstest.HubAndLeafVia()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(sites.Stop)
+	keyValue(t, sites.Hub.URL(), jetstream.KeyValueConfig{Bucket: "demo"})
+	runJSON(t, t.Context(), "add", "--mirror", "demo", "--mirror-domain", "hub", "--server", sites.Leaf.URL()).mustBe(t, 0, render.Created, "")
+	leaf := connectTo(t, sites.Leaf.URL())
+	hears := func(since time.Time) func() bool {
+		return func() bool {
+			asked := time.Now()
+			is := look(t, leaf, "demo")
+			return is.Mirror != nil && is.Mirror.Active >= 0 && asked.Add(-is.Mirror.Active).After(since)
+		}
+	}
+	waitUntil(t, "the mirror hears of its origin", hears(time.Time{}))
+	link.Refuse(true)
+	link.CutAll()
+	client, err := natstest.NewProxy(sites.Leaf.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+
+	p := sitDown(t, client.URL(), "promote", "demo")
+	p.isAsked("Really promote bucket demo?")
+	client.SetHook(func(m natstest.Message) natstest.Verdict {
+		if m.Direction == natstest.ToServer && strings.HasPrefix(m.Subject, "$JS.hub.API.STREAM.INFO.") {
+			return natstest.Drop
+		}
+		return natstest.Pass
+	})
+	link.Refuse(false)
+	waitUntil(t, "the mirror hears of its origin again", hears(time.Now()))
+	p.types("y\r")
+	if code := p.leaves(); code != 1 {
+		t.Errorf("exit code %d, want 1", code)
+	}
+	if !strings.Contains(p.shown(), "the mirror hears of it again") {
+		t.Errorf("it says\n%s", p.shown())
+	}
+	if look(t, leaf, "demo").Mirror == nil {
+		t.Error("the mirror was promoted")
+	}
+}
+
+func TestInfoSelects(t *testing.T) {
+	t.Parallel()
+	sites := plainSites(t)
+	keyValue(t, sites.Leaf.URL(), jetstream.KeyValueConfig{Bucket: "nomirror"})
+	keyValue(t, sites.Leaf.URL(), jetstream.KeyValueConfig{Bucket: "second", Mirror: &jetstream.StreamSource{Name: "demo", Domain: "hub"}})
+	p := sitDown(t, sites.Leaf.URL(), "info")
+	p.waitsFor("Select a Bucket")
+	p.waitsFor("second")
+	if strings.Contains(p.shown(), "nomirror") {
+		t.Error("a bucket that is no mirror is offered")
+	}
+	p.press("\x1b[B\r")
+	if code := p.leaves(); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+	if !strings.Contains(p.shown(), "Information for Key-Value Store Bucket second") {
+		t.Errorf("the chosen bucket is not shown:\n%s", p.shown())
+	}
+}
+
+func TestAddWaitsWithBar(t *testing.T) {
+	t.Parallel()
+	sites := plainSites(t)
+	kv := keyValue(t, sites.Hub.URL(), jetstream.KeyValueConfig{Bucket: "demo", LimitMarkerTTL: time.Second})
+	for i := range 50 {
+		if _, err := kv.PutString(t.Context(), fmt.Sprintf("key%d", i), "value"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := sitDown(t, sites.Leaf.URL(), "add", "--mirror", "demo", "--mirror-domain", "hub", "--wait", "1m")
+	if code := p.leaves(); code != 0 {
+		t.Errorf("exit code %d:\n%s", code, p.shown())
+	}
+	for _, text := range []string{"Waiting for demo", "[50 in ", "Values Stored: 50"} {
+		if !strings.Contains(p.shown(), text) {
+			t.Errorf("%q is not shown in:\n%s", text, p.shown())
+		}
+	}
+}
+
+// A bar that is stopped is stopped, however soon: nothing is drawn after it.
+func TestBarStops(t *testing.T) {
+	t.Parallel()
+	ours, tty, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = ours.Close(), tty.Close() })
+	go func() { _, _ = io.Copy(io.Discard, ours) }()
+	rt := &runtime{Streams: streams{err: tty}}
+	for range 300 {
+		b := newWaitBar(rt, render.Style{}, "m")
+		b.at(1, 2)
+		b.stop()
+		if b.writer.IsRenderInProgress() {
+			t.Fatal("the bar is drawn after it was stopped")
+		}
+	}
+	slow := newSlowBar(rt, render.Style{}, "m")
+	slow.stop()
+	if slow.writer.IsRenderInProgress() {
+		t.Error("a bar is drawn that was stopped before it began")
+	}
+}

@@ -1,0 +1,58 @@
+package cli
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/choria-io/fisk"
+)
+
+// What scripts rely on is documented: every finding, every kind of failure, every
+// command and every flag that is not hidden.
+func TestReadmeIsComplete(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	readme := string(data)
+	for _, code := range codes() {
+		if !strings.Contains(readme, "`"+code+"`") {
+			t.Errorf("the finding %q is not documented", code)
+		}
+	}
+	for _, kind := range []string{
+		kindUsage, kindContext, kindUnreachable, kindAuthorization, kindNotFound, kindNoResponders, kindDenied, kindTimeout,
+		kindNoJetStream, kindOldServer, kindRejected, kindDisconnected, kindMalformed, kindExists, kindNotMirror, kindNotBucket,
+		kindOriginUnread, kindRefused, kindNotKept, kindConflict, kindNoTerminal, kindNotCaughtUp, kindIncomplete, kindDiffers, kindInterrupted,
+		kindUnknownOutcome, kindInternal,
+	} {
+		if !strings.Contains(readme, "`"+kind+"`") {
+			t.Errorf("the kind of failure %q is not documented", kind)
+		}
+	}
+	model := newApp(&runtime{}, func(command) {}).Model()
+	flags := func(of string, group *fisk.FlagGroupModel) {
+		for _, f := range group.Flags {
+			name := f.Name
+			if f.Negatable {
+				name = "[no-]" + name
+			}
+			documented := strings.Contains(readme, "--"+f.Name) || strings.Contains(readme, "--"+name)
+			if !f.Hidden && !documented && f.Name != "help" && f.Name != "version" {
+				t.Errorf("the flag --%s of %s is not documented", f.Name, of)
+			}
+		}
+	}
+	flags("all commands", model.FlagGroupModel)
+	for _, c := range model.Commands {
+		if c.Hidden || c.Name == "help" {
+			continue
+		}
+		if !strings.Contains(readme, "### "+c.Name) {
+			t.Errorf("the command %s is not documented", c.Name)
+		}
+		flags(c.Name, c.FlagGroupModel)
+	}
+}

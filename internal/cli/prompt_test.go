@@ -398,7 +398,7 @@ func TestBarStops(t *testing.T) {
 	}
 	t.Cleanup(func() { _, _ = ours.Close(), tty.Close() })
 	go func() { _, _ = io.Copy(io.Discard, ours) }()
-	rt := &runtime{Streams: streams{err: tty}}
+	rt := &runtime{Streams: Streams{Err: tty}}
 	for range 300 {
 		b := newWaitBar(rt, render.Style{}, "m")
 		b.at(1, 2)

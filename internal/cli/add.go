@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +14,7 @@ import (
 	"nats-kvmirror/internal/jsapi"
 	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/render"
+	"nats-kvmirror/internal/stream"
 )
 
 // addOptions are the flags of add.
@@ -83,7 +83,7 @@ func (o *addOptions) complete() error {
 	if o.wait != nil && o.dryRun {
 		return fail(kindUsage, "", "--wait and --dry-run exclude each other")
 	}
-	o.target = kvcfg.NewMirror{Bucket: bucket, Origin: origin, Filters: o.filters, Wishes: o.wishes}
+	o.target = kvcfg.NewMirror{Bucket: bucket, Origin: origin, Filters: o.filters, Settings: o.wishes}
 	return nil
 }
 
@@ -95,7 +95,7 @@ func mirrorsItself(bucket string) error {
 type beforeAdd struct {
 	account    jsapi.Account
 	accountErr error
-	existing   *jsapi.Stream
+	existing   *stream.Info
 	existErr   error
 	origin     originRead
 }
@@ -200,7 +200,7 @@ func sameAPI(prefix, own, domain string) bool {
 }
 
 // isMirrorOf says why an existing bucket cannot become the mirror of origin.
-func isMirrorOf(c kvcfg.Config, origin kvcfg.Origin) error {
+func isMirrorOf(c stream.Config, origin kvcfg.Origin) error {
 	const hint = "choose another name, or remove that bucket first"
 	is, err := kvcfg.OriginOf(c)
 	switch {
@@ -224,7 +224,7 @@ func (o *addOptions) checkLevel(rt *runtime, r *render.Report, s *session, b bef
 		rt.warn(r, "the mirror's server did not say what it supports: %v", b.accountErr)
 		return nil
 	}
-	if b.account.Level < kvcfg.TTLAPILevel {
+	if b.account.Level < stream.TTLAPILevel {
 		return tooOldForTTL(s, "--no-allow-msg-ttl makes a mirror without it, which keeps for ever what expires at the origin")
 	}
 	return nil
@@ -232,7 +232,7 @@ func (o *addOptions) checkLevel(rt *runtime, r *render.Report, s *session, b bef
 
 func tooOldForTTL(s *session, hint string) error {
 	return fail(kindOldServer, "the mirror's server must be 2.11 or later\n"+hint,
-		"per-key TTL needs API level %d, and the mirror's server at %q has none (connected to version %s)", kvcfg.TTLAPILevel, s.own.Prefix(), s.conn.ServerVersion())
+		"per-key TTL needs API level %d, and the mirror's server at %q has none (connected to version %s)", stream.TTLAPILevel, s.own.Prefix(), s.conn.ServerVersion())
 }
 
 // warnOfPlan warns of what is allowed and ends badly.
@@ -268,8 +268,8 @@ func ttlUnlikeOrigin(origin bool) string {
 func tooSmall(limit, origin int64) bool { return limit > 0 && (origin <= 0 || limit < origin) }
 
 // sameAs returns nil when the existing mirror is what add would create.
-func (o *addOptions) sameAs(existing *jsapi.Stream, plan kvcfg.Plan) error {
-	different := plan.Against(existing.Raw)
+func (o *addOptions) sameAs(existing *stream.Info, plan kvcfg.Plan) error {
+	different := plan.Against(existing.Config.Raw())
 	if len(different) == 0 {
 		return nil
 	}
@@ -304,27 +304,22 @@ func (o *addOptions) showPlan(rt *runtime, s *session, r *render.Report, plan kv
 	}
 	r.Action = render.WouldCreate
 	r.PerKeyTTL, r.Config = &config.AllowMsgTTL, plan.Config
-	r.Source = &jsapi.Stream{Raw: plan.Config, Config: config}
+	r.Source = &stream.Info{Config: config}
 	r.Heading = fmt.Sprintf("Would create Key-Value Store Bucket %s", r.Bucket)
 	return rt.show(*r, s.style)
 }
 
 // create creates the mirror and checks what the server made of it.
 func (o *addOptions) create(ctx context.Context, rt *runtime, s *session, r *render.Report, plan kvcfg.Plan, b beforeAdd) error {
-	level := 0
+	w := jsapi.Write{Config: plan.Config}
 	if plan.EnablesTTL() {
-		level = kvcfg.TTLAPILevel
+		w.Level = stream.TTLAPILevel
 	}
-	var read *jsapi.Stream
-	created, err := s.write(ctx, plan.Config, 0, func(ctx context.Context) (*jsapi.Stream, error) {
-		w, err := s.own.CreateAndRead(ctx, r.Stream, plan.Config, level)
-		read = w.Read
-		return w.Answer, err
-	})
-	if err != nil {
-		return fmt.Errorf("bucket %q was not created: %w", r.Bucket, err)
+	created, err := s.own.Create(ctx, w)
+	if created == nil {
+		return writeFailure(r.Stream, "created", "created", err)
 	}
-	created, err = s.confirm(ctx, plan.Config, slices.Collect(maps.Keys(plan.Config)), created, read, "created")
+	err = writeFailure(r.Stream, "created", "created", err)
 	r.SetStream(created)
 	r.Origin = b.origin.report(created)
 	if err != nil {
@@ -333,17 +328,4 @@ func (o *addOptions) create(ctx context.Context, rt *runtime, s *session, r *ren
 	r.Action = render.Created
 	o.warnOfReplicas(rt, r)
 	return nil
-}
-
-// kept makes sure that the server has what was asked of it.
-func kept(asked, got kvcfg.Raw, bucket, done string) error {
-	dropped := asked.Differing(got)
-	if len(dropped) == 0 {
-		return nil
-	}
-	var fields []string
-	for _, field := range dropped {
-		fields = append(fields, fmt.Sprintf("%s is %s and not %s", field, render.Value(field, got[field]), render.Value(field, asked[field])))
-	}
-	return fail(kindNotKept, "the server may be too old for it", "bucket %q was %s, but the server did not keep what was asked: %s", bucket, done, strings.Join(fields, ", "))
 }

@@ -11,9 +11,9 @@ import (
 
 	"github.com/choria-io/fisk"
 
+	"nats-kvmirror/internal/check"
 	"nats-kvmirror/internal/content"
 	"nats-kvmirror/internal/fleet"
-	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/render"
 )
 
@@ -29,7 +29,7 @@ type checkOptions struct {
 	seenCrit   *time.Duration
 	messages   contentOptions
 	quick      bool
-	thresholds kvcfg.Thresholds // what the flags leave of the defaults
+	thresholds check.Thresholds // what the flags leave of the defaults
 }
 
 func addCheck(app *fisk.Application, rt *runtime, selected func(command)) {
@@ -37,7 +37,7 @@ func addCheck(app *fisk.Application, rt *runtime, selected func(command)) {
 	cmd := app.Command("check", "Finds what is wrong with mirrors, for people and monitoring systems")
 	cmd.Tag("scope:user", "impact:ro")
 	cmd.HelpLong("Exit codes are those of monitoring plugins in every format: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN. Whatever could not be looked at is UNKNOWN.\n\nWith --content, all messages of mirror and origin are read, without their bodies, and compared one by one; what differs is looked at a second time.\n\nFindings: " + strings.Join(codes(), ", "))
-	d := kvcfg.DefaultThresholds()
+	d := check.DefaultThresholds()
 	cmd.Arg("bucket", "The mirrors to check; all when left out").StringsVar(&o.buckets)
 	countFlag(cmd.Flag("lag-warn", fmt.Sprintf("Warn of a mirror that is more messages behind its origin's last sequence; default %d", d.LagWarn)), "lag-warn", &o.lagWarn).PlaceHolder("MSGS")
 	countFlag(cmd.Flag("lag-critical", fmt.Sprintf("The same, critical; default %d", d.LagCritical)), "lag-critical", &o.lagCrit).PlaceHolder("MSGS")
@@ -60,7 +60,7 @@ func unreadCodes() []string { return []string{"unread", "not-found", "not-a-mirr
 
 func codes() []string {
 	var codes []string
-	for _, k := range kvcfg.Kinds() {
+	for _, k := range check.Kinds() {
 		codes = append(codes, k.Code)
 	}
 	return append(codes, unreadCodes()...)
@@ -75,7 +75,7 @@ type checkResult struct {
 }
 
 func (o *checkOptions) complete() error {
-	o.thresholds = kvcfg.DefaultThresholds()
+	o.thresholds = check.DefaultThresholds()
 	for flag, v := range map[string]*int64{"lag-warn": o.lagWarn, "lag-critical": o.lagCrit, "expect": o.expect} {
 		if v != nil && *v < 0 {
 			return fail(kindUsage, "", "--%s: %d is negative", flag, *v)
@@ -128,7 +128,7 @@ func (o *checkOptions) run(ctx context.Context, rt *runtime) checkResult {
 		}
 	}
 	for i, m := range read.Mirrors {
-		member := member(m, s.own.Prefix(), kvcfg.Check(m.Facts, o.thresholds, o.ignore...))
+		member := member(m, s.own.Prefix(), check.Check(m.Facts, o.thresholds, o.ignore...))
 		if o.messages.content {
 			member.Content = r.contents[i]
 		}
@@ -165,20 +165,20 @@ func (o *checkOptions) compare(ctx context.Context, rt *runtime, s *session, rea
 }
 
 // fleetFindings are the findings about the fleet as a whole.
-func (o *checkOptions) fleetFindings(read fleet.Fleet) []kvcfg.Finding {
-	var findings []kvcfg.Finding
-	add := func(f kvcfg.Finding) {
+func (o *checkOptions) fleetFindings(read fleet.Fleet) []check.Finding {
+	var findings []check.Finding
+	add := func(f check.Finding) {
 		if !slices.Contains(o.ignore, f.Code) {
 			findings = append(findings, f)
 		}
 	}
 	have := int64(len(read.Mirrors))
-	wrong := kvcfg.Finding{Code: "count", Severity: kvcfg.Critical, Remedy: kvcfg.ByNothing, Mend: "see what became of the mirrors, or correct --expect"}
+	wrong := check.Finding{Code: "count", Severity: check.Critical, Remedy: check.ByNothing, Mend: "see what became of the mirrors, or correct --expect"}
 	for _, p := range read.Problems {
 		f := problemFinding(p)
 		add(f)
-		if f.Severity == kvcfg.Unknown {
-			wrong.Severity = kvcfg.Unknown // there may be more of them
+		if f.Severity == check.Unknown {
+			wrong.Severity = check.Unknown // there may be more of them
 		}
 	}
 	switch {
@@ -195,18 +195,18 @@ func (o *checkOptions) fleetFindings(read fleet.Fleet) []kvcfg.Finding {
 
 // finish shows the result and returns the exit code of a monitoring plugin.
 func (o *checkOptions) finish(rt *runtime, r checkResult) int {
-	status := kvcfg.Worst(r.fleet.Findings)
+	status := check.Worst(r.fleet.Findings)
 	for _, m := range r.fleet.Mirrors {
 		status = status.Worse(m.State)
 	}
 	if r.err != nil {
-		status = kvcfg.Unknown
+		status = check.Unknown
 		_, r.fleet.Error = rt.verdict(r.err)
 		r.fleet.Action = render.Failed
-		r.fleet.Findings = []kvcfg.Finding{{Code: "unread", Severity: kvcfg.Unknown, Message: r.fleet.Error.Message, Remedy: kvcfg.ByNothing, Mend: r.fleet.Error.Hint}}
+		r.fleet.Findings = []check.Finding{{Code: "unread", Severity: check.Unknown, Message: r.fleet.Error.Message, Remedy: check.ByNothing, Mend: r.fleet.Error.Hint}}
 	}
 	r.fleet.Status = &status
-	code := map[kvcfg.Severity]int{kvcfg.OK: 0, kvcfg.Warning: 1, kvcfg.Critical: 2, kvcfg.Unknown: 3}[status]
+	code := map[check.Severity]int{check.OK: 0, check.Warning: 1, check.Critical: 2, check.Unknown: 3}[status]
 	if rt.json {
 		if rt.document(r.fleet, r.fleet.Action, exitOK) != exitOK {
 			return 3

@@ -11,7 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"nats-kvmirror/internal/kvcfg"
+	"nats-kvmirror/internal/check"
 	"nats-kvmirror/internal/natstest"
 	"nats-kvmirror/internal/render"
 )
@@ -132,7 +132,7 @@ func TestPartlyRead(t *testing.T) {
 	o := runFleet(t, t.Context(), append(at, "check", "--expect", "2")...)
 	o.mustBe(t, 3, render.Checked, "")
 	for _, f := range o.fleet.Findings {
-		if f.Severity != kvcfg.Unknown {
+		if f.Severity != check.Unknown {
 			t.Errorf("%s is %s: %s", f.Code, f.Severity, f.Message)
 		}
 	}
@@ -201,7 +201,7 @@ func TestFleetInterrupted(t *testing.T) {
 		code   int
 		status string
 	}{
-		{[]string{"check"}, 3, string(kvcfg.Unknown)},
+		{[]string{"check"}, 3, string(check.Unknown)},
 		{[]string{"ls"}, 1, ""},
 		{[]string{"sync", "--all", "--force"}, 1, ""},
 	} {

@@ -67,7 +67,7 @@ func stepDown(t *testing.T, servers []*natstest.Server, stream string) {
 }
 
 // askLeader asks the JetStream API of a cluster for something that may be asked
-// twice. While there is no leader nobody answers, or somebody says so: it is asked
+// twice. While there is no leader no responders, or somebody says so: it is asked
 // again until it is answered.
 func askLeader(t *testing.T, nc *nats.Conn, subject, body string) []byte {
 	t.Helper()

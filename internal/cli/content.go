@@ -11,9 +11,9 @@ import (
 
 	"github.com/choria-io/fisk"
 
+	"nats-kvmirror/internal/check"
 	"nats-kvmirror/internal/content"
 	"nats-kvmirror/internal/fleet"
-	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/render"
 )
 
@@ -92,8 +92,8 @@ func (rt *runtime) compare(ctx context.Context, s *session, o *contentOptions, m
 }
 
 // contentFacts are the counts of a comparison for the check.
-func contentFacts(r *render.Content, err error) *kvcfg.Content {
-	f := &kvcfg.Content{LeftOver: r.LeftOver, Missing: r.Missing, Different: r.Different}
+func contentFacts(r *render.Content, err error) *check.Content {
+	f := &check.Content{LeftOver: r.LeftOver, Missing: r.Missing, Different: r.Different}
 	switch {
 	case err != nil:
 		f.Unproved = err.Error()

@@ -9,9 +9,11 @@ import (
 
 	"github.com/choria-io/fisk"
 
+	"nats-kvmirror/internal/check"
 	"nats-kvmirror/internal/jsapi"
 	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/render"
+	"nats-kvmirror/internal/stream"
 )
 
 // editOptions are the flags of edit.
@@ -114,7 +116,7 @@ func (o *editOptions) run(ctx context.Context, rt *runtime) (render.Report, erro
 // readOn reads the origin and, side by side with it, the mirror once more: what
 // somebody else writes meanwhile is seen. again is nil when it could not be
 // read, and at is when it was.
-func (o *editOptions) readOn(ctx context.Context, s *session, origin kvcfg.Origin, mirror *jsapi.Stream) (read originRead, again *jsapi.Stream, at time.Time) {
+func (o *editOptions) readOn(ctx context.Context, s *session, origin kvcfg.Origin, mirror *stream.Info) (read originRead, again *stream.Info, at time.Time) {
 	var wg sync.WaitGroup
 	wg.Go(func() { read = s.readOrigin(ctx, origin) })
 	if !o.dryRun {
@@ -128,11 +130,11 @@ func (o *editOptions) readOn(ctx context.Context, s *session, origin kvcfg.Origi
 }
 
 // plan decides what to change, or why nothing can be.
-func (o *editOptions) plan(ctx context.Context, rt *runtime, s *session, r *render.Report, mirror *jsapi.Stream, read originRead, account *jsapi.Account) (kvcfg.Plan, error) {
+func (o *editOptions) plan(ctx context.Context, rt *runtime, s *session, r *render.Report, mirror *stream.Info, read originRead, account *jsapi.Account) (kvcfg.Plan, error) {
 	if err := ctx.Err(); err != nil {
 		return kvcfg.Plan{}, err
 	}
-	plan, err := kvcfg.Edit(mirror.Raw, read.config(), o.wishes)
+	plan, err := kvcfg.Edit(mirror.Config.Raw(), read.config(), o.wishes)
 	switch {
 	case errors.Is(err, kvcfg.ErrUnread):
 		return plan, read.failure()
@@ -144,10 +146,10 @@ func (o *editOptions) plan(ctx context.Context, rt *runtime, s *session, r *rend
 		rt.warn(r, "the origin was not read: %v", read.err)
 	}
 	if plan.EnablesTTL() {
-		if account != nil && account.Level < kvcfg.TTLAPILevel {
+		if account != nil && account.Level < stream.TTLAPILevel {
 			return plan, tooOldForTTL(s, "until then only a new mirror is rid of what has expired: delete this one and create it again with `"+appName+" add --no-allow-msg-ttl`")
 		}
-		if v := mirror.Config.ServerVersion(); v.TTLUpdate() == kvcfg.UpdateRefused {
+		if v := mirror.Config.ServerVersion(); v.TTLUpdate() == stream.UpdateRefused {
 			return plan, fail(kindOldServer, "delete the mirror and create it again with `"+appName+" add`: a new mirror can have it",
 				"server %v cannot turn per-key TTL on for a stream that exists", v)
 		}
@@ -175,11 +177,11 @@ func (o *editOptions) warnOfPlan(rt *runtime, r *render.Report, plan kvcfg.Plan,
 }
 
 // waysToTTL says how the mirror gets per-key TTL on its server.
-func (o *editOptions) waysToTTL(version kvcfg.Version, account *jsapi.Account) string {
+func (o *editOptions) waysToTTL(version stream.Version, account *jsapi.Account) string {
 	switch {
-	case account != nil && account.Level < kvcfg.TTLAPILevel:
+	case account != nil && account.Level < stream.TTLAPILevel:
 		return "the mirror's server has to be 2.11 or later for it"
-	case version.TTLUpdate() == kvcfg.UpdateRefused:
+	case version.TTLUpdate() == stream.UpdateRefused:
 		return fmt.Sprintf("`%s sync --recreate %s` makes a mirror that has it", appName, o.bucket)
 	}
 	return fmt.Sprintf("`%s edit %s` turns it on", appName, o.bucket)
@@ -209,8 +211,8 @@ func (o *editOptions) checkCleaned(ctx context.Context, rt *runtime, s *session,
 		return
 	}
 	mirror, origin := r.Source, before
-	compare := func() kvcfg.Comparison {
-		return kvcfg.Compare(mirror.Config, origin.stream.Config, mirror.State, origin.stream.State)
+	compare := func() check.Comparison {
+		return check.Compare(mirror.Config, origin.stream.Config, mirror.State, origin.stream.State)
 	}
 	c := compare()
 	var lost error
@@ -251,7 +253,7 @@ func (o *editOptions) checkCleaned(ctx context.Context, rt *runtime, s *session,
 }
 
 // warnOfRest says what the comparison and the server's version leave to fear.
-func (o *editOptions) warnOfRest(rt *runtime, r *render.Report, c kvcfg.Comparison) {
+func (o *editOptions) warnOfRest(rt *runtime, r *render.Report, c check.Comparison) {
 	version := r.Source.Config.ServerVersion()
 	cure := "; `" + appName + " sync --content " + o.bucket + "` purges it"
 	switch {
@@ -265,11 +267,11 @@ func (o *editOptions) warnOfRest(rt *runtime, r *render.Report, c kvcfg.Comparis
 		rt.warn(r, "the mirror does not hold as much as its origin by design, so whether expired messages are left over is not known")
 	}
 	switch version.TTLUpdate() {
-	case kvcfg.UpdateAfterRestart:
+	case stream.UpdateAfterRestart:
 		rt.warn(r, "on server %v nothing expires on a mirror edited like this until the server is restarted, and what was stored before now may stay even then; delete and create it to be sure", version)
-	case kvcfg.UpdateNewOnly:
+	case stream.UpdateNewOnly:
 		rt.warn(r, "on server %v what was stored before now never expires on the mirror; delete and create it to be sure", version)
-	case kvcfg.UpdatePartly:
+	case stream.UpdatePartly:
 		if r.Source.Config.Storage == "file" {
 			rt.warn(r, "server %v overlooks expired messages in files that it has not read again; delete and create the mirror to be sure", version)
 		}

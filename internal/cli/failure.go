@@ -11,6 +11,7 @@ import (
 	"nats-kvmirror/internal/content"
 	"nats-kvmirror/internal/jsapi"
 	"nats-kvmirror/internal/kvcfg"
+	"nats-kvmirror/internal/stream"
 )
 
 // Kinds of failures, as they stand in the JSON document.
@@ -20,7 +21,7 @@ const (
 	kindUnreachable    = "unreachable"     // no connection to the server
 	kindAuthorization  = "authorization"   // the server does not let the user in
 	kindNotFound       = "not-found"       // there is no such bucket
-	kindNoResponders   = "no-responders"   // nobody answers on the subject
+	kindNoResponders   = "no-responders"   // no responders on the subject
 	kindDenied         = "denied"          // a subject is denied
 	kindTimeout        = "timeout"         // no answer in time
 	kindNoJetStream    = "no-jetstream"    // the account has no JetStream
@@ -81,7 +82,7 @@ func explain(err error) *failure {
 		{jsapi.ErrRejected, kindRejected, ""},
 		{jsapi.ErrMalformed, kindMalformed, ""},
 		{kvcfg.ErrInvalidName, kindUsage, ""},
-		{kvcfg.ErrInvalidWish, kindUsage, ""},
+		{kvcfg.ErrInvalidSetting, kindUsage, ""},
 		{kvcfg.ErrNotMirror, kindNotMirror, "`nats kv` is the tool for buckets that are no mirrors"},
 		{kvcfg.ErrNotBucket, kindNotBucket, ""},
 		{kvcfg.ErrTTLStays, kindRefused, "without per-key TTL, a mirror has to be deleted and created again"},
@@ -89,7 +90,7 @@ func explain(err error) *failure {
 		{kvcfg.ErrRenames, kindRefused, "without another filter or origin it is made anew as it is"},
 		{content.ErrRenames, kindRefused, ""},
 		{kvcfg.ErrMarkerNeedsTTL, kindRefused, "leave --marker-ttl out, or turn per-key TTL on first with `" + appName + " edit BUCKET --allow-msg-ttl`"},
-		{kvcfg.ErrMalformed, kindMalformed, ""},
+		{stream.ErrMalformed, kindMalformed, ""},
 		{context.Canceled, kindInterrupted, ""},
 		{nats.ErrAuthorization, kindAuthorization, ""},
 		{nats.ErrNoServers, kindUnreachable, ""},

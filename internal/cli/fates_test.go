@@ -298,6 +298,9 @@ func (d *dice) strike(m natstest.Message) natstest.Verdict {
 // lostAnswer says that a write was done and its answer was lost.
 func (d *dice) lostAnswer() bool { return d.lose && !d.struck.IsZero() }
 
+// lastRead is what a write is given beyond the timeout to show its outcome (internal/jsapi).
+const lastRead = 800 * time.Millisecond
+
 // slow says that the servers took so long to answer other requests, or that the run
 // came so late to put them, that it could not see in time what it had written.
 func (d *dice) slow() bool {
@@ -305,7 +308,7 @@ func (d *dice) slow() bool {
 	for _, at := range d.asked {
 		slowest = max(slowest, time.Since(at))
 	}
-	return slowest > lastLook/4 || d.looks == 0
+	return slowest > lastRead/4 || d.looks == 0
 }
 
 // deliver brings a write to the server late.

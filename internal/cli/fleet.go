@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"nats-kvmirror/internal/check"
 	"nats-kvmirror/internal/fleet"
 	"nats-kvmirror/internal/jsapi"
 	"nats-kvmirror/internal/kvcfg"
@@ -45,7 +46,7 @@ func (rt *runtime) noteProblems(r *render.Fleet, read fleet.Fleet) {
 }
 
 // member says of a mirror what was read and found.
-func member(m fleet.Mirror, own string, findings []kvcfg.Finding) render.Member {
+func member(m fleet.Mirror, own string, findings []check.Finding) render.Member {
 	f := m.Facts
 	member := render.Member{
 		Bucket:    m.Bucket,
@@ -55,11 +56,11 @@ func member(m fleet.Mirror, own string, findings []kvcfg.Finding) render.Member 
 		Values:    f.Mirror.State.Msgs,
 		Bytes:     f.Mirror.State.Bytes,
 		LastSeq:   f.Mirror.State.LastSeq,
-		State:     kvcfg.Worst(findings),
+		State:     check.Worst(findings),
 		Findings:  findings,
 	}
-	if f.Link != nil {
-		member.Active = &f.Link.Active
+	if f.Mirror.Mirror != nil {
+		member.Active = &f.Mirror.Mirror.Active
 	}
 	if c, ok := f.Compare(); ok {
 		member.Behind = &c.Behind
@@ -72,13 +73,13 @@ func member(m fleet.Mirror, own string, findings []kvcfg.Finding) render.Member 
 
 // problemFinding is a problem of reading as a finding about the fleet: what is
 // known not to be there is critical, and what is not known is unknown.
-func problemFinding(p fleet.Problem) kvcfg.Finding {
-	f := kvcfg.Finding{Code: "unread", Severity: kvcfg.Unknown, Message: p.Error(), Remedy: kvcfg.ByNothing, Mend: "see to the cause and look again"}
+func problemFinding(p fleet.Problem) check.Finding {
+	f := check.Finding{Code: "unread", Severity: check.Unknown, Message: p.Error(), Remedy: check.ByNothing, Mend: "see to the cause and look again"}
 	switch {
 	case errors.Is(p, jsapi.ErrNotFound):
-		f.Code, f.Severity = "not-found", kvcfg.Critical
+		f.Code, f.Severity = "not-found", check.Critical
 	case errors.Is(p, kvcfg.ErrNotMirror), errors.Is(p, kvcfg.ErrNotBucket):
-		f.Code, f.Severity = "not-a-mirror", kvcfg.Critical
+		f.Code, f.Severity = "not-a-mirror", check.Critical
 	}
 	return f
 }

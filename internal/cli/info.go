@@ -11,6 +11,7 @@ import (
 	"nats-kvmirror/internal/jsapi"
 	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/render"
+	"nats-kvmirror/internal/stream"
 )
 
 // infoOptions are the flags of info.
@@ -67,7 +68,7 @@ func (o *infoOptions) run(ctx context.Context, rt *runtime) (render.Report, erro
 // compareWithOrigin reads the origin and, for a mirror that takes only some of
 // its keys, what there is left to take, side by side. It fails only when the
 // user interrupts.
-func (s *session) compareWithOrigin(ctx context.Context, mirror *jsapi.Stream, origin kvcfg.Origin) (*render.Origin, error) {
+func (s *session) compareWithOrigin(ctx context.Context, mirror *stream.Info, origin kvcfg.Origin) (*render.Origin, error) {
 	type tail struct {
 		next uint64
 		err  error

@@ -8,6 +8,7 @@ import (
 
 	"nats-kvmirror/internal/jsapi"
 	"nats-kvmirror/internal/kvcfg"
+	"nats-kvmirror/internal/stream"
 )
 
 // watchTime is how long the link to an origin that cannot be read is watched for
@@ -19,7 +20,7 @@ const watchTime = 2500 * time.Millisecond
 // An origin that answers lives, whatever it answers, and one that is not found
 // does not. One that cannot be read, for want of an export, a permission or a
 // link, is watched through its mirror.
-func (s *session) signOfLife(ctx context.Context, read originRead, mirror *jsapi.Stream) (string, error) {
+func (s *session) signOfLife(ctx context.Context, read originRead, mirror *stream.Info) (string, error) {
 	switch {
 	case errors.Is(read.err, context.Canceled):
 		return "", read.err
@@ -39,11 +40,11 @@ func (r originRead) answered() bool {
 // lifeSince is how an origin that showed no sign of life up to a time has shown
 // one since; "" when it has not. now is the mirror as it was asked for at a later
 // time, and the origin was read after that.
-func lifeSince(seen time.Time, read originRead, now *jsapi.Stream, asked time.Time) string {
+func lifeSince(seen time.Time, read originRead, now *stream.Info, asked time.Time) string {
 	switch {
 	case read.answered():
 		return fmt.Sprintf("the origin, %v, answers again", read.origin)
-	case !errors.Is(read.err, jsapi.ErrNotFound) && now.Mirror.Heard() && asked.Add(-now.Mirror.Active).After(seen):
+	case !errors.Is(read.err, jsapi.ErrNotFound) && now.Mirror.EverActive() && asked.Add(-now.Mirror.Active).After(seen):
 		return fmt.Sprintf("the origin, %v, cannot be read, but the mirror hears of it again", read.origin)
 	}
 	return ""
@@ -61,7 +62,7 @@ func (s *session) watchLink(ctx context.Context, read originRead, mirror string)
 	for looks := 0; looks < 2 || time.Since(start) < watchTime; {
 		asked := time.Now()
 		now, err := s.own.Stream(ctx, mirror)
-		heard := err == nil && now.Mirror.Heard()
+		heard := err == nil && now.Mirror.EverActive()
 		switch {
 		case err != nil && (ctx.Err() != nil || time.Since(start) >= watchTime):
 			return "", fmt.Errorf("whether the origin lives cannot be told by its mirror: %w", err)

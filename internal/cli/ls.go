@@ -9,6 +9,7 @@ import (
 
 	"github.com/choria-io/fisk"
 
+	"nats-kvmirror/internal/check"
 	"nats-kvmirror/internal/fleet"
 	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/render"
@@ -35,7 +36,7 @@ func addLs(app *fisk.Application, rt *runtime, selected func(command)) {
 }
 
 func severities() []string {
-	return []string{string(kvcfg.OK), string(kvcfg.Warning), string(kvcfg.Critical), string(kvcfg.Unknown)}
+	return []string{string(check.OK), string(check.Warning), string(check.Critical), string(check.Unknown)}
 }
 
 func parseSeverity(s string) (string, error) {
@@ -62,7 +63,7 @@ func (o *lsOptions) run(ctx context.Context, rt *runtime) (render.Fleet, error) 
 	rt.noteProblems(&r, read)
 	var shown []fleet.Mirror
 	for _, m := range read.Mirrors {
-		member := member(m, s.own.Prefix(), kvcfg.Check(m.Facts, kvcfg.DefaultThresholds()))
+		member := member(m, s.own.Prefix(), check.Check(m.Facts, check.DefaultThresholds()))
 		if o.wants(member) {
 			r.Mirrors = append(r.Mirrors, member)
 			shown = append(shown, m)

@@ -6,17 +6,19 @@ import (
 	"slices"
 	"strings"
 
+	"nats-kvmirror/internal/check"
 	"nats-kvmirror/internal/jsapi"
 	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/render"
+	"nats-kvmirror/internal/stream"
 )
 
 // originRead is what became of reading an origin.
 type originRead struct {
 	origin kvcfg.Origin
 	api    *jsapi.API
-	stream *jsapi.Stream // nil when it could not be read
-	err    error         // why not
+	stream *stream.Info // nil when it could not be read
+	err    error        // why not
 }
 
 // readOrigin reads an origin through the prefix that its mirror uses.
@@ -35,7 +37,7 @@ func (s *session) readOrigin(ctx context.Context, o kvcfg.Origin) originRead {
 }
 
 // config is the origin's configuration, nil when it could not be read.
-func (r originRead) config() *kvcfg.Config {
+func (r originRead) config() *stream.Config {
 	if r.stream == nil {
 		return nil
 	}
@@ -49,7 +51,7 @@ func (r originRead) missing() bool {
 }
 
 // report fills in what was read; the mirror is nil before it exists.
-func (r originRead) report(mirror *jsapi.Stream) *render.Origin {
+func (r originRead) report(mirror *stream.Info) *render.Origin {
 	reachable := r.stream != nil
 	o := &render.Origin{
 		Bucket:    r.origin.Bucket,
@@ -64,7 +66,7 @@ func (r originRead) report(mirror *jsapi.Stream) *render.Origin {
 	o.PerKeyTTL = &r.stream.Config.AllowMsgTTL
 	o.LastSeq = &r.stream.State.LastSeq
 	if mirror != nil {
-		c := kvcfg.Compare(mirror.Config, r.stream.Config, mirror.State, r.stream.State)
+		c := check.Compare(mirror.Config, r.stream.Config, mirror.State, r.stream.State)
 		o.Behind, o.BehindBound = &c.Behind, mirror.Config.Filtered()
 		if c.Counted {
 			leftOver := c.LeftOver()

@@ -13,6 +13,7 @@ import (
 	"nats-kvmirror/internal/jsapi"
 	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/render"
+	"nats-kvmirror/internal/stream"
 )
 
 // promoteOptions are the flags of promote.
@@ -50,7 +51,7 @@ func (o *promoteOptions) complete() error {
 
 // toPromote is what is known of the mirror that is to be promoted.
 type toPromote struct {
-	mirror   *jsapi.Stream
+	mirror   *stream.Info
 	account  *jsapi.Account // nil when the server did not say
 	origin   originRead
 	storedAs string    // the bucket as whose keys the mirror's messages are stored
@@ -94,14 +95,14 @@ func (o *promoteOptions) run(ctx context.Context, rt *runtime) (render.Report, e
 }
 
 // done says that the bucket is what promoting makes of a mirror.
-func (o *promoteOptions) done(c kvcfg.Config) bool {
+func (o *promoteOptions) done(c stream.Config) bool {
 	return errors.Is(kvcfg.CheckMirror(c), kvcfg.ErrNotMirror) && (o.markerTTL == nil || *o.markerTTL == c.SubjectDeleteMarkerTTL)
 }
 
 // storedAs is the bucket as whose keys a mirror's messages are stored, told by
 // its first message, or by its configuration when it has none or may not be
 // asked: above its origin there may be others.
-func (s *session) storedAs(ctx context.Context, mirror *jsapi.Stream) (string, error) {
+func (s *session) storedAs(ctx context.Context, mirror *stream.Info) (string, error) {
 	bucket, ok := kvcfg.StoredAs(mirror.Config)
 	if ok && mirror.State.Msgs > 0 {
 		subject, err := s.own.FirstSubject(ctx, mirror.Config.Name)
@@ -121,7 +122,7 @@ func (s *session) storedAs(ctx context.Context, mirror *jsapi.Stream) (string, e
 
 // inPlace makes the mirror itself a bucket of its own.
 func (o *promoteOptions) inPlace(ctx context.Context, rt *runtime, s *session, r *render.Report, p toPromote) error {
-	plan, err := kvcfg.Promote(p.mirror.Raw, p.storedAs, o.markerTTL)
+	plan, err := kvcfg.Promote(p.mirror.Config.Raw(), p.storedAs, o.markerTTL)
 	if errors.Is(err, kvcfg.ErrOtherKeys) {
 		return fail(kindRefused, o.intoHint(p.storedAs), "bucket %q: its keys are stored as those of bucket %q, where no client of bucket %q would find them", o.bucket, p.storedAs, o.bucket)
 	}
@@ -193,7 +194,7 @@ func (o *promoteOptions) intoHint(name string) string {
 func (p toPromote) canPromote() (can, known bool) {
 	can, known = p.mirror.Config.ServerVersion().CanPromote()
 	if !known && p.account != nil {
-		return p.account.Level >= kvcfg.PromoteAPILevel, true
+		return p.account.Level >= stream.PromoteAPILevel, true
 	}
 	return can, known
 }
@@ -204,7 +205,7 @@ func (o *promoteOptions) ableTo(p toPromote) error {
 		return nil
 	}
 	server := "the mirror's server"
-	if version := p.mirror.Config.ServerVersion(); version != (kvcfg.Version{}) {
+	if version := p.mirror.Config.ServerVersion(); version != (stream.Version{}) {
 		server = "server " + version.String()
 	}
 	return tooOldToPromote(o.intoHint(o.bucket+"2"), "%s cannot make a mirror a bucket of its own", server)
@@ -276,7 +277,7 @@ func (o *promoteOptions) warnOfPlan(rt *runtime, r *render.Report, p toPromote) 
 
 // warnOfSettings says what of a mirror's settings is in the way of one that
 // takes values itself.
-func warnOfSettings(rt *runtime, r *render.Report, c kvcfg.Config) {
+func warnOfSettings(rt *runtime, r *render.Report, c stream.Config) {
 	if !c.AllowRollup {
 		rt.warn(r, "roll-ups are not allowed on the bucket, so clients cannot purge a key; `%s sync %s --only rollup-off`, before, allows them", appName, r.Bucket)
 	}
@@ -321,7 +322,7 @@ func (o *promoteOptions) rivals(ctx context.Context, rt *runtime, s *session, r 
 // stream whose servers are all offline, and counts it among the missing as well.
 func unsaid(page jsapi.Page, left int) error {
 	missing := slices.DeleteFunc(slices.Clone(page.Missing), func(name string) bool {
-		return slices.ContainsFunc(page.Streams, func(s jsapi.Listed) bool { return s.Config.Name == name })
+		return slices.ContainsFunc(page.Streams, func(s *stream.Info) bool { return s.Config.Name == name })
 	})
 	switch {
 	case len(page.Streams)+len(missing)+page.Malformed < min(jsapi.PageSize, left):
@@ -372,11 +373,11 @@ func withSilenced(err error, bucket string, streams []string) error {
 }
 
 func (o *promoteOptions) silenceOne(ctx context.Context, s *session, name, bucket string) error {
-	stream, err := s.own.Stream(ctx, name)
+	mirror, err := s.own.Stream(ctx, name)
 	if err != nil {
 		return err
 	}
-	plan, err := kvcfg.StopAnswering(stream.Raw, bucket)
+	plan, err := kvcfg.StopAnswering(mirror.Config.Raw(), bucket)
 	if err != nil || len(plan.Changes) == 0 {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"nats-kvmirror/internal/jsapi"
 	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/render"
+	"nats-kvmirror/internal/stream"
 )
 
 // patience is how many times the timeout a copy may stand still before it is
@@ -28,8 +29,8 @@ type copying struct {
 	rt     *runtime
 	s      *session
 	report *render.Report
-	stream *jsapi.Stream // the copy as it was last read; nil before it exists
-	lives  bool          // the mirror may go on taking values
+	stream *stream.Info // the copy as it was last read; nil before it exists
+	lives  bool         // the mirror may go on taking values
 }
 
 // copyInto makes a new bucket of what the mirror holds. From 2.12 on the copy is
@@ -40,7 +41,7 @@ func (o *promoteOptions) copyInto(ctx context.Context, rt *runtime, s *session, 
 	c := &copying{toPromote: p, rt: rt, s: s, report: r}
 	can, _ := p.canPromote()
 	c.Copy = kvcfg.Copy{Into: o.into, StoredAs: p.storedAs, Sourced: !can, MarkerTTL: o.markerTTL}
-	config, unlimited, err := c.Plan(p.mirror.Raw, p.mirror.State)
+	config, unlimited, err := c.Plan(p.mirror.Config.Raw(), p.mirror.State)
 	if err != nil {
 		return err
 	}
@@ -146,7 +147,7 @@ func (c *copying) warnOfPlan(unlimited bool) {
 	warnOfSettings(c.rt, c.report, have)
 }
 
-func ttlAnew(c kvcfg.Config) string {
+func ttlAnew(c stream.Config) string {
 	if c.AllowMsgTTL {
 		return ", so do its TTLs"
 	}
@@ -154,8 +155,8 @@ func ttlAnew(c kvcfg.Config) string {
 }
 
 // showPlan shows the bucket that would be made.
-func (c *copying) showPlan(raw kvcfg.Raw) error {
-	if size, ok := c.mirror.Raw["max_msg_size"]; ok {
+func (c *copying) showPlan(raw stream.Raw) error {
+	if size, ok := c.mirror.Config.Raw()["max_msg_size"]; ok {
 		raw["max_msg_size"] = size // that of the finished copy
 	}
 	config, err := raw.Config()
@@ -163,7 +164,7 @@ func (c *copying) showPlan(raw kvcfg.Raw) error {
 		return err
 	}
 	r := c.report
-	r.SetStream(&jsapi.Stream{Raw: raw, Config: config})
+	r.SetStream(&stream.Info{Config: config})
 	r.Action, r.State = render.WouldPromote, nil
 	r.Heading = fmt.Sprintf("Would make Key-Value Store Bucket %s of bucket %s", c.Into, c.bucket())
 	r.Origin = nil
@@ -172,24 +173,21 @@ func (c *copying) showPlan(raw kvcfg.Raw) error {
 
 // fill begins the copy, or goes on with it, and detaches it when it has all that
 // the mirror had at the start.
-func (c *copying) fill(ctx context.Context, config kvcfg.Raw) error {
+func (c *copying) fill(ctx context.Context, config stream.Raw) error {
 	if c.stream == nil {
-		level := 0
+		w := jsapi.Write{Config: config}
 		if c.mirror.Config.AllowMsgTTL {
-			level = kvcfg.TTLAPILevel
+			w.Level = stream.TTLAPILevel
 		}
-		name := kvcfg.StreamName(c.Into)
-		created, err := c.s.write(ctx, config, 0, func(ctx context.Context) (*jsapi.Stream, error) {
-			return c.s.own.Create(ctx, name, config, level)
-		})
-		if err != nil {
-			return fmt.Errorf("bucket %q was not created: %w", c.Into, err)
+		created, err := c.s.own.Create(ctx, w)
+		if created == nil {
+			return writeFailure(kvcfg.StreamName(c.Into), "created", "created", err)
 		}
 		if c.stream = created; !kvcfg.Unfinished(created.Config, c.bucket()) {
 			return fail(kindNotKept, "", "bucket %q was created, but the server did not keep its mark", c.Into)
 		}
-		if err := kept(config, created.Raw, c.Into, "created"); err != nil {
-			return err
+		if err != nil {
+			return writeFailure(kvcfg.StreamName(c.Into), "created", "created", err)
 		}
 	}
 	if !kvcfg.Filling(c.stream.Config) {
@@ -202,8 +200,8 @@ func (c *copying) fill(ctx context.Context, config kvcfg.Raw) error {
 }
 
 // update changes the copy by a plan.
-func (c *copying) update(ctx context.Context, change func(kvcfg.Raw) (kvcfg.Plan, error)) error {
-	plan, err := change(c.stream.Raw)
+func (c *copying) update(ctx context.Context, change func(stream.Raw) (kvcfg.Plan, error)) error {
+	plan, err := change(c.stream.Config.Raw())
 	if err != nil {
 		return err
 	}
@@ -215,7 +213,7 @@ func (c *copying) update(ctx context.Context, change func(kvcfg.Raw) (kvcfg.Plan
 }
 
 // finish plans that the copy becomes a bucket.
-func (c *copying) finish(current kvcfg.Raw) (kvcfg.Plan, error) {
+func (c *copying) finish(current stream.Raw) (kvcfg.Plan, error) {
 	return c.Finish(current, c.mirror.Config)
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"nats-kvmirror/internal/jsapi"
 	"nats-kvmirror/internal/kvcfg"
+	"nats-kvmirror/internal/stream"
 )
 
 // A message that only one side holds has expired on the other, or is missing.
@@ -35,7 +36,7 @@ func TestMayBeGone(t *testing.T) {
 		{name: "sourced for ever", maxAge: time.Minute, ttl: never, sourced: true, ours: true},
 	} {
 		c := &copying{Copy: kvcfg.Copy{Sourced: test.sourced}}
-		c.mirror = &jsapi.Stream{Config: kvcfg.Config{AllowMsgTTL: true, MaxAge: test.maxAge}}
+		c.mirror = &stream.Info{Config: stream.Config{AllowMsgTTL: true, MaxAge: test.maxAge}}
 		// The new one is not even stored yet, so that a slow machine changes nothing.
 		stored := time.Now().Add(time.Hour)
 		if test.old {

@@ -8,12 +8,13 @@ import (
 
 	"nats-kvmirror/internal/jsapi"
 	"nats-kvmirror/internal/kvcfg"
+	"nats-kvmirror/internal/stream"
 )
 
 // readMirror reads a bucket, and what its server supports, side by side. The
 // account is nil when the server did not say.
-func (s *session) readMirror(ctx context.Context, bucket string) (*jsapi.Stream, *jsapi.Account, error) {
-	var mirror *jsapi.Stream
+func (s *session) readMirror(ctx context.Context, bucket string) (*stream.Info, *jsapi.Account, error) {
+	var mirror *stream.Info
 	var account jsapi.Account
 	var mirrorErr, accountErr error
 	var wg sync.WaitGroup
@@ -36,7 +37,7 @@ func (s *session) readMirror(ctx context.Context, bucket string) (*jsapi.Stream,
 // still reads a stream again and makes sure that it is the one that was shown,
 // with the same configuration: an answer to a question may take long, and what somebody else did
 // meanwhile is not to be overwritten.
-func (s *session) still(ctx context.Context, shown *jsapi.Stream) (*jsapi.Stream, error) {
+func (s *session) still(ctx context.Context, shown *stream.Info) (*stream.Info, error) {
 	bucket, _ := kvcfg.BucketName(shown.Config.Name)
 	now, err := s.own.Stream(ctx, shown.Config.Name)
 	if err != nil {
@@ -46,9 +47,9 @@ func (s *session) still(ctx context.Context, shown *jsapi.Stream) (*jsapi.Stream
 }
 
 // sameStill is nil when a mirror is what it was when it was shown.
-func sameStill(shown, now *jsapi.Stream) error {
+func sameStill(shown, now *stream.Info) error {
 	bucket, _ := kvcfg.BucketName(shown.Config.Name)
-	if !now.Created.Equal(shown.Created) || len(now.Raw.Unlike(shown.Raw)) > 0 {
+	if !now.SameStream(shown) {
 		return fail(kindConflict, "run the command again to see the differences as they are now", "somebody else has changed bucket %q meanwhile, nothing was written", bucket)
 	}
 	return nil

@@ -9,14 +9,16 @@ import (
 	"path/filepath"
 	"time"
 
+	"nats-kvmirror/internal/check"
 	"nats-kvmirror/internal/jsapi"
 	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/render"
+	"nats-kvmirror/internal/stream"
 )
 
 // saveConfig writes a mirror's configuration to a new file that outlives a crash,
 // in the user's cache or, without one, where temporary files are.
-func saveConfig(config kvcfg.Raw, bucket string, now time.Time) (string, error) {
+func saveConfig(config stream.Raw, bucket string, now time.Time) (string, error) {
 	data, err := json.MarshalIndent(config, "", "  ")
 	if err != nil {
 		return "", fmt.Errorf("cannot encode the configuration of bucket %q: %w", bucket, err)
@@ -45,12 +47,12 @@ func saveConfig(config kvcfg.Raw, bucket string, now time.Time) (string, error) 
 
 // loadConfig reads a saved configuration, which has to be a mirror's of this
 // name.
-func loadConfig(file, bucket string) (kvcfg.Raw, error) {
+func loadConfig(file, bucket string) (stream.Raw, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fail(kindUsage, "", "--config: %w", err)
 	}
-	raw, err := kvcfg.ParseRaw(data)
+	raw, err := stream.ParseRaw(data)
 	if err != nil {
 		return nil, fail(kindUsage, "", "--config: %q: %w", file, err)
 	}
@@ -73,7 +75,7 @@ func (o *syncOptions) planRestoration(ctx context.Context, r *render.Fleet, c *r
 	if err != nil {
 		return err
 	}
-	config, err := raw.ForCreation()
+	config, err := kvcfg.ForCreation(raw)
 	if err != nil {
 		return err
 	}
@@ -91,7 +93,7 @@ func (o *syncOptions) planRestoration(ctx context.Context, r *render.Fleet, c *r
 	c.file = o.config
 	c.plan.Config = config
 	r.Mirrors = []render.Member{{
-		Bucket: o.buckets[0], Stream: known.Name, PerKeyTTL: known.AllowMsgTTL, State: kvcfg.OK, Action: render.WouldRecreate,
+		Bucket: o.buckets[0], Stream: known.Name, PerKeyTTL: known.AllowMsgTTL, State: check.OK, Action: render.WouldRecreate,
 		Origin: render.MemberOrigin{Bucket: origin.Bucket, Stream: origin.Stream(), APIPrefix: c.origin.api.Prefix(), Reachable: c.origin.stream != nil},
 	}}
 	c.member = &r.Mirrors[0]
@@ -118,31 +120,16 @@ func (o *syncOptions) restore(ctx context.Context, rt *runtime, r *render.Fleet,
 	return o.prove(ctx, rt, c, created)
 }
 
-// remove deletes a stream. A deletion whose answer does not come is followed
-// until the stream is seen to be gone, or the time is up.
-func (s *session) remove(ctx context.Context, stream string) error {
-	deadline := time.Now().Add(s.conn.Timeout() + lastLook)
-	sent := s.own.Delete(ctx, stream)
-	if sent == nil || errors.Is(sent, jsapi.ErrNotFound) {
+// remove deletes a stream.
+func (s *session) remove(ctx context.Context, name string) error {
+	err := s.own.Delete(ctx, name)
+	bucket, _ := kvcfg.BucketName(name)
+	w := (*jsapi.WriteError)(nil)
+	switch {
+	case err == nil:
 		return nil
+	case errors.As(err, &w):
+		return fail(kindUnknownOutcome, "", "it is not known whether bucket %q was deleted: %w", bucket, w.Err)
 	}
-	bucket, _ := kvcfg.BucketName(stream)
-	if !jsapi.OutcomeUnknown(sent) {
-		return fmt.Errorf("bucket %q was not deleted: %w", bucket, sent)
-	}
-	following, stop := context.WithDeadline(ctx, deadline)
-	defer stop()
-	tick := time.NewTicker(pollInterval)
-	defer tick.Stop()
-	for {
-		_, err := s.own.Stream(following, stream)
-		if errors.Is(err, jsapi.ErrNotFound) {
-			return nil
-		}
-		select {
-		case <-tick.C:
-		case <-following.Done():
-			return fail(kindUnknownOutcome, "", "it is not known whether bucket %q was deleted: %w", bucket, sent)
-		}
-	}
+	return fmt.Errorf("bucket %q was not deleted: %w", bucket, err)
 }

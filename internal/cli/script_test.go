@@ -148,7 +148,7 @@ type wire struct{ proxy *natstest.Proxy }
 
 type wireKey struct{}
 
-func check(ts *testscript.TestScript, err error) {
+func noErr(ts *testscript.TestScript, err error) {
 	if err != nil {
 		ts.Fatalf("%v", err)
 	}
@@ -157,7 +157,7 @@ func check(ts *testscript.TestScript, err error) {
 // withProxy sets NATS_URL to a proxy in front of a server, which `requests` reads.
 func withProxy(ts *testscript.TestScript, addr string) {
 	p, err := natstest.NewProxy(addr)
-	check(ts, err)
+	noErr(ts, err)
 	ts.Defer(p.Close)
 	ts.Value(wireKey{}).(*wire).proxy = p
 	ts.Setenv("NATS_URL", p.URL())
@@ -167,7 +167,7 @@ func withProxy(ts *testscript.TestScript, addr string) {
 // a proxy that counts.
 func cmdSites(ts *testscript.TestScript, _ bool, _ []string) {
 	s, err := natstest.HubAndLeaf()
-	check(ts, err)
+	noErr(ts, err)
 	ts.Defer(s.Stop)
 	ts.Setenv("HUB", s.Hub.URL())
 	ts.Setenv("LEAF", s.Leaf.URL())
@@ -182,7 +182,7 @@ func cmdAccounts(ts *testscript.TestScript, _ bool, args []string) {
 		"unreadable": natstest.CrossAccountUnreadable,
 	}
 	s, err := natstest.Accounts(kinds[args[0]])
-	check(ts, err)
+	noErr(ts, err)
 	ts.Defer(s.Stop)
 	ts.Setenv("ORIGIN", "nats://a:a@"+s.Addr())
 	ts.Setenv("NATS_URL", "nats://b:b@"+s.Addr())
@@ -192,7 +192,7 @@ func cmdAccounts(ts *testscript.TestScript, _ bool, args []string) {
 // $LEAFADDR is where they log in.
 func cmdRestricted(ts *testscript.TestScript, _ bool, _ []string) {
 	s, err := natstest.Restricted()
-	check(ts, err)
+	noErr(ts, err)
 	ts.Defer(s.Stop)
 	ts.Setenv("HUB", s.Hub.URL())
 	ts.Setenv("LEAFADDR", s.Leaf.Addr())
@@ -201,9 +201,9 @@ func cmdRestricted(ts *testscript.TestScript, _ bool, _ []string) {
 // jetStream connects to a server.
 func jetStream(ts *testscript.TestScript, url string) (jetstream.JetStream, *nats.Conn, func()) {
 	nc, err := nats.Connect(url, nats.Timeout(longest))
-	check(ts, err)
+	noErr(ts, err)
 	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(longest))
-	check(ts, err)
+	noErr(ts, err)
 	return js, nc, nc.Close
 }
 
@@ -242,10 +242,10 @@ func cmdBucket(ts *testscript.TestScript, _ bool, args []string) {
 		default:
 			ts.Fatalf("bucket: unknown argument %q", arg)
 		}
-		check(ts, err)
+		noErr(ts, err)
 	}
 	_, err := js.CreateKeyValue(ctx, cfg)
-	check(ts, err)
+	noErr(ts, err)
 }
 
 // stream URL FILE creates a stream from the JSON in a file, whatever it says.
@@ -256,9 +256,9 @@ func cmdStream(ts *testscript.TestScript, _ bool, args []string) {
 	var named struct {
 		Name string `json:"name"`
 	}
-	check(ts, json.Unmarshal([]byte(config), &named))
+	noErr(ts, json.Unmarshal([]byte(config), &named))
 	reply, err := nc.Request("$JS.API.STREAM.CREATE."+named.Name, []byte(config), longest)
-	check(ts, err)
+	noErr(ts, err)
 	if strings.Contains(string(reply.Data), `"error"`) {
 		ts.Fatalf("%s", reply.Data)
 	}
@@ -271,16 +271,16 @@ func cmdPut(ts *testscript.TestScript, _ bool, args []string) {
 	js, _, done := jetStream(ts, args[0])
 	defer done()
 	kv, err := js.KeyValue(ctx, args[1])
-	check(ts, err)
+	noErr(ts, err)
 	if len(args) > 4 {
 		ttl, err := time.ParseDuration(args[4])
-		check(ts, err)
+		noErr(ts, err)
 		_, err = kv.Create(ctx, args[2], []byte(args[3]), jetstream.KeyTTL(ttl))
-		check(ts, err)
+		noErr(ts, err)
 		return
 	}
 	_, err = kv.PutString(ctx, args[2], args[3])
-	check(ts, err)
+	noErr(ts, err)
 }
 
 // purge URL BUCKET KEY TTL purges a key and leaves a marker for so long.
@@ -290,10 +290,10 @@ func cmdPurge(ts *testscript.TestScript, _ bool, args []string) {
 	js, _, done := jetStream(ts, args[0])
 	defer done()
 	kv, err := js.KeyValue(ctx, args[1])
-	check(ts, err)
+	noErr(ts, err)
 	ttl, err := time.ParseDuration(args[3])
-	check(ts, err)
-	check(ts, kv.Purge(ctx, args[2], jetstream.PurgeTTL(ttl)))
+	noErr(ts, err)
+	noErr(ts, kv.Purge(ctx, args[2], jetstream.PurgeTTL(ttl)))
 }
 
 // get URL BUCKET KEY VALUE asserts the value of a key, as a client finds it; with
@@ -304,7 +304,7 @@ func cmdGet(ts *testscript.TestScript, neg bool, args []string) {
 	js, _, done := jetStream(ts, args[0])
 	defer done()
 	kv, err := js.KeyValue(ctx, args[1])
-	check(ts, err)
+	noErr(ts, err)
 	entry, err := kv.Get(ctx, args[2])
 	if neg {
 		if !errors.Is(err, jetstream.ErrKeyNotFound) {
@@ -312,7 +312,7 @@ func cmdGet(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		return
 	}
-	check(ts, err)
+	noErr(ts, err)
 	if string(entry.Value()) != args[3] {
 		ts.Fatalf("key %s is %q, want %q", args[2], entry.Value(), args[3])
 	}
@@ -326,7 +326,7 @@ func cmdHolds(ts *testscript.TestScript, _ bool, args []string) {
 	defer done()
 	for {
 		s, err := js.Stream(ctx, "KV_"+args[1])
-		check(ts, err)
+		noErr(ts, err)
 		state := s.CachedInfo().State
 		if fmt.Sprint(state.LastSeq) == args[2] && fmt.Sprint(state.Msgs) == args[3] {
 			return
@@ -345,7 +345,7 @@ func cmdAPI(ts *testscript.TestScript, _ bool, args []string) {
 	_, nc, done := jetStream(ts, args[0])
 	defer done()
 	reply, err := nc.Request("$JS.API."+args[1], []byte(strings.Join(args[2:], " ")), longest)
-	check(ts, err)
+	noErr(ts, err)
 	if strings.Contains(string(reply.Data), `"error"`) {
 		ts.Fatalf("%s", reply.Data)
 	}
@@ -359,7 +359,7 @@ func cmdConsumers(ts *testscript.TestScript, _ bool, args []string) {
 	js, _, done := jetStream(ts, args[0])
 	defer done()
 	s, err := js.Stream(ctx, "KV_"+args[1])
-	check(ts, err)
+	noErr(ts, err)
 	for {
 		var ours []string
 		list := s.ListConsumers(ctx)
@@ -368,7 +368,7 @@ func cmdConsumers(ts *testscript.TestScript, _ bool, args []string) {
 				ours = append(ours, c.Name)
 			}
 		}
-		check(ts, list.Err())
+		noErr(ts, list.Err())
 		if fmt.Sprint(len(ours)) == args[2] {
 			return
 		}
@@ -386,15 +386,15 @@ func cmdConfig(ts *testscript.TestScript, _ bool, args []string) {
 	_, nc, done := jetStream(ts, args[0])
 	defer done()
 	reply, err := nc.Request("$JS.API.STREAM.INFO."+args[1], nil, longest)
-	check(ts, err)
+	noErr(ts, err)
 	var info struct {
 		Config map[string]any `json:"config"`
 	}
-	check(ts, json.Unmarshal(reply.Data, &info))
+	noErr(ts, json.Unmarshal(reply.Data, &info))
 	delete(info.Config, "metadata")
 	data, err := json.MarshalIndent(info.Config, "", "  ")
-	check(ts, err)
-	check(ts, os.WriteFile(ts.MkAbs(args[2]), append(data, '\n'), 0o600))
+	noErr(ts, err)
+	noErr(ts, os.WriteFile(ts.MkAbs(args[2]), append(data, '\n'), 0o600))
 }
 
 // requests PATTERN N asserts how many requests have passed the proxy since it
@@ -420,7 +420,7 @@ func cmdJSON(ts *testscript.TestScript, neg bool, args []string) {
 	d := json.NewDecoder(strings.NewReader(ts.ReadFile("stdout")))
 	d.UseNumber()
 	var v any
-	check(ts, d.Decode(&v))
+	noErr(ts, d.Decode(&v))
 	if d.More() {
 		ts.Fatalf("there is more than one document on stdout")
 	}

@@ -11,7 +11,7 @@ import (
 
 // settings are the flags of a bucket's configuration that add and edit share.
 type settings struct {
-	wishes               kvcfg.Wishes
+	wishes               kvcfg.Settings
 	republishSource      *string
 	republishDestination *string
 	republishHeaders     *bool
@@ -43,7 +43,7 @@ func (s *settings) addSettings(cmd *fisk.CmdClause, whose string) {
 // complete validates the settings and fills in what several flags make up.
 func (s *settings) complete() error {
 	if s.republishDestination != nil {
-		s.wishes.RePublish = &kvcfg.WishedRePublish{Source: s.republishSource, Destination: *s.republishDestination, HeadersOnly: s.republishHeaders}
+		s.wishes.RePublish = &kvcfg.RePublishSettings{Source: s.republishSource, Destination: *s.republishDestination, HeadersOnly: s.republishHeaders}
 	} else if s.republishSource != nil || s.republishHeaders != nil {
 		return fail(kindUsage, "", "--republish-source and --republish-headers need --republish-destination")
 	}

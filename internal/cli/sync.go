@@ -10,10 +10,10 @@ import (
 
 	"github.com/choria-io/fisk"
 
+	"nats-kvmirror/internal/check"
 	"nats-kvmirror/internal/fleet"
-	"nats-kvmirror/internal/jsapi"
-	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/render"
+	"nats-kvmirror/internal/stream"
 )
 
 // mendedAtOnce is how many mirrors are mended at the same time: turning per-key
@@ -50,8 +50,8 @@ func addSync(app *fisk.Application, rt *runtime, selected func(command)) {
 // mendableCodes are the codes of findings that an update mends.
 func mendableCodes() []string {
 	var codes []string
-	for _, k := range kvcfg.Kinds() {
-		if k.Remedy == kvcfg.ByUpdate {
+	for _, k := range check.Kinds() {
+		if k.Remedy == check.ByUpdate {
 			codes = append(codes, k.Code)
 		}
 	}
@@ -170,7 +170,7 @@ func unreadFailure(read fleet.Fleet) error {
 func unreadOrigins(read fleet.Fleet) error {
 	var unread []fleet.Mirror
 	for _, m := range read.Mirrors {
-		if r := m.Facts.Unread.Reason; m.Facts.Origin == nil && (r == kvcfg.Unreachable || r == kvcfg.Denied) {
+		if r := m.Facts.Unread.Reason; m.Facts.Origin == nil && (r == check.Unreachable || r == check.Denied) {
 			unread = append(unread, m)
 		}
 	}
@@ -187,18 +187,18 @@ func (o *syncOptions) plan(s *session, r *render.Fleet, read fleet.Fleet) ([]*me
 	var jobs []*mendJob
 	r.Mirrors = make([]render.Member, 0, len(read.Mirrors))
 	for _, m := range read.Mirrors {
-		findings := kvcfg.Check(m.Facts, kvcfg.DefaultThresholds())
+		findings := check.Check(m.Facts, check.DefaultThresholds())
 		r.Mirrors = append(r.Mirrors, member(m, s.own.Prefix(), findings))
 		member := &r.Mirrors[len(r.Mirrors)-1]
 		member.Action = render.Unchanged
-		codes := kvcfg.Mendable(findings, o.only)
+		codes := check.Mendable(findings, o.only)
 		if len(o.only) > 0 {
 			codes = slices.DeleteFunc(codes, func(c string) bool { return !slices.Contains(o.only, c) })
 		}
 		if len(codes) == 0 {
 			continue
 		}
-		plan, err := kvcfg.Mend(kvcfg.RawOf(m.Facts.Mirror.Config), originConfig(m), codes)
+		plan, err := check.Mend(m.Facts.Mirror.Config.Raw(), originConfig(m), codes)
 		if err != nil {
 			return nil, fmt.Errorf("bucket %q: %w", m.Bucket, err)
 		}
@@ -213,9 +213,9 @@ func (o *syncOptions) plan(s *session, r *render.Fleet, read fleet.Fleet) ([]*me
 
 // originConfig is the origin's configuration, empty when it was not read; no
 // finding that needs it is then found.
-func originConfig(m fleet.Mirror) kvcfg.Config {
+func originConfig(m fleet.Mirror) stream.Config {
 	if m.Facts.Origin == nil {
-		return kvcfg.Config{}
+		return stream.Config{}
 	}
 	return m.Facts.Origin.Config
 }
@@ -314,11 +314,11 @@ func (o *syncOptions) mendOne(ctx context.Context, s *session, j *mendJob) {
 		failed(err)
 		return
 	}
-	if !sameConfig(now.Config, j.mirror.Facts.Mirror.Config) {
+	if !now.Config.SameAs(j.mirror.Facts.Mirror.Config) {
 		j.member.Action, j.member.Note = render.Skipped, "it was changed since the plan was shown; run sync again"
 		return
 	}
-	plan, err := kvcfg.Mend(now.Raw, originConfig(j.mirror), j.codes)
+	plan, err := check.Mend(now.Config.Raw(), originConfig(j.mirror), j.codes)
 	if err != nil {
 		failed(err)
 		return
@@ -345,18 +345,12 @@ func failureOf(err error) *render.Failure {
 
 // afterTTL says what the server left of what had expired, as far as the counts
 // that were read on the way tell.
-func afterTTL(updated *jsapi.Stream, m fleet.Mirror) string {
-	c := kvcfg.Compare(updated.Config, m.Facts.Origin.Config, updated.State, m.Facts.Origin.State)
+func afterTTL(updated *stream.Info, m fleet.Mirror) string {
+	c := check.Compare(updated.Config, m.Facts.Origin.Config, updated.State, m.Facts.Origin.State)
 	if n := c.LeftOver(); n > 0 {
 		return fmt.Sprintf("the mirror holds at least %s that its origin does not; `check` tells more", plural(int(n), "message"))
 	}
 	return ""
-}
-
-// sameConfig says whether a mirror is still configured as it was; what the
-// server says of itself in the metadata does not count.
-func sameConfig(a, b kvcfg.Config) bool {
-	return len(kvcfg.RawOf(a).Unlike(kvcfg.RawOf(b))) == 0
 }
 
 // summarize is the failure of the whole: nil when all jobs were done.

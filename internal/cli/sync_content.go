@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"nats-kvmirror/internal/check"
 	"nats-kvmirror/internal/content"
 	"nats-kvmirror/internal/fleet"
 	"nats-kvmirror/internal/jsapi"
@@ -100,7 +101,7 @@ func (o *syncOptions) planSweep(ctx context.Context, rt *runtime, s *session, re
 			return nil, ctx.Err()
 		}
 		m.Facts.Content = contentFacts(compared, err)
-		r.Mirrors = append(r.Mirrors, member(m, s.own.Prefix(), kvcfg.Check(m.Facts, kvcfg.DefaultThresholds())))
+		r.Mirrors = append(r.Mirrors, member(m, s.own.Prefix(), check.Check(m.Facts, check.DefaultThresholds())))
 		member := &r.Mirrors[len(r.Mirrors)-1]
 		member.Action, member.Content = render.Unchanged, compared
 		if err != nil {
@@ -155,7 +156,7 @@ func (o *syncOptions) sweepable(m fleet.Mirror, member *render.Member, leftovers
 // may. What is gone at an origin that is another one now, or that counts its
 // messages otherwise, may be the last copy, or the value of a key that lives.
 func unsafeToPurge(m fleet.Mirror, member *render.Member) string {
-	recreated := func(f kvcfg.Finding) bool { return f.Code == kvcfg.OriginRecreated }
+	recreated := func(f check.Finding) bool { return f.Code == check.OriginRecreated }
 	const remedy = "; `sync --recreate` makes it anew"
 	switch {
 	case member.Content.Unread != "":
@@ -269,8 +270,8 @@ func interruptedSweep(m *render.Member) {
 func (o *syncOptions) proved(j *sweepJob) {
 	m := j.member
 	j.mirror.Facts.Content = contentFacts(m.Content, nil)
-	m.Findings = kvcfg.Check(j.mirror.Facts, kvcfg.DefaultThresholds())
-	m.State = kvcfg.Worst(m.Findings)
+	m.Findings = check.Check(j.mirror.Facts, check.DefaultThresholds())
+	m.State = check.Worst(m.Findings)
 	m.Action = render.Updated
 	m.Note = fmt.Sprintf("%s purged; it %s", plural(int(m.Sweep.Purged), "message"), m.Content.Sentence())
 }
@@ -332,7 +333,7 @@ func (s *session) stillThe(ctx context.Context, m fleet.Mirror) error {
 	if before := m.Facts.Origin; before != nil && !origin.stream.Created.Equal(before.Created) || origin.stream.State.LastSeq < now.State.LastSeq {
 		return fail(kindConflict, "run the command again", "the origin was created again since the mirror was compared, nothing more was purged")
 	}
-	if !now.Created.Equal(m.Facts.Mirror.Created) || !sameConfig(now.Config, m.Facts.Mirror.Config) {
+	if !now.Created.Equal(m.Facts.Mirror.Created) || !now.Config.SameAs(m.Facts.Mirror.Config) {
 		return fail(kindConflict, "run the command again", "the mirror was changed since it was compared, nothing more was purged")
 	}
 	return nil

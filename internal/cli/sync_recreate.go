@@ -9,11 +9,13 @@ import (
 
 	"github.com/choria-io/fisk"
 
+	"nats-kvmirror/internal/check"
 	"nats-kvmirror/internal/content"
 	"nats-kvmirror/internal/fleet"
 	"nats-kvmirror/internal/jsapi"
 	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/render"
+	"nats-kvmirror/internal/stream"
 )
 
 // standsStill is how long a new mirror may get nothing before it is no longer
@@ -59,7 +61,7 @@ func (o *recreateOptions) complete(buckets []string) error {
 type recreation struct {
 	s      *session
 	stream string
-	before *jsapi.Stream // nil when it was deleted already
+	before *stream.Info // nil when it was deleted already
 	origin originRead
 	plan   kvcfg.Plan
 	member *render.Member
@@ -132,7 +134,7 @@ func (o *syncOptions) planRecreation(ctx context.Context, rt *runtime, s *sessio
 	if c.origin, err = s.mustReadOrigin(ctx, is, "nothing is deleted"); err != nil {
 		return nil, err
 	}
-	c.plan, err = kvcfg.Recreate(before.Raw, kvcfg.Recreation{Origin: is, Filters: o.filters, AllowMsgTTL: o.allowMsgTTL}, c.origin.stream.Config)
+	c.plan, err = kvcfg.Recreate(before.Config.Raw(), kvcfg.Recreation{Origin: is, Filters: o.filters, AllowMsgTTL: o.allowMsgTTL}, c.origin.stream.Config)
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +155,7 @@ func (s *session) knowsTTL(ctx context.Context, plan kvcfg.Plan) error {
 	if err != nil {
 		return fmt.Errorf("what the mirror's server supports could not be read, so nothing is deleted: %w", err)
 	}
-	if account.Level < kvcfg.TTLAPILevel {
+	if account.Level < stream.TTLAPILevel {
 		return tooOldForTTL(s, "--no-allow-msg-ttl makes the mirror anew without it, rid of what has expired so far")
 	}
 	return nil
@@ -174,11 +176,7 @@ func (s *session) mustReadOrigin(ctx context.Context, origin kvcfg.Origin, so st
 
 // describe makes the mirror the one member of the document.
 func (c *recreation) describe(r *render.Fleet, origin kvcfg.Origin) {
-	facts := kvcfg.Facts{
-		Mirror: kvcfg.Bucket{Config: c.before.Config, State: c.before.State, Created: c.before.Created, Prefix: c.s.own.Prefix()},
-		Origin: &kvcfg.Bucket{Config: c.origin.stream.Config, State: c.origin.stream.State, Created: c.origin.stream.Created, Prefix: c.origin.api.Prefix()},
-		Link:   c.before.Mirror, Cluster: c.before.Cluster,
-	}
+	facts := check.Facts{Mirror: c.before, Origin: c.origin.stream}
 	bucket, _ := kvcfg.BucketName(c.stream)
 	m := member(fleet.Mirror{Bucket: bucket, Origin: origin, Facts: facts}, c.s.own.Prefix(), nil)
 	m.Action, m.Changes = render.Unchanged, c.plan.Changes
@@ -190,7 +188,7 @@ func (c *recreation) describe(r *render.Fleet, origin kvcfg.Origin) {
 // its messages the origin does not hold. What has expired is no loss. When that is
 // not known it is all of them, and unknown says why.
 func (o *syncOptions) lostBy(ctx context.Context, rt *runtime, c *recreation, found func(content.Item) error) (lost uint64, unknown string, err error) {
-	m := fleet.Mirror{Bucket: c.member.Bucket, Origin: c.origin.origin, Facts: kvcfg.Facts{Mirror: kvcfg.Bucket{Config: c.before.Config}}}
+	m := fleet.Mirror{Bucket: c.member.Bucket, Origin: c.origin.origin, Facts: check.Facts{Mirror: c.before}}
 	compared, err := rt.compare(ctx, c.s, &o.messages, m, o.messages.comparer(c.s, m), found)
 	if ctx.Err() != nil {
 		return 0, "", ctx.Err()
@@ -301,7 +299,7 @@ func (o *syncOptions) askForRecreation(ctx context.Context, rt *runtime, c *recr
 // interrupts it.
 func (o *syncOptions) replace(ctx context.Context, rt *runtime, r *render.Fleet, c *recreation) error {
 	var err error
-	if c.file, err = saveConfig(c.before.Raw, c.member.Bucket, time.Now()); err != nil {
+	if c.file, err = saveConfig(c.before.Config.Raw(), c.member.Bucket, time.Now()); err != nil {
 		return err
 	}
 	c.ours = true
@@ -334,7 +332,7 @@ func (o *syncOptions) putBack(ctx context.Context, c *recreation, cause error) e
 	case kindNotKept: // it is there
 		return c.withRestore(cause)
 	}
-	old, err := c.before.Raw.ForCreation()
+	old, err := kvcfg.ForCreation(c.before.Config.Raw())
 	if err == nil {
 		_, err = c.create(ctx, old)
 	}
@@ -360,33 +358,31 @@ func (c *recreation) forget() {
 
 // create creates the mirror, trying again while the servers are not done with
 // the deletion or do not answer.
-func (c *recreation) create(ctx context.Context, config kvcfg.Raw) (*jsapi.Stream, error) {
+func (c *recreation) create(ctx context.Context, config stream.Raw) (*stream.Info, error) {
 	known, err := config.Config()
 	if err != nil {
 		return nil, err
 	}
-	level := 0
+	w := jsapi.Write{Config: config}
 	if known.AllowMsgTTL {
-		level = kvcfg.TTLAPILevel
+		w.Level = stream.TTLAPILevel
 	}
 	deadline := time.Now().Add(c.s.conn.Timeout())
 	for {
-		created, err := c.s.write(ctx, config, 0, func(ctx context.Context) (*jsapi.Stream, error) {
-			return c.s.own.Create(ctx, c.stream, config, level)
-		})
-		if err == nil {
-			return created, kept(config, created.Raw, c.member.Bucket, "created")
+		created, err := c.s.own.Create(ctx, w)
+		if created != nil {
+			return created, writeFailure(c.stream, "created", "created", err)
 		}
 		again := errors.Is(err, jsapi.ErrNoResponders) || jsapi.NotYetGone(err)
 		if !again || time.Now().After(deadline) {
-			return nil, err
+			return nil, writeFailure(c.stream, "created", "created", err)
 		}
 		time.Sleep(pollInterval)
 	}
 }
 
 // prove waits until the new mirror has all, and compares it with its origin.
-func (o *syncOptions) prove(ctx context.Context, rt *runtime, c *recreation, created *jsapi.Stream) error {
+func (o *syncOptions) prove(ctx context.Context, rt *runtime, c *recreation, created *stream.Info) error {
 	c.forget()
 	m := c.member
 	m.PerKeyTTL = created.Config.AllowMsgTTL
@@ -405,7 +401,7 @@ func (o *syncOptions) prove(ctx context.Context, rt *runtime, c *recreation, cre
 	if c.before != nil && mirror.Created.Equal(c.before.Created) {
 		return fail(kindConflict, "run the command again to see how it is now", "bucket %q was deleted and created again, as the server says, and is the old one still: the server is wrong", m.Bucket)
 	}
-	target := fleet.Mirror{Bucket: m.Bucket, Origin: c.origin.origin, Facts: kvcfg.Facts{Mirror: kvcfg.Bucket{Config: mirror.Config}}}
+	target := fleet.Mirror{Bucket: m.Bucket, Origin: c.origin.origin, Facts: check.Facts{Mirror: mirror}}
 	compared, err := rt.compare(ctx, c.s, &o.messages, target, o.messages.comparer(c.s, target), func(content.Item) error { return nil })
 	if ctx.Err() != nil {
 		return fail(kindInterrupted, c.proveIt(), "interrupted: bucket %q was created again", m.Bucket)
@@ -429,7 +425,7 @@ func (c *recreation) proveIt() string {
 
 // caughtUp waits until the mirror has come to where its origin was. It gives up
 // when nothing has come for long, or when the mirror cannot be read.
-func (c *recreation) caughtUp(ctx context.Context, mirror *jsapi.Stream, bar *bar) (*jsapi.Stream, error) {
+func (c *recreation) caughtUp(ctx context.Context, mirror *stream.Info, bar *bar) (*stream.Info, error) {
 	target := c.origin.stream.State.LastSeq
 	mirror, err := c.s.reach(ctx, mirror, c.origin, target, bar, func(standing time.Duration) bool { return standing > standsStill })
 	switch {

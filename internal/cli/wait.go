@@ -8,8 +8,8 @@ import (
 
 	"github.com/nats-io/natscli/columns"
 
-	"nats-kvmirror/internal/jsapi"
 	"nats-kvmirror/internal/render"
+	"nats-kvmirror/internal/stream"
 )
 
 // errGivenUp is returned when a mirror has not come to where it was to come.
@@ -25,7 +25,7 @@ var errGivenUp = errors.New("given up")
 // A mirror does not reach a sequence whose message it does not take, or that
 // has expired before it came, so when the mirror stands still the origin is
 // asked whether anything is left.
-func (s *session) reach(ctx context.Context, mirror *jsapi.Stream, origin originRead, target uint64, bar *bar, giveUp func(standing time.Duration) bool) (*jsapi.Stream, error) {
+func (s *session) reach(ctx context.Context, mirror *stream.Info, origin originRead, target uint64, bar *bar, giveUp func(standing time.Duration) bool) (*stream.Info, error) {
 	moved, seen := time.Now(), time.Now()
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
@@ -59,8 +59,8 @@ func (s *session) reach(ctx context.Context, mirror *jsapi.Stream, origin origin
 }
 
 // inTouch says that a mirror has heard of its origin and reports no error.
-func inTouch(mirror *jsapi.Stream) bool {
-	return mirror.Mirror.Heard() && mirror.Mirror.Error == nil
+func inTouch(mirror *stream.Info) bool {
+	return mirror.Mirror.EverActive() && mirror.Mirror.Error == nil
 }
 
 // waitFor waits until the mirror has reached the origin's last sequence as it
@@ -100,14 +100,14 @@ func created(r *render.Report) string {
 }
 
 // notCaughtUp says how far the mirror came, and what it says is wrong.
-func notCaughtUp(r *render.Report, mirror *jsapi.Stream, target uint64, kind, when string) error {
+func notCaughtUp(r *render.Report, mirror *stream.Info, target uint64, kind, when string) error {
 	hint, cause := "", ""
 	link := mirror.Mirror
 	switch {
 	case link == nil:
 	case link.Error != nil:
 		cause = "; the mirror says: " + link.Error.Description
-	case !link.Heard():
+	case !link.EverActive():
 		cause = "; it has never heard of its origin"
 		hint = "is the link up, and may the mirror create a consumer on the origin?"
 	}

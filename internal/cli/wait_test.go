@@ -6,9 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"nats-kvmirror/internal/jsapi"
-	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/render"
+	"nats-kvmirror/internal/stream"
 )
 
 // Why a mirror has not come to where it was to come is said where the mirror knows.
@@ -17,15 +16,15 @@ func TestNotCaughtUp(t *testing.T) {
 	for _, test := range []struct {
 		name, says string
 		hint       bool
-		link       *kvcfg.Link
+		link       *stream.SourceInfo
 	}{
-		{"it hears of its origin", heardOf, false, &kvcfg.Link{Active: time.Second}},
+		{"it hears of its origin", heardOf, false, &stream.SourceInfo{Active: time.Second}},
 		{"its server does not say", heardOf, false, nil},
-		{"it reports an error", heardOf + "; the mirror says: no such luck", false, &kvcfg.Link{Active: -1, Error: &kvcfg.LinkError{Description: "no such luck"}}},
-		{"it never heard", heardOf + "; it has never heard of its origin", true, &kvcfg.Link{Active: -1}},
-		{"it never heard, in other words", heardOf + "; it has never heard of its origin", true, &kvcfg.Link{Active: math.MaxInt64}},
+		{"it reports an error", heardOf + "; the mirror says: no such luck", false, &stream.SourceInfo{Active: -1, Error: &stream.APIError{Description: "no such luck"}}},
+		{"it never heard", heardOf + "; it has never heard of its origin", true, &stream.SourceInfo{Active: -1}},
+		{"it never heard, in other words", heardOf + "; it has never heard of its origin", true, &stream.SourceInfo{Active: math.MaxInt64}},
 	} {
-		mirror := &jsapi.Stream{State: kvcfg.State{LastSeq: 3}, Mirror: test.link}
+		mirror := &stream.Info{State: stream.State{LastSeq: 3}, Mirror: test.link}
 		err := notCaughtUp(&render.Report{Bucket: "m", Action: render.Created}, mirror, 9, kindNotCaughtUp, "after 1s")
 		f := explain(err)
 		if err.Error() != test.says || f.kind != kindNotCaughtUp || strings.Contains(f.hint, "is the link up") != test.hint {

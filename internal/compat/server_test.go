@@ -170,7 +170,7 @@ func (p *pair) waitLinked(ctx context.Context, t *testing.T) {
 			return err == nil
 		})
 		if !linked {
-			t.Fatalf("nobody answers %s at the leaf", subject)
+			t.Fatalf("no responders %s at the leaf", subject)
 		}
 	}
 }

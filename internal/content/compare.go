@@ -9,6 +9,7 @@ import (
 
 	"nats-kvmirror/internal/jsapi"
 	"nats-kvmirror/internal/kvcfg"
+	"nats-kvmirror/internal/stream"
 )
 
 const (
@@ -176,7 +177,7 @@ func (c *Comparer) alone(ctx context.Context, result *Result) error {
 	if err != nil {
 		return err
 	}
-	now := moment{mirror: mirror, origin: &jsapi.Stream{}, to: mirror.State.LastSeq}
+	now := moment{mirror: mirror, origin: &stream.Info{}, to: mirror.State.LastSeq}
 	if origin, err := c.Origin.Stream(ctx, c.OriginStream); err == nil {
 		now.origin = origin
 	}

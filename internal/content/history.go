@@ -3,7 +3,7 @@ package content
 import (
 	"hash/maphash"
 
-	"nats-kvmirror/internal/kvcfg"
+	"nats-kvmirror/internal/stream"
 )
 
 // history counts the messages of each key on the side that keeps more of them,
@@ -17,7 +17,7 @@ type history struct {
 
 // unlikeHistories says whether the sides keep unlike numbers of values, and
 // whether the mirror is the one that keeps more.
-func unlikeHistories(mirror, origin kvcfg.Config) (unlike, onMirror bool) {
+func unlikeHistories(mirror, origin stream.Config) (unlike, onMirror bool) {
 	here, there := bound(mirror.MaxMsgsPerSubject), bound(origin.MaxMsgsPerSubject)
 	return here != there, here > there
 }

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"nats-kvmirror/internal/jsapi"
-	"nats-kvmirror/internal/kvcfg"
+	"nats-kvmirror/internal/stream"
 )
 
 // Kind is a way in which mirror and origin differ at a sequence.
@@ -49,9 +49,9 @@ const Grace = 10 * time.Second
 // judge decides whether what differs matters. Each side is judged by the clock
 // of its own server.
 type judge struct {
-	mirror, origin       kvcfg.Config
+	mirror, origin       stream.Config
 	mirrorNow, originNow time.Time
-	mirrorState          kvcfg.State
+	mirrorState          stream.State
 	// behind says that the mirror has not got all that came at the origin, so
 	// that what replaces its messages may only be on its way.
 	behind bool

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"nats-kvmirror/internal/jsapi"
-	"nats-kvmirror/internal/kvcfg"
+	"nats-kvmirror/internal/stream"
 )
 
 // now is when both sides are looked at in these tests.
@@ -86,10 +86,10 @@ func TestJudge(t *testing.T) {
 		{"before the first of a mirror without limits", nil, ago(time.Hour, ""), func(j *judge) { j.mirror.Discard, j.mirrorState.FirstSeq = "old", 101 }, wrong, Missing, Absent},
 		{"before the first of a mirror with room", nil, ago(time.Hour, ""), func(j *judge) { j.mirror.MaxBytes, j.mirror.Discard, j.mirrorState.FirstSeq = 1<<20, "old", 101 }, doubtful, "", ""},
 		{"before the first of a mirror with room for one", nil, ago(time.Hour, ""), func(j *judge) { j.mirror.MaxMsgs, j.mirrorState.FirstSeq = 2, 101 }, doubtful, "", ""},
-		{"an empty mirror with room", nil, ago(time.Hour, ""), func(j *judge) { j.mirror.MaxMsgs, j.mirrorState = 2, kvcfg.State{} }, doubtful, "", ""},
-		{"before a mirror begins", nil, ago(time.Hour, ""), func(j *judge) { j.mirror.Mirror = &kvcfg.Source{OptStartSeq: 101} }, designed, "", ""},
-		{"where a mirror begins", nil, ago(time.Hour, ""), func(j *judge) { j.mirror.Mirror = &kvcfg.Source{OptStartSeq: 100} }, wrong, Missing, Absent},
-		{"before the time from which a mirror begins", nil, ago(time.Hour, ""), func(j *judge) { j.mirror.Mirror = &kvcfg.Source{OptStartTime: &now} }, designed, "", ""},
+		{"an empty mirror with room", nil, ago(time.Hour, ""), func(j *judge) { j.mirror.MaxMsgs, j.mirrorState = 2, stream.State{} }, doubtful, "", ""},
+		{"before a mirror begins", nil, ago(time.Hour, ""), func(j *judge) { j.mirror.Mirror = &stream.Source{OptStartSeq: 101} }, designed, "", ""},
+		{"where a mirror begins", nil, ago(time.Hour, ""), func(j *judge) { j.mirror.Mirror = &stream.Source{OptStartSeq: 100} }, wrong, Missing, Absent},
+		{"before the time from which a mirror begins", nil, ago(time.Hour, ""), func(j *judge) { j.mirror.Mirror = &stream.Source{OptStartTime: &now} }, designed, "", ""},
 		{"more history at the origin", nil, ago(time.Hour, ""), older(false, 2, 5, 2), designed, "", ""},
 		{"within the mirror's history", nil, ago(time.Hour, ""), older(false, 2, 5, 1), wrong, Missing, Absent},
 		{"the last value", nil, ago(time.Hour, ""), older(false, 1, 64, 0), wrong, Missing, Absent},
@@ -100,8 +100,8 @@ func TestJudge(t *testing.T) {
 		{"gone, to expire never", ago(time.Hour, "never"), nil, nil, wrong, LeftOver, Gone},
 		{"gone, while behind", ago(time.Hour, ""), nil, func(j *judge) { j.behind = true }, pending, LeftOver, Gone},
 		{"expired", ago(time.Hour, "1m"), nil, nil, wrong, LeftOver, Expired},
-		{"expired, where the origin knows no TTL", ago(time.Hour, "1m"), nil, func(j *judge) { j.origin = kvcfg.Config{Name: "KV_a"} }, wrong, LeftOver, Gone},
-		{"expired, where the origin knows TTLs", ago(time.Hour, "1m"), nil, func(j *judge) { j.origin = kvcfg.Config{Name: "KV_a", AllowMsgTTL: true} }, wrong, LeftOver, Expired},
+		{"expired, where the origin knows no TTL", ago(time.Hour, "1m"), nil, func(j *judge) { j.origin = stream.Config{Name: "KV_a"} }, wrong, LeftOver, Gone},
+		{"expired, where the origin knows TTLs", ago(time.Hour, "1m"), nil, func(j *judge) { j.origin = stream.Config{Name: "KV_a", AllowMsgTTL: true} }, wrong, LeftOver, Expired},
 		{"expired, while behind", ago(time.Hour, "60"), nil, func(j *judge) { j.behind = true }, wrong, LeftOver, Expired},
 		{"expired just now", ago(time.Minute, "55s"), nil, nil, transient, "", ""},
 		{"expired at the origin, whose clock is ahead", ago(time.Minute, "65s"), nil, nil, transient, "", ""},
@@ -117,7 +117,7 @@ func TestJudge(t *testing.T) {
 		{"more history, but expired", ago(time.Hour, "1m"), nil, older(true, 5, 2, 2), wrong, LeftOver, Expired},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			j := &judge{mirrorNow: now, originNow: now, mirrorState: kvcfg.State{FirstSeq: 1, Msgs: 1}}
+			j := &judge{mirrorNow: now, originNow: now, mirrorState: stream.State{FirstSeq: 1, Msgs: 1}}
 			if test.change != nil {
 				test.change(j)
 			}
@@ -146,7 +146,7 @@ func TestUnlikeHistories(t *testing.T) {
 		mirror, origin   int64
 		unlike, onMirror bool
 	}{{1, 1, false, false}, {1, 5, true, false}, {5, 1, true, true}, {-1, 64, true, true}, {64, 0, true, false}, {0, -1, false, false}} {
-		unlike, onMirror := unlikeHistories(kvcfg.Config{MaxMsgsPerSubject: test.mirror}, kvcfg.Config{MaxMsgsPerSubject: test.origin})
+		unlike, onMirror := unlikeHistories(stream.Config{MaxMsgsPerSubject: test.mirror}, stream.Config{MaxMsgsPerSubject: test.origin})
 		if unlike != test.unlike || onMirror != test.onMirror {
 			t.Errorf("%d and %d: %v, %v", test.mirror, test.origin, unlike, onMirror)
 		}

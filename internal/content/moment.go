@@ -4,12 +4,12 @@ import (
 	"context"
 	"time"
 
-	"nats-kvmirror/internal/jsapi"
+	"nats-kvmirror/internal/stream"
 )
 
 // moment is what both sides were when they were read.
 type moment struct {
-	mirror, origin *jsapi.Stream
+	mirror, origin *stream.Info
 	to             uint64 // up to where both can be compared
 	behind, ahead  uint64
 }
@@ -75,7 +75,7 @@ func (m moment) judge() (*judge, error) {
 	}
 	j := &judge{
 		mirror: m.mirror.Config, origin: m.origin.Config,
-		mirrorNow: m.mirror.Time(), originNow: m.origin.Time(),
+		mirrorNow: m.mirror.ServerTime(), originNow: m.origin.ServerTime(),
 		mirrorState: m.mirror.State, behind: m.behind > 0, rename: rename,
 	}
 	return j, nil

@@ -19,8 +19,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"nats-kvmirror/internal/check"
 	"nats-kvmirror/internal/jsapi"
 	"nats-kvmirror/internal/kvcfg"
+	"nats-kvmirror/internal/stream"
 )
 
 const (
@@ -62,7 +64,7 @@ type Reader struct {
 type Mirror struct {
 	Bucket string
 	Origin kvcfg.Origin
-	Facts  kvcfg.Facts
+	Facts  check.Facts
 }
 
 // Problem is something that could not be read, so that nothing can be said of
@@ -166,7 +168,7 @@ func (r *Reader) Named(ctx context.Context, buckets []string) (Fleet, error) {
 	var level *int
 	var wg sync.WaitGroup
 	wg.Go(func() { level = r.level(ctx) })
-	read := make([]*found, len(buckets))
+	read := make([]*stream.Info, len(buckets))
 	errs := make([]error, len(buckets))
 	r.each(len(buckets), underWay, func(i int) {
 		read[i], errs[i] = r.one(ctx, r.Own, kvcfg.StreamName(buckets[i]))
@@ -184,24 +186,17 @@ func (r *Reader) Named(ctx context.Context, buckets []string) (Fleet, error) {
 			fleet.Problems = append(fleet.Problems, Problem{fmt.Sprintf("bucket %q", bucket), err})
 			continue
 		}
-		fleet.Mirrors = append(fleet.Mirrors, newMirror(bucket, *read[i], level))
+		fleet.Mirrors = append(fleet.Mirrors, newMirror(bucket, read[i], level))
 	}
 	return fleet, r.complete(ctx, &fleet, nil)
 }
 
-// found is a stream as it was read.
-type found struct {
-	kvcfg.Bucket
-	link    *kvcfg.Link
-	cluster *kvcfg.Cluster
-}
-
-func newMirror(bucket string, f found, level *int) Mirror {
-	origin, err := kvcfg.OriginOf(f.Config)
+func newMirror(bucket string, s *stream.Info, level *int) Mirror {
+	origin, err := kvcfg.OriginOf(s.Config)
 	if err != nil {
 		panic("fleet: not a mirror: " + err.Error())
 	}
-	return Mirror{Bucket: bucket, Origin: origin, Facts: kvcfg.Facts{Mirror: f.Bucket, Link: f.link, Cluster: f.cluster, Level: level}}
+	return Mirror{Bucket: bucket, Origin: origin, Facts: check.Facts{Mirror: s, Level: level}}
 }
 
 // level is the API level of the mirrors' server, nil when it does not say.
@@ -219,7 +214,7 @@ func (r *Reader) level(ctx context.Context) *int {
 func (r *Reader) complete(ctx context.Context, fleet *Fleet, lists lists) error {
 	r.readOrigins(ctx, fleet.Mirrors, lists)
 	if own := lists[r.Own.Prefix()]; own != nil {
-		var listed []*kvcfg.Config
+		var listed []*stream.Config
 		for i := range fleet.Mirrors {
 			listed = append(listed, &fleet.Mirrors[i].Facts.Mirror.Config)
 		}
@@ -271,7 +266,7 @@ func (r *Reader) readGroup(ctx context.Context, api *jsapi.API, group []*Mirror,
 	// A list that is not whole says nothing of who is not in it, and one that is
 	// may have been read before the origin was made.
 	r.readSingly(ctx, list, wanted)
-	var listed []*kvcfg.Config
+	var listed []*stream.Config
 	for _, m := range group {
 		if m.Facts.Origin != nil {
 			listed = append(listed, &m.Facts.Origin.Config)
@@ -318,20 +313,20 @@ func takeOrigins(list *listing, wanted map[string][]*Mirror) {
 		if !ok {
 			continue
 		}
-		setOrigins(mirrors, &f, nil)
+		setOrigins(mirrors, f, nil)
 		delete(wanted, name)
 	}
 }
 
 // setOrigins notes for mirrors of one origin what was read of it, or why nothing was.
-func setOrigins(mirrors []*Mirror, f *found, err error) {
+func setOrigins(mirrors []*Mirror, f *stream.Info, err error) {
 	for _, m := range mirrors {
 		setOrigin(m, f, err)
 	}
 }
 
 // setOrigin notes what was read of an origin, or why nothing was.
-func setOrigin(m *Mirror, f *found, err error) {
+func setOrigin(m *Mirror, f *stream.Info, err error) {
 	if err == nil {
 		err = kvcfg.CheckBucket(f.Config)
 	}
@@ -339,35 +334,27 @@ func setOrigin(m *Mirror, f *found, err error) {
 		m.Facts.Origin, m.Facts.Unread = nil, unread(err)
 		return
 	}
-	origin := f.Bucket
-	m.Facts.Origin = &origin
+	m.Facts.Origin = f
 }
 
-func unread(err error) kvcfg.Unread {
-	u := kvcfg.Unread{Reason: kvcfg.Unreachable, Detail: err.Error()}
+func unread(err error) check.Unread {
+	u := check.Unread{Reason: check.Unreachable, Detail: err.Error()}
 	switch {
 	case errors.Is(err, jsapi.ErrNotFound):
-		u.Reason = kvcfg.Missing
+		u.Reason = check.Missing
 	case errors.Is(err, kvcfg.ErrNotBucket):
-		u.Reason = kvcfg.NotBucket
+		u.Reason = check.NotBucket
 	case errors.Is(err, jsapi.ErrDenied):
-		u.Reason = kvcfg.Denied
+		u.Reason = check.Denied
 	}
 	return u
 }
 
 // one reads a single stream.
-func (r *Reader) one(ctx context.Context, api *jsapi.API, name string) (*found, error) {
+func (r *Reader) one(ctx context.Context, api *jsapi.API, name string) (*stream.Info, error) {
 	defer r.request()()
 	s, err := api.Stream(ctx, name)
-	if err != nil {
-		return nil, r.failed(err)
-	}
-	return &found{
-		Bucket:  kvcfg.Bucket{Config: s.Config, State: s.State, Created: s.Created, Prefix: api.Prefix()},
-		link:    s.Mirror,
-		cluster: s.Cluster,
-	}, nil
+	return s, r.failed(err)
 }
 
 // failed is the failure of a request; a lost connection is remembered.

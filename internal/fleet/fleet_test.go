@@ -12,9 +12,11 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"nats-kvmirror/internal/check"
 	"nats-kvmirror/internal/jsapi"
 	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/natstest"
+	"nats-kvmirror/internal/stream"
 )
 
 // mirrorAt is the stream of a mirror; in no domain it is the mirror's own.
@@ -103,8 +105,8 @@ func settled(t *testing.T, s *natstest.Server, messages map[string]uint64) {
 // worry.
 func codesOf(m Mirror) string {
 	var codes []string
-	for _, f := range kvcfg.Check(m.Facts, kvcfg.DefaultThresholds()) {
-		if f.Severity != kvcfg.OK {
+	for _, f := range check.Check(m.Facts, check.DefaultThresholds()) {
+		if f.Severity != check.OK {
 			codes = append(codes, f.Code)
 		}
 	}
@@ -216,11 +218,11 @@ func TestReadAcrossAccounts(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		kind   natstest.AccountsKind
-		unread kvcfg.Reason
+		unread check.Reason
 		codes  string
 	}{
 		{"works", natstest.CrossAccount, "", ""},
-		{"unreadable", natstest.CrossAccountUnreadable, kvcfg.Unreachable, "origin-unreachable"},
+		{"unreadable", natstest.CrossAccountUnreadable, check.Unreachable, "origin-unreachable"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -308,8 +310,8 @@ func TestReadDenied(t *testing.T) {
 	if err != nil || !slices.Equal(names(fleet), []string{"m", "other"}) {
 		t.Fatal(err, names(fleet))
 	}
-	if got := unreadOnes(fleet); got["m"] != kvcfg.Denied || got["other"] != kvcfg.Denied {
-		t.Errorf("unread %v, want %q", got, kvcfg.Denied)
+	if got := unreadOnes(fleet); got["m"] != check.Denied || got["other"] != check.Denied {
+		t.Errorf("unread %v, want %q", got, check.Denied)
 	}
 	fleet, err = r.Named(t.Context(), []string{"m", "other"})
 	if err != nil || !slices.Equal(names(fleet), []string{"other"}) || len(fleet.Problems) != 1 || !errors.Is(fleet.Problems[0], jsapi.ErrDenied) {
@@ -353,8 +355,8 @@ func TestReadCluster(t *testing.T) {
 		}
 	}
 	m := until("")
-	if m.Facts.Cluster == nil || len(m.Facts.Cluster.Replicas) != 2 || m.Facts.Mirror.Config.ServerVersion() == (kvcfg.Version{}) {
-		t.Errorf("the cluster is %+v, the version %v", m.Facts.Cluster, m.Facts.Mirror.Config.ServerVersion())
+	if m.Facts.Mirror.Cluster == nil || len(m.Facts.Mirror.Cluster.Replicas) != 2 || m.Facts.Mirror.Config.ServerVersion() == (stream.Version{}) {
+		t.Errorf("the cluster is %+v, the version %v", m.Facts.Mirror.Cluster, m.Facts.Mirror.Config.ServerVersion())
 	}
 	servers[2].Shutdown()
 	until("replica-offline", "replica-behind")

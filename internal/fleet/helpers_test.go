@@ -12,8 +12,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"nats-kvmirror/internal/check"
 	"nats-kvmirror/internal/jsapi"
-	"nats-kvmirror/internal/kvcfg"
 )
 
 // call is a request that a fake was asked.
@@ -179,8 +179,8 @@ func mirror(t *testing.T, f Fleet, bucket string) Mirror {
 }
 
 // unreadOnes are the mirrors whose origins were not read.
-func unreadOnes(f Fleet) map[string]kvcfg.Reason {
-	unread := map[string]kvcfg.Reason{}
+func unreadOnes(f Fleet) map[string]check.Reason {
+	unread := map[string]check.Reason{}
 	for _, m := range f.Mirrors {
 		if m.Facts.Origin == nil {
 			unread[m.Bucket] = m.Facts.Unread.Reason

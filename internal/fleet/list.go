@@ -10,6 +10,7 @@ import (
 
 	"nats-kvmirror/internal/jsapi"
 	"nats-kvmirror/internal/kvcfg"
+	"nats-kvmirror/internal/stream"
 )
 
 // listing is a list of streams, as far as it was read.
@@ -21,16 +22,16 @@ type listing struct {
 	err   error // nothing was read at all
 
 	mu       sync.Mutex
-	next     int              // the offset of the first page that nobody asked for yet
-	short    bool             // a page shows less than it must: the total is not to be trusted
-	streams  map[string]found // by name
+	next     int                     // the offset of the first page that nobody asked for yet
+	short    bool                    // a page shows less than it must: the total is not to be trusted
+	streams  map[string]*stream.Info // by name
 	problems []Problem
 	said     bool   // some stream says the version of its server
 	unsaid   string // a stream that does not
 
 	example    string // a stream that is read singly, for the version
 	asking     sync.WaitGroup
-	exampleIs  *found
+	exampleIs  *stream.Info
 	exampleErr error
 }
 
@@ -38,8 +39,8 @@ type listing struct {
 func isBucket(stream string) bool { _, ok := kvcfg.BucketName(stream); return ok }
 
 // mirrors are the mirrors in a list, by the names of their buckets.
-func (l *listing) mirrors() iter.Seq2[string, found] {
-	return func(yield func(string, found) bool) {
+func (l *listing) mirrors() iter.Seq2[string, *stream.Info] {
+	return func(yield func(string, *stream.Info) bool) {
 		for name, f := range l.streams {
 			bucket, _ := kvcfg.BucketName(name)
 			if kvcfg.CheckMirror(f.Config) == nil && !yield(bucket, f) {
@@ -63,7 +64,7 @@ func (r *Reader) list(ctx context.Context, api *jsapi.API) *listing {
 // single stream (server/jetstream_api.go, setDynamicStreamMetadata): so one of
 // the streams is read singly, beside the pages: example, if one is known.
 func (r *Reader) open(ctx context.Context, api *jsapi.API, keep func(name string) bool, example string) *listing {
-	l := &listing{api: api, keep: keep, streams: map[string]found{}}
+	l := &listing{api: api, keep: keep, streams: map[string]*stream.Info{}}
 	if example != "" {
 		r.ask(ctx, l, example)
 	}
@@ -145,8 +146,6 @@ func (l *listing) worthReading(streams int) bool {
 // rounds is how often something has to be done with so many at a time.
 func rounds(n, atOnce int) int { return (n + atOnce - 1) / atOnce }
 
-const versionKey = kvcfg.ReservedMetadata + "ver"
-
 // ask begins to read a stream of the list singly.
 func (r *Reader) ask(ctx context.Context, l *listing, stream string) {
 	l.example = stream
@@ -154,7 +153,7 @@ func (r *Reader) ask(ctx context.Context, l *listing, stream string) {
 }
 
 // one reads a stream singly, unless it is the one that was.
-func (l *listing) one(ctx context.Context, r *Reader, stream string) (*found, error) {
+func (l *listing) one(ctx context.Context, r *Reader, stream string) (*stream.Info, error) {
 	if stream != l.example {
 		return r.one(ctx, l.api, stream)
 	}
@@ -165,7 +164,7 @@ func (l *listing) one(ctx context.Context, r *Reader, stream string) (*found, er
 // sayVersion waits for the version, and tells it those streams behind the list's
 // prefix that do not say it; none in a cluster, which may be of several versions.
 // Servers have said it since 2.11.
-func (r *Reader) sayVersion(ctx context.Context, l *listing, streams []*kvcfg.Config) {
+func (r *Reader) sayVersion(ctx context.Context, l *listing, streams []*stream.Config) {
 	l.asking.Wait()
 	if l.said {
 		return
@@ -174,16 +173,16 @@ func (r *Reader) sayVersion(ctx context.Context, l *listing, streams []*kvcfg.Co
 		r.ask(ctx, l, l.unsaid)
 		l.asking.Wait()
 	}
-	if l.exampleIs == nil || l.exampleIs.Config.Metadata[versionKey] == "" {
+	if l.exampleIs == nil || l.exampleIs.Config.Metadata[stream.VersionKey] == "" {
 		return
 	}
-	version := l.exampleIs.Config.Metadata[versionKey]
+	version := l.exampleIs.Config.Metadata[stream.VersionKey]
 	for _, c := range streams {
 		switch {
 		case c.Metadata == nil:
-			c.Metadata = map[string]string{versionKey: version}
-		case c.Metadata[versionKey] == "":
-			c.Metadata[versionKey] = version
+			c.Metadata = map[string]string{stream.VersionKey: version}
+		case c.Metadata[stream.VersionKey] == "":
+			c.Metadata[stream.VersionKey] = version
 		}
 	}
 }
@@ -236,16 +235,13 @@ func (l *listing) take(p jsapi.Page, offset int) {
 		if !l.keep(s.Config.Name) || slices.Contains(p.Missing, s.Config.Name) {
 			continue
 		}
-		if s.Config.Metadata[versionKey] != "" {
+		if s.Config.Metadata[stream.VersionKey] != "" {
 			l.said = true
 		} else {
 			l.unsaid = s.Config.Name
 		}
-		l.streams[s.Config.Name] = found{
-			Bucket:  kvcfg.Bucket{Config: s.Config, State: s.State, Created: s.Created, Prefix: prefix},
-			link:    s.Mirror,
-			cluster: s.Cluster,
-		}
+		s.Prefix = prefix
+		l.streams[s.Config.Name] = s
 	}
 	for _, name := range p.Missing {
 		if l.keep(name) {

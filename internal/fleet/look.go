@@ -8,8 +8,10 @@ import (
 	"sync"
 	"time"
 
+	"nats-kvmirror/internal/check"
 	"nats-kvmirror/internal/jsapi"
 	"nats-kvmirror/internal/kvcfg"
+	"nats-kvmirror/internal/stream"
 )
 
 // followChains reads the origins of origins that are mirrors themselves. The
@@ -25,13 +27,13 @@ func (r *Reader) followChains(ctx context.Context, mirrors []Mirror) {
 	read := r.onceEach(ctx)
 	r.each(len(chained), underWay, func(i int) {
 		m := chained[i]
-		below := *m.Facts.Origin
+		below := m.Facts.Origin
 		for range maxChain {
 			origin, err := kvcfg.OriginOf(below.Config)
 			if errors.Is(err, kvcfg.ErrNotMirror) {
 				return // this is the top
 			}
-			var above *found
+			var above *stream.Info
 			if err == nil {
 				above, err = read(origin.Prefix(below.Prefix), origin.Stream())
 			}
@@ -42,8 +44,8 @@ func (r *Reader) followChains(ctx context.Context, mirrors []Mirror) {
 				m.Facts.AboveUnread = err.Error()
 				return
 			}
-			m.Facts.Above = append(m.Facts.Above, above.Bucket)
-			below = above.Bucket
+			m.Facts.Above = append(m.Facts.Above, above)
+			below = above
 		}
 		if below.Config.Mirror != nil {
 			m.Facts.AboveUnread = fmt.Sprintf("there are more than %d origins above it", maxChain)
@@ -53,15 +55,15 @@ func (r *Reader) followChains(ctx context.Context, mirrors []Mirror) {
 
 // onceEach returns a function that reads streams, each once: many mirrors have
 // the same origins above them.
-func (r *Reader) onceEach(ctx context.Context) func(prefix, stream string) (*found, error) {
+func (r *Reader) onceEach(ctx context.Context) func(prefix, name string) (*stream.Info, error) {
 	type place struct{ prefix, stream string }
 	var mu sync.Mutex
-	reads := map[place]func() (*found, error){}
-	return func(prefix, stream string) (*found, error) {
+	reads := map[place]func() (*stream.Info, error){}
+	return func(prefix, name string) (*stream.Info, error) {
 		mu.Lock()
-		at := place{prefix, stream}
+		at := place{prefix, name}
 		if reads[at] == nil {
-			reads[at] = sync.OnceValues(func() (*found, error) { return r.one(ctx, r.Conn.At(prefix), stream) })
+			reads[at] = sync.OnceValues(func() (*stream.Info, error) { return r.one(ctx, r.Conn.At(prefix), name) })
 		}
 		read := reads[at]
 		mu.Unlock()
@@ -129,7 +131,7 @@ func (r *Reader) stillLost(ctx context.Context, m *Mirror) error {
 // is why the mirror was not looked at a second time.
 func (r *Reader) again(ctx context.Context, m *Mirror) error {
 	origins := r.Conn.At(m.Origin.Prefix(r.Own.Prefix()))
-	earlier := kvcfg.Look{Mirror: m.Facts.Mirror.State, Origin: m.Facts.Origin.State}
+	earlier := check.Look{Mirror: m.Facts.Mirror.State, Origin: m.Facts.Origin.State}
 	mirror, err := r.one(ctx, r.Own, m.Facts.Mirror.Config.Name)
 	if err == nil {
 		err = sameOrigin(m, mirror.Config)
@@ -141,7 +143,7 @@ func (r *Reader) again(ctx context.Context, m *Mirror) error {
 	if err != nil && !errors.Is(err, jsapi.ErrNotFound) {
 		return err
 	}
-	m.Facts.Mirror, m.Facts.Link, m.Facts.Cluster = mirror.Bucket, mirror.link, mirror.cluster
+	m.Facts.Mirror = mirror
 	if err != nil {
 		setOrigin(m, nil, err)
 		return nil
@@ -155,7 +157,7 @@ func (r *Reader) again(ctx context.Context, m *Mirror) error {
 }
 
 // sameOrigin is nil when a stream still mirrors the origin that it did.
-func sameOrigin(m *Mirror, now kvcfg.Config) error {
+func sameOrigin(m *Mirror, now stream.Config) error {
 	origin, err := kvcfg.OriginOf(now)
 	if err == nil && origin != m.Origin {
 		return fmt.Errorf("%w: it is now a mirror of %v", errChanged, origin)

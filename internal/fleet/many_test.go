@@ -13,9 +13,10 @@ import (
 	"testing"
 	"time"
 
+	"nats-kvmirror/internal/check"
 	"nats-kvmirror/internal/jsapi"
-	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/natstest"
+	"nats-kvmirror/internal/stream"
 )
 
 // many is how many mirrors there are where one page does not hold them.
@@ -97,13 +98,13 @@ func TestMany(t *testing.T) {
 			t.Errorf("the names are %q", got)
 		}
 		for _, m := range fleet.Mirrors {
-			if got := kvcfg.Check(m.Facts, kvcfg.DefaultThresholds()); len(got) > 0 {
+			if got := check.Check(m.Facts, check.DefaultThresholds()); len(got) > 0 {
 				t.Errorf("%s: %+v", m.Bucket, got)
 			}
 			if m.Facts.Level == nil || m.Facts.Mirror.State.LastSeq != 1 || m.Facts.Mirror.Prefix != fake.own || m.Facts.Origin.Prefix != fake.origins {
 				t.Errorf("%s: %+v", m.Bucket, m.Facts)
 			}
-			if here, there := m.Facts.Mirror.Config.ServerVersion(), m.Facts.Origin.Config.ServerVersion(); here == (kvcfg.Version{}) || there != here {
+			if here, there := m.Facts.Mirror.Config.ServerVersion(), m.Facts.Origin.Config.ServerVersion(); here == (stream.Version{}) || there != here {
 				t.Errorf("%s: its server is %v, the origin's is %v", m.Bucket, here, there)
 			}
 		}
@@ -195,7 +196,7 @@ func TestMany(t *testing.T) {
 			}
 			return c.forward()
 		})
-		if got := unreadOnes(fleet); len(fleet.Mirrors) != many || len(got) != 2 || got[first] != kvcfg.Unreachable || got[last] != kvcfg.Missing {
+		if got := unreadOnes(fleet); len(fleet.Mirrors) != many || len(got) != 2 || got[first] != check.Unreachable || got[last] != check.Missing {
 			t.Errorf("%d mirrors, unread %v", len(fleet.Mirrors), got)
 		}
 	})
@@ -331,7 +332,7 @@ func TestMany(t *testing.T) {
 				t.Errorf("%d mirrors, %d unread, want at least %d; %d origins were asked for", len(fleet.Mirrors), len(unread), test.unread, n)
 			}
 			for _, m := range fleet.Mirrors {
-				if u := m.Facts.Unread; m.Facts.Origin == nil && u.Reason != kvcfg.Unreachable {
+				if u := m.Facts.Unread; m.Facts.Origin == nil && u.Reason != check.Unreachable {
 					t.Errorf("%s: %+v", m.Bucket, u)
 				}
 			}
@@ -416,7 +417,7 @@ func TestMany(t *testing.T) {
 		_, fleet := all(t, patience, offline(false))
 		problem(t, fleet, many-1, errOffline, `stream "KV_`+first+`"`)
 		_, fleet = all(t, patience, offline(true))
-		if got := unreadOnes(fleet); len(fleet.Mirrors) != many || len(got) != 1 || got[first] != kvcfg.Unreachable {
+		if got := unreadOnes(fleet); len(fleet.Mirrors) != many || len(got) != 1 || got[first] != check.Unreachable {
 			t.Errorf("%d mirrors, unread %v", len(fleet.Mirrors), got)
 		}
 	})
@@ -550,7 +551,7 @@ func TestMany(t *testing.T) {
 			if (m.Facts.Earlier != nil) != twice {
 				t.Errorf("%s: looked at twice: %t", m.Bucket, !twice)
 			}
-			for _, f := range kvcfg.Check(m.Facts, kvcfg.DefaultThresholds()) {
+			for _, f := range check.Check(m.Facts, check.DefaultThresholds()) {
 				findings["KV_"+m.Bucket] += f.Code
 			}
 		}
@@ -710,7 +711,7 @@ func TestMany(t *testing.T) {
 			})
 			whole(t, fleet)
 			for _, m := range fleet.Mirrors {
-				if got := codesOf(m); got != "" || m.Facts.Origin.Config.ServerVersion() != (kvcfg.Version{}) {
+				if got := codesOf(m); got != "" || m.Facts.Origin.Config.ServerVersion() != (stream.Version{}) {
 					t.Errorf("%s: found %q", m.Bucket, got)
 				}
 			}

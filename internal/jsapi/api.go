@@ -6,12 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
-	"time"
 
 	"github.com/nats-io/nats.go"
 
-	"nats-kvmirror/internal/kvcfg"
+	"nats-kvmirror/internal/stream"
 )
 
 // requiredLevel makes servers from 2.12 on refuse a request that needs a higher
@@ -36,39 +34,10 @@ type Account struct {
 	Level  int    // the API level: 0 before 2.11, 1 in 2.11
 }
 
-// Stream is a stream as the server reports it.
-type Stream struct {
-	Raw     kvcfg.Raw    `json:"config"` // the configuration, all of it
-	Config  kvcfg.Config `json:"-"`      // the part of it that is known here
-	Created time.Time    `json:"created"`
-	State   kvcfg.State  `json:"state"`
-	Cluster *Cluster     `json:"cluster"`
-	Mirror  *Upstream    `json:"mirror"`
-	Sources []Upstream   `json:"sources"`
-	// Now is the server's time when it answered; zero when it did not say.
-	Now time.Time `json:"ts"`
-}
-
-// Time is the server's time when it answered, or ours.
-func (s *Stream) Time() time.Time {
-	if s.Now.IsZero() {
-		return time.Now()
-	}
-	return s.Now
-}
-
-// The parts of a stream that kvcfg looks at as well.
-type (
-	Upstream      = kvcfg.Link
-	UpstreamError = kvcfg.LinkError
-	Cluster       = kvcfg.Cluster
-	Peer          = kvcfg.Peer
-)
-
 // Account asks the API about itself.
 func (a *API) Account(ctx context.Context) (Account, error) {
 	subject := a.prefix + ".INFO"
-	data, err := a.conn.ask(ctx, subject, nil)
+	data, err := a.conn.query(ctx, subject, nil)
 	if err != nil {
 		return Account{}, err
 	}
@@ -87,25 +56,13 @@ func accountOf(subject string, data []byte) (Account, error) {
 }
 
 // Stream reads a stream.
-func (a *API) Stream(ctx context.Context, name string) (*Stream, error) {
+func (a *API) Stream(ctx context.Context, name string) (*stream.Info, error) {
 	subject := a.InfoSubject(name)
-	data, err := a.conn.ask(ctx, subject, nil)
+	data, err := a.conn.query(ctx, subject, nil)
 	if err != nil {
 		return nil, err
 	}
-	return streamOf(subject, name, data)
-}
-
-// Create creates a stream and returns it as the server made it. level is the
-// API level that the configuration needs, 0 for none.
-func (a *API) Create(ctx context.Context, name string, config kvcfg.Raw, level int) (*Stream, error) {
-	return a.stream(ctx, a.prefix+".STREAM.CREATE."+name, name, levelHeader(level), config)
-}
-
-// Update replaces a stream's configuration and returns the stream as the server
-// left it. level is as in Create.
-func (a *API) Update(ctx context.Context, name string, config kvcfg.Raw, level int) (*Stream, error) {
-	return a.stream(ctx, a.prefix+".STREAM.UPDATE."+name, name, levelHeader(level), config)
+	return a.infoOf(subject, name, data)
 }
 
 // NextSeq is the sequence of the first message at or after from whose subject
@@ -129,7 +86,7 @@ func (a *API) next(ctx context.Context, stream string, from uint64, filter strin
 		Filter string `json:"next_by_subj"`
 	}{from, filter}
 	subject := a.prefix + ".STREAM.MSG.GET." + stream
-	data, err := a.conn.ask(ctx, subject, body)
+	data, err := a.conn.query(ctx, subject, body)
 	if err != nil {
 		return 0, "", err
 	}
@@ -178,7 +135,7 @@ func (a *API) Left(ctx context.Context, stream string, after uint64, filters []s
 
 // Taken says that a mirror has taken all that its origin, a stream of this API,
 // holds up to a sequence. That it cannot be found out is a no.
-func (a *API) Taken(ctx context.Context, origin string, mirror *Stream, to uint64) bool {
+func (a *API) Taken(ctx context.Context, origin string, mirror *stream.Info, to uint64) bool {
 	if mirror.State.LastSeq >= to {
 		return true
 	}
@@ -202,17 +159,6 @@ func (a *API) Purge(ctx context.Context, stream, subject string, before uint64) 
 	return successOf(to, data)
 }
 
-// Delete deletes a stream.
-func (a *API) Delete(ctx context.Context, stream string) error {
-	subject := a.prefix + ".STREAM.DELETE." + stream
-	data, err := a.conn.request(ctx, subject, nil, nil)
-	if err != nil {
-		return err
-	}
-	_, err = successOf(subject, data)
-	return err
-}
-
 // successOf reads an answer that has to be a success, of a purge with its number of
 // messages.
 func successOf(subject string, data []byte) (purged uint64, err error) {
@@ -233,7 +179,7 @@ func successOf(subject string, data []byte) (purged uint64, err error) {
 // no message it returns an error that wraps [ErrNotFound].
 func (a *API) LastHeader(ctx context.Context, stream, name string) (string, error) {
 	subject := a.prefix + ".STREAM.MSG.GET." + stream
-	data, err := a.conn.ask(ctx, subject, map[string]string{"last_by_subj": ">"})
+	data, err := a.conn.query(ctx, subject, map[string]string{"last_by_subj": ">"})
 	if err != nil {
 		return "", err
 	}
@@ -261,35 +207,20 @@ func headerOf(subject, name string, data []byte) (string, error) {
 	return header.Get(name), nil
 }
 
-func levelHeader(level int) nats.Header {
-	if level == 0 {
-		return nil
-	}
-	return nats.Header{requiredLevel: []string{strconv.Itoa(level)}}
-}
-
-// stream makes a request that is answered with a stream.
-func (a *API) stream(ctx context.Context, subject, name string, header nats.Header, body any) (*Stream, error) {
-	data, err := a.conn.request(ctx, subject, header, body)
-	if err != nil {
-		return nil, err
-	}
-	return streamOf(subject, name, data)
-}
-
-// streamOf reads an answer that has to be about the stream of this name.
-func streamOf(subject, name string, data []byte) (*Stream, error) {
+// infoOf reads an answer that has to be about the stream of this name.
+func (a *API) infoOf(subject, name string, data []byte) (*stream.Info, error) {
 	var raw json.RawMessage
 	if err := decode(subject, data, &raw); err != nil {
 		return nil, err
 	}
-	s, err := parseStream(raw)
+	s, err := stream.Parse(raw)
 	if err == nil && s.Config.Name != name {
 		err = fmt.Errorf("it is about the stream %q", s.Config.Name)
 	}
 	if err != nil {
 		return nil, &Error{Kind: ErrMalformed, Subject: subject, Description: err.Error()}
 	}
+	s.Prefix = a.prefix
 	return s, nil
 }
 
@@ -327,21 +258,4 @@ func decode(subject string, data []byte, reply any) error {
 		return malformed(err)
 	}
 	return nil
-}
-
-// parseStream reads a stream's information; it must hold a configuration.
-func parseStream(data []byte) (*Stream, error) {
-	var s Stream
-	if err := json.Unmarshal(data, &s); err != nil {
-		return nil, err
-	}
-	if s.Raw == nil {
-		return nil, errors.New("it has no configuration")
-	}
-	config, err := s.Raw.Config()
-	if err != nil {
-		return nil, err
-	}
-	s.Config = config
-	return &s, nil
 }

@@ -44,8 +44,8 @@ type waiter struct {
 	failed  chan error // holds one
 }
 
-// aServer is how long a server of several has at least to let a client in.
-const aServer = 500 * time.Millisecond
+// minServerTimeout is how long a server of several has at least to let a client in.
+const minServerTimeout = 500 * time.Millisecond
 
 // Connect connects to a server of a comma-separated list. timeout is how long to
 // wait for the connection, whichever server it is to, and later for each answer;
@@ -59,7 +59,7 @@ func Connect(ctx context.Context, servers string, timeout time.Duration, trace T
 	c := &Conn{timeout: timeout, trace: trace, waiting: map[*waiter]struct{}{}}
 	listed := time.Duration(strings.Count(servers, ",") + 1)
 	opts = append(opts,
-		nats.Timeout(min(timeout, max(timeout/listed, aServer))),
+		nats.Timeout(min(timeout, max(timeout/listed, minServerTimeout))),
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(100*time.Millisecond),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { c.asyncError(err) }),
@@ -213,14 +213,14 @@ func (c *Conn) request(ctx context.Context, subject string, header nats.Header, 
 	return c.send(ctx, subject, header, body, 1)
 }
 
-// questions is how often a question is put within the timeout.
-const questions = 4
+// queryAttempts is how often a question is put within the timeout.
+const queryAttempts = 4
 
-// ask is request for what changes nothing. It is put again while no answer comes,
+// query is request for what changes nothing. It is put again while no answer comes,
 // or only that there is no leader: what reaches a cluster between two leaders is
 // dropped (2.15.2, server/jetstream_api.go, jsStreamInfoRequest).
-func (c *Conn) ask(ctx context.Context, subject string, body any) ([]byte, error) {
-	return c.send(ctx, subject, nil, body, questions)
+func (c *Conn) query(ctx context.Context, subject string, body any) ([]byte, error) {
+	return c.send(ctx, subject, nil, body, queryAttempts)
 }
 
 // send sends a request up to so many times, spread over the timeout, and returns

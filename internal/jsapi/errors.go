@@ -15,7 +15,7 @@ var (
 	// ErrNoResponders: nobody listens on the subject. No JetStream behind the
 	// prefix, a wrong domain, a link that is down, a missing import and a
 	// subject denied at the far end all look like this.
-	ErrNoResponders = errors.New("nobody answers")
+	ErrNoResponders = errors.New("no responders")
 	// ErrDenied: the server that the client is connected to denies the subject
 	// or the inbox.
 	ErrDenied = errors.New("permission denied")

@@ -12,8 +12,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/natstest"
+	"nats-kvmirror/internal/stream"
 )
 
 func TestAnswersAreSorted(t *testing.T) {
@@ -41,12 +41,12 @@ func TestAnswersAreSorted(t *testing.T) {
 		{"fine", `{"type":"x","config":{"name":"KV_a","unheard_of":[1,{"a":null}]}}`, nil, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s, err := streamOf("SUBJECT", "KV_a", []byte(test.answer))
+			s, err := (&API{prefix: "X"}).infoOf("SUBJECT", "KV_a", []byte(test.answer))
 			if !errors.Is(err, test.kind) || (err == nil) != (test.kind == nil) {
 				t.Fatalf("got %v, want %v", err, test.kind)
 			}
 			if err == nil {
-				if got := string(s.Raw["unheard_of"]); got != `[1,{"a":null}]` {
+				if got := string(s.Config.Raw()["unheard_of"]); got != `[1,{"a":null}]` {
 					t.Errorf("the unknown field became %s", got)
 				}
 				return
@@ -73,7 +73,7 @@ func FuzzAnswer(f *testing.F) {
 	kinds := []error{ErrNotFound, ErrNoJetStream, ErrOldServer, ErrRejected, ErrMalformed}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		const from = 7
-		stream, streamErr := streamOf("SUBJECT", "KV_a", data)
+		stream, streamErr := (&API{prefix: "X"}).infoOf("SUBJECT", "KV_a", data)
 		if streamErr == nil && stream.Config.Name != "KV_a" {
 			t.Errorf("took %q for KV_a", stream.Config.Name)
 		}
@@ -124,7 +124,7 @@ func TestFailuresComeFast(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	last := make(chan struct{}, questions)
+	last := make(chan struct{}, queryAttempts)
 	for _, subscription := range []struct {
 		stream string
 		is     func(*nats.Msg)
@@ -202,9 +202,9 @@ func TestQuestionsArePutAgain(t *testing.T) {
 	}{
 		"LATE":       {[]string{silence, silence, found}, nil, 3},
 		"ELECTED":    {[]string{leaderless, silence, found}, nil, 3},
-		"LEADERLESS": {[]string{leaderless, leaderless, leaderless, leaderless}, ErrRejected, questions},
-		"LEFT":       {[]string{silence, leaderless}, ErrRejected, questions},
-		"SILENT":     {nil, ErrTimeout, questions},
+		"LEADERLESS": {[]string{leaderless, leaderless, leaderless, leaderless}, ErrRejected, queryAttempts},
+		"LEFT":       {[]string{silence, leaderless}, ErrRejected, queryAttempts},
+		"SILENT":     {nil, ErrTimeout, queryAttempts},
 	} {
 		t.Run(prefix, func(t *testing.T) {
 			t.Parallel()
@@ -231,7 +231,7 @@ func TestQuestionsArePutAgain(t *testing.T) {
 			if n := asked.Load(); n != test.asked {
 				t.Errorf("it was asked %d times, want %d", n, test.asked)
 			}
-			if _, err := api.Update(t.Context(), "KV_a", kvcfg.Raw{}, 0); !errors.Is(err, ErrTimeout) {
+			if _, err := api.Update(t.Context(), Write{Config: stream.Raw{"name": []byte(`"KV_a"`)}}); !errors.Is(err, ErrTimeout) {
 				t.Errorf("the write: %v, want %v", err, ErrTimeout)
 			}
 			if n := written.Load(); n != 1 {
@@ -256,29 +256,27 @@ jetstream { store_dir: "{{dir}}", max_memory_store: 64MB, max_file_store: 64MB }
 	c := connect(t, s.URL(), 10*time.Second)
 	api := c.At("$JS.API")
 	account, err := api.Account(t.Context())
-	if err != nil || account.Level < kvcfg.TTLAPILevel {
+	if err != nil || account.Level < stream.TTLAPILevel {
 		t.Fatalf("API level %d, %v", account.Level, err)
 	}
-	raw, err := kvcfg.ParseRaw([]byte(`{"name":"KV_a","subjects":["$KV.a.>"],"max_msgs_per_subject":1,"storage":"memory","consumer_limits":{"max_ack_pending":7}}`))
+	raw, err := stream.ParseRaw([]byte(`{"name":"KV_a","subjects":["$KV.a.>"],"max_msgs_per_subject":1,"storage":"memory","consumer_limits":{"max_ack_pending":7}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	made, err := api.Create(t.Context(), "KV_a", raw, kvcfg.TTLAPILevel)
+	made, err := api.Create(t.Context(), Write{Config: raw, Level: stream.TTLAPILevel})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := raw.Differing(made.Raw); len(got) > 0 {
+	if got := raw.NotIn(made.Config.Raw()); len(got) > 0 {
 		t.Errorf("the server has other %v", got)
 	}
-	if _, err := api.Create(t.Context(), "KV_b", raw, 1_000); !errors.Is(err, ErrRejected) && !errors.Is(err, ErrOldServer) {
-		t.Errorf("a name that is not the configuration's: %v", err)
-	}
-	made.Raw["description"] = json.RawMessage(`"changed"`)
-	updated, err := api.Update(t.Context(), "KV_a", made.Raw, 0)
+	changed := made.Config.Raw()
+	changed["description"] = json.RawMessage(`"changed"`)
+	updated, err := api.Update(t.Context(), Write{Config: changed})
 	if err != nil || updated.Config.Description != "changed" {
 		t.Errorf("description %q, %v", updated.Config.Description, err)
 	}
-	if _, err := api.Update(t.Context(), "KV_a", made.Raw, 1_000); !errors.Is(err, ErrOldServer) {
+	if _, err := api.Update(t.Context(), Write{Config: changed, Level: 1_000}); !errors.Is(err, ErrOldServer) {
 		t.Errorf("an API level of 1000: %v, want %v", err, ErrOldServer)
 	}
 

@@ -3,29 +3,18 @@ package jsapi
 import (
 	"context"
 	"encoding/json"
-	"time"
 
-	"nats-kvmirror/internal/kvcfg"
+	"nats-kvmirror/internal/stream"
 )
 
 // PageSize is how many streams a server puts on a page (server/jetstream_api.go,
 // JSApiListLimit).
 const PageSize = 256
 
-// Listed is a stream as a list shows it: without its raw configuration, so that
-// thousands of them are held in little memory.
-type Listed struct {
-	Config  kvcfg.Config   `json:"config"`
-	Created time.Time      `json:"created"`
-	State   kvcfg.State    `json:"state"`
-	Cluster *kvcfg.Cluster `json:"cluster"`
-	Mirror  *kvcfg.Link    `json:"mirror"`
-}
-
 // Page is a part of the list of all streams.
 type Page struct {
 	Total   int // how many streams there are on all pages
-	Streams []Listed
+	Streams []*stream.Info
 	// Missing are streams that the servers know of and could not tell about
 	// (of a cluster whose servers do not all answer).
 	Missing []string
@@ -47,7 +36,7 @@ func (a *API) List(ctx context.Context, offset int) (Page, error) {
 func pageOf(subject string, data []byte) (Page, error) {
 	var page struct {
 		head
-		Streams []Listed `json:"streams"`
+		Streams []*stream.Info `json:"streams"`
 	}
 	if err := json.Unmarshal(data, &page); err != nil {
 		return singly(subject, data)
@@ -91,8 +80,8 @@ func singly(subject string, data []byte) (Page, error) {
 	}
 	p := Page{Total: *page.Total, Missing: page.Missing}
 	for _, data := range page.Streams {
-		var s Listed
-		if json.Unmarshal(data, &s) != nil {
+		s, err := stream.Parse(data)
+		if err != nil {
 			p.Malformed++
 			continue
 		}

@@ -36,13 +36,13 @@ func start(t *testing.T, conf string) *natstest.Server {
 }
 
 // stream is one to walk through, as another client sees it.
-type stream struct {
+type testStream struct {
 	jetstream.Stream
 	js   jetstream.JetStream
 	name string
 }
 
-func newStream(t *testing.T, nc *nats.Conn, config jetstream.StreamConfig) stream {
+func newStream(t *testing.T, nc *nats.Conn, config jetstream.StreamConfig) testStream {
 	t.Helper()
 	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(1_000), jetstream.WithDefaultTimeout(time.Minute))
 	if err != nil {
@@ -52,7 +52,7 @@ func newStream(t *testing.T, nc *nats.Conn, config jetstream.StreamConfig) strea
 	if err != nil {
 		t.Fatal(err)
 	}
-	return stream{s, js, config.Name}
+	return testStream{s, js, config.Name}
 }
 
 func dial(t *testing.T, url string, opts ...nats.Option) *nats.Conn {
@@ -67,7 +67,7 @@ func dial(t *testing.T, url string, opts ...nats.Option) *nats.Conn {
 
 // put publishes n messages, with subjects prefix.1 and on, and with a header
 // and a body of these sizes.
-func (s stream) put(t *testing.T, prefix string, n, header, body int) {
+func (s testStream) put(t *testing.T, prefix string, n, header, body int) {
 	t.Helper()
 	for i := range n {
 		m := nats.NewMsg(fmt.Sprintf("%s.%d", prefix, i+1))
@@ -86,7 +86,7 @@ func (s stream) put(t *testing.T, prefix string, n, header, body int) {
 	}
 }
 
-func (s stream) delete(t *testing.T, seqs ...uint64) {
+func (s testStream) delete(t *testing.T, seqs ...uint64) {
 	t.Helper()
 	for _, seq := range seqs {
 		if err := s.DeleteMsg(t.Context(), seq); err != nil {
@@ -105,7 +105,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-func (s stream) consumers(t *testing.T) (names []string) {
+func (s testStream) consumers(t *testing.T) (names []string) {
 	t.Helper()
 	list := s.ConsumerNames(context.Background())
 	for name := range list.Name() {
@@ -118,7 +118,7 @@ func (s stream) consumers(t *testing.T) (names []string) {
 }
 
 // noConsumers checks that no consumer is left.
-func (s stream) noConsumers(t *testing.T) {
+func (s testStream) noConsumers(t *testing.T) {
 	t.Helper()
 	eventually(t, "the consumers to go", func() bool { return len(s.consumers(t)) == 0 })
 }
@@ -355,7 +355,7 @@ func TestWalkIsLong(t *testing.T) {
 
 // padded is a stream with more than what a consumer sends before it is
 // answered, so that a walk that is not read stands still on its way.
-func padded(t *testing.T, nc *nats.Conn, n int) stream {
+func padded(t *testing.T, nc *nats.Conn, n int) testStream {
 	t.Helper()
 	s := newStream(t, nc, jetstream.StreamConfig{Name: "S", Subjects: []string{"s.>"}, AllowMsgTTL: true})
 	s.put(t, "s", n, 1_000, 0)
@@ -369,19 +369,19 @@ func TestWalkWhileChanging(t *testing.T) {
 	const n, tail = 6_000, 5_000 // some 2,000 of them come in one go
 	for _, test := range []struct {
 		name   string
-		change func(t *testing.T, s stream)
+		change func(t *testing.T, s testStream)
 		want   []uint64 // as far as the walk reads the tail; nil for all
 		to     uint64
 	}{
-		{"the tail is purged", func(t *testing.T, s stream) {
+		{"the tail is purged", func(t *testing.T, s testStream) {
 			for seq := uint64(tail + 1); seq <= n; seq++ {
 				s.delete(t, seq)
 			}
 		}, sequence(1, tail), n},
-		{"inner messages are deleted", func(t *testing.T, s stream) { s.delete(t, 4_000, 4_001, 5_500) }, sequence(1, n, 4_000, 4_001, 5_500), n},
-		{"more come", func(t *testing.T, s stream) { s.put(t, "s.more", 10, 0, 0) }, sequence(1, n), n},
-		{"more come and are read", func(t *testing.T, s stream) { s.put(t, "s.more", 10, 0, 0) }, sequence(1, n+10), 1 << 40},
-		{"a consumer is deleted", func(t *testing.T, s stream) {
+		{"inner messages are deleted", func(t *testing.T, s testStream) { s.delete(t, 4_000, 4_001, 5_500) }, sequence(1, n, 4_000, 4_001, 5_500), n},
+		{"more come", func(t *testing.T, s testStream) { s.put(t, "s.more", 10, 0, 0) }, sequence(1, n), n},
+		{"more come and are read", func(t *testing.T, s testStream) { s.put(t, "s.more", 10, 0, 0) }, sequence(1, n+10), 1 << 40},
+		{"a consumer is deleted", func(t *testing.T, s testStream) {
 			names := s.consumers(t)
 			if len(names) != 1 {
 				t.Fatalf("%d consumers", len(names))
@@ -390,12 +390,12 @@ func TestWalkWhileChanging(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, sequence(1, n), n},
-		{"all is purged", func(t *testing.T, s stream) {
+		{"all is purged", func(t *testing.T, s testStream) {
 			if err := s.Purge(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}, nil, n},
-		{"the tail expires", func(t *testing.T, s stream) {
+		{"the tail expires", func(t *testing.T, s testStream) {
 			for range 3 {
 				m := nats.NewMsg("s.ttl")
 				m.Header.Set("Nats-TTL", "1s")

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"nats-kvmirror/internal/stream"
 )
 
 const streamPrefix = "KV_"
@@ -75,9 +77,9 @@ func BucketName(stream string) (bucket string, ok bool) {
 	return strings.CutPrefix(stream, streamPrefix)
 }
 
-// displayBucket is the bucket's name for messages, or the stream's when it is
+// DisplayName is the bucket's name for messages, or the stream's when it is
 // not named like a bucket's.
-func displayBucket(stream string) string {
+func DisplayName(stream string) string {
 	bucket, _ := BucketName(stream)
 	return bucket
 }
@@ -101,7 +103,7 @@ func Key(subject string) string {
 // bound their history (jetstream/kv.go), and keys are found only under the
 // bucket's own subject. A mirror has no subject, and one without a bound is
 // still a bucket, so that an edit can give it the bound.
-func CheckBucket(c Config) error {
+func CheckBucket(c stream.Config) error {
 	bucket, ok := BucketName(c.Name)
 	switch {
 	case !ok || ValidateBucket(bucket) != nil:
@@ -121,12 +123,12 @@ func CheckBucket(c Config) error {
 
 // CheckMirror returns an error that wraps [ErrNotBucket] or [ErrNotMirror] when
 // the stream is not the mirror of a bucket.
-func CheckMirror(c Config) error {
+func CheckMirror(c stream.Config) error {
 	if err := CheckBucket(c); err != nil {
 		return err
 	}
 	if c.Mirror == nil {
-		return fmt.Errorf("bucket %q is %w", displayBucket(c.Name), ErrNotMirror)
+		return fmt.Errorf("bucket %q is %w", DisplayName(c.Name), ErrNotMirror)
 	}
 	return nil
 }

@@ -4,6 +4,9 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"nats-kvmirror/internal/stream"
+	"nats-kvmirror/internal/stream/streamtest"
 )
 
 func TestValidateNames(t *testing.T) {
@@ -69,24 +72,24 @@ func TestNames(t *testing.T) {
 
 func TestCheck(t *testing.T) {
 	tests := map[string]struct {
-		config Config
+		config stream.Config
 		bucket error // of CheckBucket
 		mirror error // of CheckMirror
 	}{
-		"bucket":               {Config{Name: "KV_a", MaxMsgsPerSubject: 1, Subjects: []string{"$KV.a.>"}}, nil, ErrNotMirror},
-		"more subjects":        {Config{Name: "KV_a", MaxMsgsPerSubject: 64, Subjects: []string{"x", "$KV.a.>"}}, nil, ErrNotMirror},
-		"mirror":               {Config{Name: "KV_a", MaxMsgsPerSubject: 1, Mirror: &Source{Name: "KV_b"}}, nil, nil},
-		"mirror without bound": {Config{Name: "KV_a", MaxMsgsPerSubject: -1, Mirror: &Source{Name: "KV_b"}}, nil, nil},
-		"another stream":       {Config{Name: "ORDERS", MaxMsgsPerSubject: 1, Subjects: []string{"$KV.a.>"}}, ErrNotBucket, ErrNotBucket},
-		"no name":              {Config{}, ErrNotBucket, ErrNotBucket},
-		"prefix alone":         {Config{Name: "KV_", MaxMsgsPerSubject: 1, Subjects: []string{"$KV..>"}}, ErrNotBucket, ErrNotBucket},
-		"impossible name":      {Config{Name: "KV_a b", MaxMsgsPerSubject: 1, Subjects: []string{"$KV.a b.>"}}, ErrNotBucket, ErrNotBucket},
-		"no bound":             {Config{Name: "KV_a", MaxMsgsPerSubject: -1, Subjects: []string{"$KV.a.>"}}, ErrNotBucket, ErrNotBucket},
-		"zero bound":           {Config{Name: "KV_a", Subjects: []string{"$KV.a.>"}}, ErrNotBucket, ErrNotBucket},
-		"other subjects":       {Config{Name: "KV_a", MaxMsgsPerSubject: 1, Subjects: []string{"$KV.b.>", "$KV.a.*"}}, ErrNotBucket, ErrNotBucket},
-		"promoted":             {Config{Name: "KV_a", MaxMsgsPerSubject: 1, Subjects: []string{"KV_a"}}, ErrNotBucket, ErrNotBucket},
-		"mirror of a stream":   {Config{Name: "KV_a", MaxMsgsPerSubject: 1, Mirror: &Source{Name: "ORDERS"}}, ErrNotBucket, ErrNotBucket},
-		"mirror of no name":    {Config{Name: "KV_a", MaxMsgsPerSubject: 1, Mirror: &Source{}}, ErrNotBucket, ErrNotBucket},
+		"bucket":               {stream.Config{Name: "KV_a", MaxMsgsPerSubject: 1, Subjects: []string{"$KV.a.>"}}, nil, ErrNotMirror},
+		"more subjects":        {stream.Config{Name: "KV_a", MaxMsgsPerSubject: 64, Subjects: []string{"x", "$KV.a.>"}}, nil, ErrNotMirror},
+		"mirror":               {stream.Config{Name: "KV_a", MaxMsgsPerSubject: 1, Mirror: &stream.Source{Name: "KV_b"}}, nil, nil},
+		"mirror without bound": {stream.Config{Name: "KV_a", MaxMsgsPerSubject: -1, Mirror: &stream.Source{Name: "KV_b"}}, nil, nil},
+		"another stream":       {stream.Config{Name: "ORDERS", MaxMsgsPerSubject: 1, Subjects: []string{"$KV.a.>"}}, ErrNotBucket, ErrNotBucket},
+		"no name":              {stream.Config{}, ErrNotBucket, ErrNotBucket},
+		"prefix alone":         {stream.Config{Name: "KV_", MaxMsgsPerSubject: 1, Subjects: []string{"$KV..>"}}, ErrNotBucket, ErrNotBucket},
+		"impossible name":      {stream.Config{Name: "KV_a b", MaxMsgsPerSubject: 1, Subjects: []string{"$KV.a b.>"}}, ErrNotBucket, ErrNotBucket},
+		"no bound":             {stream.Config{Name: "KV_a", MaxMsgsPerSubject: -1, Subjects: []string{"$KV.a.>"}}, ErrNotBucket, ErrNotBucket},
+		"zero bound":           {stream.Config{Name: "KV_a", Subjects: []string{"$KV.a.>"}}, ErrNotBucket, ErrNotBucket},
+		"other subjects":       {stream.Config{Name: "KV_a", MaxMsgsPerSubject: 1, Subjects: []string{"$KV.b.>", "$KV.a.*"}}, ErrNotBucket, ErrNotBucket},
+		"promoted":             {stream.Config{Name: "KV_a", MaxMsgsPerSubject: 1, Subjects: []string{"KV_a"}}, ErrNotBucket, ErrNotBucket},
+		"mirror of a stream":   {stream.Config{Name: "KV_a", MaxMsgsPerSubject: 1, Mirror: &stream.Source{Name: "ORDERS"}}, ErrNotBucket, ErrNotBucket},
+		"mirror of no name":    {stream.Config{Name: "KV_a", MaxMsgsPerSubject: 1, Mirror: &stream.Source{}}, ErrNotBucket, ErrNotBucket},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -108,25 +111,25 @@ func TestOriginOf(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got, err := OriginOf(typed(t, recorded(t, test.file)))
+			got, err := OriginOf(streamtest.Typed(t, streamtest.Recorded(t, test.file)))
 			if err != nil || got != test.want {
 				t.Errorf("origin is %+v, %v; want %+v", got, err, test.want)
 			}
 		})
 	}
 
-	local := Config{Name: "KV_b", Mirror: &Source{Name: "KV_a"}}
+	local := stream.Config{Name: "KV_b", Mirror: &stream.Source{Name: "KV_a"}}
 	if got, err := OriginOf(local); err != nil || got != (Origin{Bucket: "a"}) {
 		t.Errorf("origin beside its mirror is %+v, %v", got, err)
 	}
-	account := Config{Name: "KV_b", Mirror: &Source{Name: "KV_a", External: &External{"JSC", "deliver.b"}}}
+	account := stream.Config{Name: "KV_b", Mirror: &stream.Source{Name: "KV_a", External: &stream.External{APIPrefix: "JSC", DeliverPrefix: "deliver.b"}}}
 	if got, err := OriginOf(account); err != nil || got != (Origin{"a", "JSC", "deliver.b"}) {
 		t.Errorf("origin in another account is %+v, %v", got, err)
 	}
 
-	_, err := OriginOf(Config{Name: "KV_a", MaxMsgsPerSubject: 1, Subjects: []string{"$KV.a.>"}})
+	_, err := OriginOf(stream.Config{Name: "KV_a", MaxMsgsPerSubject: 1, Subjects: []string{"$KV.a.>"}})
 	wantErr(t, err, ErrNotMirror)
-	_, err = OriginOf(Config{Name: "x"})
+	_, err = OriginOf(stream.Config{Name: "x"})
 	wantErr(t, err, ErrNotBucket)
 }
 

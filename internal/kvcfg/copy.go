@@ -7,6 +7,8 @@ import (
 	"math"
 	"strings"
 	"time"
+
+	"nats-kvmirror/internal/stream"
 )
 
 // Metadata keys of a bucket that was made from a mirror; their value is the
@@ -47,8 +49,8 @@ type Copy struct {
 // would not fit with the names of the copy, which would then stand still.
 //
 // Errors wrap [ErrInvalidName], [ErrNotBucket], [ErrNotMirror], [ErrNoHistory],
-// [ErrMarkerNeedsTTL], [ErrInvalidWish] or [ErrMalformed].
-func (c Copy) Plan(mirror Raw, holds State) (config Raw, unlimited bool, err error) {
+// [ErrMarkerNeedsTTL], [ErrInvalidSetting] or [stream.ErrMalformed].
+func (c Copy) Plan(mirror stream.Raw, holds stream.State) (config stream.Raw, unlimited bool, err error) {
 	have, err := mirror.Config()
 	if err != nil {
 		return nil, false, err
@@ -60,7 +62,7 @@ func (c Copy) Plan(mirror Raw, holds State) (config Raw, unlimited bool, err err
 		return nil, false, err
 	}
 	if have.MaxMsgsPerSubject < 1 {
-		return nil, false, fmt.Errorf("bucket %q: %w", displayBucket(have.Name), ErrNoHistory)
+		return nil, false, fmt.Errorf("bucket %q: %w", DisplayName(have.Name), ErrNoHistory)
 	}
 	if err := checkMarkerTTL(have, c.MarkerTTL); err != nil {
 		return nil, false, err
@@ -69,25 +71,25 @@ func (c Copy) Plan(mirror Raw, holds State) (config Raw, unlimited bool, err err
 	for _, field := range []string{"subjects", "mirror", "sources", "republish", "mirror_direct", "duplicate_window"} {
 		delete(config, field)
 	}
-	config.set("name", StreamName(c.Into))
-	source := Source{Name: have.Name, SubjectTransforms: []SubjectTransform{{Source: Subject(c.StoredAs), Destination: Subject(c.Into)}}}
+	config.Set("name", StreamName(c.Into))
+	source := stream.Source{Name: have.Name, SubjectTransforms: []stream.SubjectTransform{{Source: Subject(c.StoredAs), Destination: Subject(c.Into)}}}
 	if c.Sourced {
-		config.set("sources", []Source{source})
+		config.Set("sources", []stream.Source{source})
 		if have.MaxMsgSize > 0 {
-			config.set("max_msg_size", min(have.MaxMsgSize+maxSourceHeaderSize, math.MaxInt32))
+			config.Set("max_msg_size", min(have.MaxMsgSize+maxSourceHeaderSize, math.MaxInt32))
 		}
 	} else {
-		config.set("mirror", source)
+		config.Set("mirror", source)
 	}
 	if c.fits(have, holds) {
 		return config, false, c.mark(config, have)
 	}
-	config.set("max_bytes", -1)
+	config.Set("max_bytes", -1)
 	return config, true, c.mark(config, have)
 }
 
 // fits says whether what the mirror holds fits into a copy with its limits.
-func (c Copy) fits(have Config, holds State) bool {
+func (c Copy) fits(have stream.Config, holds stream.State) bool {
 	more := uint64(max(len(c.Into)-len(c.StoredAs), 0))
 	if c.Sourced {
 		more += sourceHeaderSize
@@ -95,39 +97,38 @@ func (c Copy) fits(have Config, holds State) bool {
 	return have.MaxBytes <= 0 || holds.Bytes+holds.Msgs*more <= uint64(have.MaxBytes)
 }
 
-func (c Copy) mark(config Raw, mirror Config) error {
+func (c Copy) mark(config stream.Raw, mirror stream.Config) error {
 	for key := range mirror.Metadata {
-		if strings.HasPrefix(key, ReservedMetadata) || key == CopiedFrom {
-			if err := config.setIn("metadata", key, nil); err != nil {
+		if strings.HasPrefix(key, stream.ReservedMetadata) || key == CopiedFrom {
+			if err := config.SetIn("metadata", key, nil); err != nil {
 				return err
 			}
 		}
 	}
-	return config.setIn("metadata", CopyOf, displayBucket(mirror.Name))
+	return config.SetIn("metadata", CopyOf, DisplayName(mirror.Name))
 }
 
 // Unfinished says whether a stream is an unfinished copy of this mirror.
-func Unfinished(c Config, mirror string) bool {
+func Unfinished(c stream.Config, mirror string) bool {
 	return c.Metadata[CopyOf] == mirror
 }
 
 // Filling says whether an unfinished copy still takes messages.
-func Filling(c Config) bool { return c.Mirror != nil || len(c.Sources) > 0 }
+func Filling(c stream.Config) bool { return c.Mirror != nil || len(c.Sources) > 0 }
 
 // Detach plans that a copy takes no more. It gets a subject that no client of a
 // bucket uses, so that nothing comes into it before it is proved.
-func Detach(current Raw) (Plan, error) {
+func Detach(current stream.Raw) (Plan, error) {
 	have, err := current.Config()
 	if err != nil {
 		return Plan{}, err
 	}
-	p := Plan{Config: maps.Clone(current)}
-	put := p.changer(current)
-	put("subjects", []string{have.Name}, FromDerived)
-	put("mirror_direct", false, FromDerived)
-	p.fitDuplicateWindow(have, put)
+	p := Update(current)
+	p.Set("subjects", []string{have.Name}, FromDerived)
+	p.Set("mirror_direct", false, FromDerived)
+	p.fitDuplicateWindow(have)
 	for _, field := range []string{"mirror", "sources"} {
-		put(field, nil, FromDerived)
+		p.Set(field, nil, FromDerived)
 		p.Config[field] = json.RawMessage("null")
 	}
 	return p, nil
@@ -135,23 +136,22 @@ func Detach(current Raw) (Plan, error) {
 
 // Finish plans that a copy that was detached becomes a bucket, with values no
 // larger than its mirror's.
-func (c Copy) Finish(current Raw, mirror Config) (Plan, error) {
+func (c Copy) Finish(current stream.Raw, mirror stream.Config) (Plan, error) {
 	have, err := current.Config()
 	if err != nil {
 		return Plan{}, err
 	}
-	p := Plan{Config: maps.Clone(current)}
-	put := p.changer(current)
-	put("subjects", []string{Subject(c.Into)}, FromDerived)
+	p := Update(current)
+	p.Set("subjects", []string{Subject(c.Into)}, FromDerived)
 	if mirror.MaxMsgSize > 0 {
-		put("max_msg_size", mirror.MaxMsgSize, FromDerived)
+		p.Set("max_msg_size", mirror.MaxMsgSize, FromDerived)
 	}
 	if c.MarkerTTL != nil {
-		put("subject_delete_marker_ttl", *c.MarkerTTL, FromFlag)
+		p.Set("subject_delete_marker_ttl", *c.MarkerTTL, FromFlag)
 	}
 	metadata := maps.Clone(have.Metadata)
 	metadata[CopiedFrom] = metadata[CopyOf]
 	delete(metadata, CopyOf)
-	put("metadata", metadata, FromDerived)
+	p.Set("metadata", metadata, FromDerived)
 	return p, nil
 }

@@ -2,42 +2,15 @@ package kvcfg
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
+
+	"nats-kvmirror/internal/stream"
 )
-
-// recorded reads a configuration that a server has sent, from testdata.
-func recorded(t testing.TB, name string) Raw {
-	t.Helper()
-	data, err := os.ReadFile(filepath.Join("testdata", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return parse(t, string(data))
-}
-
-func parse(t testing.TB, text string) Raw {
-	t.Helper()
-	raw, err := ParseRaw([]byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return raw
-}
-
-func typed(t testing.TB, raw Raw) Config {
-	t.Helper()
-	c, err := raw.Config()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
 
 func wantErr(t testing.TB, err, want error) {
 	t.Helper()
@@ -47,7 +20,7 @@ func wantErr(t testing.TB, err, want error) {
 }
 
 // touched lists the fields whose bytes, or whose presence, are not the same.
-func touched(before, after Raw) []string {
+func touched(before, after stream.Raw) []string {
 	all := maps.Clone(before)
 	maps.Copy(all, after)
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(all)), func(field string) bool {
@@ -57,7 +30,7 @@ func touched(before, after Raw) []string {
 	})
 }
 
-func wantTouched(t testing.TB, before, after Raw, fields ...string) {
+func wantTouched(t testing.TB, before, after stream.Raw, fields ...string) {
 	t.Helper()
 	if got := touched(before, after); !slices.Equal(got, fields) {
 		t.Errorf("fields touched: %q, want %q", got, fields)
@@ -82,7 +55,7 @@ func wantChanges(t testing.TB, got []Change, want ...change) {
 	}
 }
 
-func wantValue(t testing.TB, raw Raw, field, want string) {
+func wantValue(t testing.TB, raw stream.Raw, field, want string) {
 	t.Helper()
 	if got := string(raw[field]); got != want {
 		t.Errorf("%s is %s, want %s", field, got, want)
@@ -100,7 +73,7 @@ func wantKnown(t testing.TB, err error, known []error) {
 // wantPlanned asserts that a plan changes a configuration in nothing but fields that
 // it is about, and tells of each change; unsaid are fields that it may drop without
 // a word.
-func wantPlanned(t testing.TB, current Raw, p Plan, about []string, unsaid ...string) {
+func wantPlanned(t testing.TB, current stream.Raw, p Plan, about []string, unsaid ...string) {
 	t.Helper()
 	want, have := maps.Clone(current), maps.Clone(p.Config)
 	for _, c := range p.Changes {
@@ -119,17 +92,15 @@ func wantPlanned(t testing.TB, current Raw, p Plan, about []string, unsaid ...st
 	wantTouched(t, want, have)
 }
 
-// seeds are the configurations that servers have sent, as a fuzzer takes them.
-func seeds(t testing.TB) [][]byte {
-	t.Helper()
-	var all [][]byte
-	for _, file := range []string{"mirror-2.10.29.json", "mirror-2.11.6.json", "mirror-2.15.2.json", "mirror-odd.json"} {
-		all = append(all, mustJSON(recorded(t, file)))
-	}
-	return all
+// ttlOrigin is an origin that has all that a mirror can take.
+func ttlOrigin() *stream.Config {
+	return &stream.Config{Name: "KV_demo", AllowMsgTTL: true, MaxMsgsPerSubject: 5, MaxAge: time.Hour, MaxMsgSize: 1 << 20}
 }
 
-// ttlOrigin is an origin that has all that a mirror can take.
-func ttlOrigin() *Config {
-	return &Config{Name: "KV_demo", AllowMsgTTL: true, MaxMsgsPerSubject: 5, MaxAge: time.Hour, MaxMsgSize: 1 << 20}
+// one is a configuration of one field, of none when value is empty.
+func one(field, value string) stream.Raw {
+	if value == "" {
+		return stream.Raw{}
+	}
+	return stream.Raw{field: json.RawMessage(value)}
 }

@@ -5,13 +5,16 @@ import (
 	"encoding/json"
 	"testing"
 	"time"
+
+	"nats-kvmirror/internal/stream"
+	"nats-kvmirror/internal/stream/streamtest"
 )
 
-func demoMirror(w Wishes) NewMirror {
-	return NewMirror{Bucket: "demo", Origin: Origin{Bucket: "demo", APIPrefix: "$JS.hub.API"}, Wishes: w}
+func demoMirror(s Settings) NewMirror {
+	return NewMirror{Bucket: "demo", Origin: Origin{Bucket: "demo", APIPrefix: "$JS.hub.API"}, Settings: s}
 }
 
-func plan(t *testing.T, m NewMirror, origin *Config) Plan {
+func plan(t *testing.T, m NewMirror, origin *stream.Config) Plan {
 	t.Helper()
 	p, err := New(m, origin)
 	if err != nil {
@@ -21,20 +24,20 @@ func plan(t *testing.T, m NewMirror, origin *Config) Plan {
 }
 
 // wantConfig compares a whole configuration, byte for byte.
-func wantConfig(t *testing.T, got Raw, want string) {
+func wantConfig(t *testing.T, got stream.Raw, want string) {
 	t.Helper()
 	var compact bytes.Buffer
 	if err := json.Compact(&compact, []byte(want)); err != nil {
 		t.Fatal(err)
 	}
-	wanted := parse(t, compact.String())
+	wanted := streamtest.Parse(t, compact.String())
 	for _, field := range touched(got, wanted) {
 		t.Errorf("%s is %s, want %s", field, got[field], wanted[field])
 	}
 }
 
 func TestNew(t *testing.T) {
-	p := plan(t, demoMirror(Wishes{}), ttlOrigin())
+	p := plan(t, demoMirror(Settings{}), ttlOrigin())
 	wantConfig(t, p.Config, `{
 		"name": "KV_demo", "retention": "limits", "discard": "new", "storage": "file", "num_replicas": 1,
 		"max_consumers": -1, "max_msgs": -1, "max_bytes": -1, "max_msg_size": 1048576,
@@ -60,7 +63,7 @@ func TestNewWithAllWishes(t *testing.T) {
 		Bucket:  "site",
 		Origin:  Origin{Bucket: "demo", APIPrefix: "JSC", DeliverPrefix: "deliver.site"},
 		Filters: []string{"a.>", "*.b"},
-		Wishes: Wishes{
+		Settings: Settings{
 			Description:   new("the site's <own>"),
 			History:       new(int64(64)),
 			Storage:       new("memory"),
@@ -72,7 +75,7 @@ func TestNewWithAllWishes(t *testing.T) {
 			Cluster:       new("east"),
 			Compress:      new(true),
 			Metadata:      map[string]string{"owner": "ops"},
-			RePublish:     &WishedRePublish{Source: new(">"), Destination: "copy.>", HeadersOnly: new(true)},
+			RePublish:     &RePublishSettings{Source: new(">"), Destination: "copy.>", HeadersOnly: new(true)},
 			AllowMsgTTL:   new(false),
 		},
 	}, ttlOrigin())
@@ -106,15 +109,15 @@ func TestNewWithAllWishes(t *testing.T) {
 // TestNewIsWhatNatsSends compares a plan with what servers have recorded of
 // mirrors that `nats kv add` made.
 func TestNewIsWhatNatsSends(t *testing.T) {
-	m := demoMirror(Wishes{Description: new("demo at the site")})
-	origin := &Config{MaxMsgsPerSubject: 5, MaxAge: 24 * time.Hour, MaxMsgSize: -1}
+	m := demoMirror(Settings{Description: new("demo at the site")})
+	origin := &stream.Config{MaxMsgsPerSubject: 5, MaxAge: 24 * time.Hour, MaxMsgSize: -1}
 	for _, file := range []string{"mirror-2.10.29.json", "mirror-2.11.6.json", "mirror-2.15.2.json"} {
 		t.Run(file, func(t *testing.T) {
-			p, sent := plan(t, m, origin), recorded(t, file)
-			if different := p.Config.Differing(sent); len(different) > 0 {
+			p, sent := plan(t, m, origin), streamtest.Recorded(t, file)
+			if different := p.Config.NotIn(sent); len(different) > 0 {
 				t.Errorf("planned and not as recorded: %q", different)
 			}
-			if different := sent.Differing(p.Config); len(different) > 0 {
+			if different := sent.NotIn(p.Config); len(different) > 0 {
 				t.Errorf("recorded and not as planned: %q", different)
 			}
 			wantChanges(t, p.Against(sent))
@@ -125,27 +128,27 @@ func TestNewIsWhatNatsSends(t *testing.T) {
 func TestNewInherits(t *testing.T) {
 	fields := []string{"allow_msg_ttl", "max_age", "max_msgs_per_subject", "max_msg_size"}
 	tests := map[string]struct {
-		origin *Config
-		wishes Wishes
+		origin *stream.Config
+		wishes Settings
 		values [4]string // of fields
 		from   string    // where all of them are from
 	}{
-		"all from the origin":    {ttlOrigin(), Wishes{}, [4]string{"true", "3600000000000", "5", "1048576"}, FromOrigin},
-		"an origin without any":  {&Config{MaxMsgsPerSubject: 1, MaxMsgSize: -1}, Wishes{}, [4]string{"false", "0", "1", "-1"}, FromOrigin},
-		"spelled as 2.10 or odd": {&Config{MaxAge: -1}, Wishes{}, [4]string{"false", "0", "-1", "-1"}, FromOrigin},
+		"all from the origin":    {ttlOrigin(), Settings{}, [4]string{"true", "3600000000000", "5", "1048576"}, FromOrigin},
+		"an origin without any":  {&stream.Config{MaxMsgsPerSubject: 1, MaxMsgSize: -1}, Settings{}, [4]string{"false", "0", "1", "-1"}, FromOrigin},
+		"spelled as 2.10 or odd": {&stream.Config{MaxAge: -1}, Settings{}, [4]string{"false", "0", "-1", "-1"}, FromOrigin},
 		"flags win": {
 			ttlOrigin(),
-			Wishes{AllowMsgTTL: new(false), TTL: new(time.Minute), History: new(int64(2)), MaxValueSize: new(int64(99))},
+			Settings{AllowMsgTTL: new(false), TTL: new(time.Minute), History: new(int64(2)), MaxValueSize: new(int64(99))},
 			[4]string{"false", "60000000000", "2", "99"}, FromFlag,
 		},
 		"flags win with zero": {
 			ttlOrigin(),
-			Wishes{AllowMsgTTL: new(true), TTL: new(time.Duration(0)), History: new(int64(1)), MaxValueSize: new(int64(0))},
+			Settings{AllowMsgTTL: new(true), TTL: new(time.Duration(0)), History: new(int64(1)), MaxValueSize: new(int64(0))},
 			[4]string{"true", "0", "1", "-1"}, FromFlag,
 		},
 		"unread, all said": {
 			nil,
-			Wishes{AllowMsgTTL: new(true), TTL: new(time.Minute), History: new(int64(2)), MaxValueSize: new(int64(99))},
+			Settings{AllowMsgTTL: new(true), TTL: new(time.Minute), History: new(int64(2)), MaxValueSize: new(int64(99))},
 			[4]string{"true", "60000000000", "2", "99"}, FromFlag,
 		},
 	}
@@ -172,12 +175,12 @@ func TestNewInherits(t *testing.T) {
 }
 
 func TestNewUnread(t *testing.T) {
-	_, err := New(demoMirror(Wishes{}), nil)
+	_, err := New(demoMirror(Settings{}), nil)
 	wantErr(t, err, ErrUnread)
-	_, err = New(demoMirror(Wishes{TTL: new(time.Hour), History: new(int64(3)), MaxValueSize: new(int64(5))}), nil)
+	_, err = New(demoMirror(Settings{TTL: new(time.Hour), History: new(int64(3)), MaxValueSize: new(int64(5))}), nil)
 	wantErr(t, err, ErrUnread)
 
-	p := plan(t, demoMirror(Wishes{AllowMsgTTL: new(true)}), nil)
+	p := plan(t, demoMirror(Settings{AllowMsgTTL: new(true)}), nil)
 	wantChanges(t, p.Changes[:3],
 		change{"max_msgs_per_subject", "null", "1", FromDerived},
 		change{"max_age", "null", "0", FromDerived},
@@ -188,7 +191,7 @@ func TestNewUnread(t *testing.T) {
 
 // Servers call a duplicate window invalid on a mirror, and drop it.
 func TestNewHasNoDuplicateWindow(t *testing.T) {
-	p := plan(t, demoMirror(Wishes{TTL: new(time.Second)}), ttlOrigin())
+	p := plan(t, demoMirror(Settings{TTL: new(time.Second)}), ttlOrigin())
 	if window, ok := p.Config["duplicate_window"]; ok {
 		t.Errorf("duplicate_window is %s, want none", window)
 	}
@@ -215,7 +218,7 @@ func TestNewMirrorField(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := plan(t, NewMirror{Bucket: "b", Origin: test.origin, Filters: test.filters}, ttlOrigin())
 			wantValue(t, p.Config, "mirror", test.want)
-			got, err := OriginOf(typed(t, p.Config))
+			got, err := OriginOf(streamtest.Typed(t, p.Config))
 			if err != nil || got != test.origin {
 				t.Errorf("read back, the origin is %+v, %v", got, err)
 			}
@@ -240,7 +243,7 @@ func TestNewMirrorDirect(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			m := NewMirror{Bucket: "b", Origin: Origin{Bucket: "a", APIPrefix: test.prefix}}
-			p := plan(t, m, &Config{Name: "KV_a", MaxMsgsPerSubject: 1, AllowDirect: test.direct})
+			p := plan(t, m, &stream.Config{Name: "KV_a", MaxMsgsPerSubject: 1, AllowDirect: test.direct})
 			wantValue(t, p.Config, "mirror_direct", test.want)
 		})
 	}
@@ -256,7 +259,7 @@ func TestNewRefuses(t *testing.T) {
 		"origin name": {NewMirror{Bucket: "a", Origin: Origin{Bucket: "a>"}}, ErrInvalidName},
 		"no origin":   {NewMirror{Bucket: "a"}, ErrInvalidName},
 		"filter":      {NewMirror{Bucket: "a", Origin: Origin{Bucket: "b"}, Filters: []string{"x", "$KV.b.x"}}, ErrInvalidName},
-		"wish":        {NewMirror{Bucket: "a", Origin: Origin{Bucket: "b"}, Wishes: Wishes{History: new(int64(65))}}, ErrInvalidWish},
+		"setting":     {NewMirror{Bucket: "a", Origin: Origin{Bucket: "b"}, Settings: Settings{History: new(int64(65))}}, ErrInvalidSetting},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -269,7 +272,7 @@ func TestNewRefuses(t *testing.T) {
 // TestNewWithEmptyTexts takes what is emptied out of the configuration, and
 // says nothing of it: it was not there before.
 func TestNewWithEmptyTexts(t *testing.T) {
-	p := plan(t, demoMirror(Wishes{Description: new(""), Cluster: new("")}), ttlOrigin())
+	p := plan(t, demoMirror(Settings{Description: new(""), Cluster: new("")}), ttlOrigin())
 	for _, field := range []string{"description", "placement"} {
 		if v, ok := p.Config[field]; ok {
 			t.Errorf("%s is %s", field, v)
@@ -284,21 +287,21 @@ func TestNewWithEmptyTexts(t *testing.T) {
 }
 
 func TestAgainst(t *testing.T) {
-	origin := &Config{AllowMsgTTL: true, MaxMsgsPerSubject: 5, MaxAge: 24 * time.Hour}
-	existing := recorded(t, "mirror-2.15.2.json")
-	described := Wishes{Description: new("demo at the site")}
+	origin := &stream.Config{AllowMsgTTL: true, MaxMsgsPerSubject: 5, MaxAge: 24 * time.Hour}
+	existing := streamtest.Recorded(t, "mirror-2.15.2.json")
+	described := Settings{Description: new("demo at the site")}
 
 	p := plan(t, demoMirror(described), origin)
 	wantChanges(t, p.Against(p.Config))
 	wantChanges(t, p.Against(existing), change{"allow_msg_ttl", "false", "true", FromOrigin})
 
-	w := described
-	w.AllowMsgTTL, w.History = new(false), new(int64(7))
-	p = plan(t, demoMirror(w), origin)
+	s := described
+	s.AllowMsgTTL, s.History = new(false), new(int64(7))
+	p = plan(t, demoMirror(s), origin)
 	wantChanges(t, p.Against(existing), change{"max_msgs_per_subject", "5", "7", FromFlag})
 
 	// What nobody asked for, and the existing mirror has all the same.
-	p = plan(t, demoMirror(Wishes{AllowMsgTTL: new(false)}), origin)
+	p = plan(t, demoMirror(Settings{AllowMsgTTL: new(false)}), origin)
 	wantChanges(t, p.Against(existing), change{"description", `"demo at the site"`, "null", FromDerived})
 	existing["metadata"] = json.RawMessage(`{"owner":"ops","_nats.ver":"2.15.2"}`)
 	existing["placement"] = json.RawMessage(`{"cluster":"east"}`)
@@ -313,13 +316,13 @@ func TestAgainst(t *testing.T) {
 
 // TestAgainstAnotherMirror finds the fields that no update can change.
 func TestAgainstAnotherMirror(t *testing.T) {
-	w := Wishes{Description: new("demo at the site"), AllowMsgTTL: new(false)}
-	origin := &Config{MaxMsgsPerSubject: 5, MaxAge: 24 * time.Hour}
-	existing := recorded(t, "mirror-2.11.6.json")
+	s := Settings{Description: new("demo at the site"), AllowMsgTTL: new(false)}
+	origin := &stream.Config{MaxMsgsPerSubject: 5, MaxAge: 24 * time.Hour}
+	existing := streamtest.Recorded(t, "mirror-2.11.6.json")
 	for name, m := range map[string]NewMirror{
-		"other origin": {Bucket: "demo", Origin: Origin{Bucket: "other", APIPrefix: "$JS.hub.API"}, Wishes: w},
-		"other domain": {Bucket: "demo", Origin: Origin{Bucket: "demo", APIPrefix: "$JS.far.API"}, Wishes: w},
-		"filtered":     {Bucket: "demo", Origin: Origin{Bucket: "demo", APIPrefix: "$JS.hub.API"}, Filters: []string{"a"}, Wishes: w},
+		"other origin": {Bucket: "demo", Origin: Origin{Bucket: "other", APIPrefix: "$JS.hub.API"}, Settings: s},
+		"other domain": {Bucket: "demo", Origin: Origin{Bucket: "demo", APIPrefix: "$JS.far.API"}, Settings: s},
+		"filtered":     {Bucket: "demo", Origin: Origin{Bucket: "demo", APIPrefix: "$JS.hub.API"}, Filters: []string{"a"}, Settings: s},
 	} {
 		t.Run(name, func(t *testing.T) {
 			changes := plan(t, m, origin).Against(existing)
@@ -331,24 +334,24 @@ func TestAgainstAnotherMirror(t *testing.T) {
 }
 
 func TestFollowed(t *testing.T) {
-	all := Config{AllowMsgTTL: true, MaxAge: time.Hour, MaxMsgsPerSubject: 5, MaxMsgSize: 1024}
+	all := stream.Config{AllowMsgTTL: true, MaxAge: time.Hour, MaxMsgsPerSubject: 5, MaxMsgSize: 1024}
 	tests := map[string]struct {
-		mirror, origin Config
+		mirror, origin stream.Config
 		want           []change
 	}{
 		"follows":         {all, all, nil},
-		"unlimited alike": {Config{MaxAge: -1, MaxMsgsPerSubject: -1, MaxMsgSize: 0}, Config{MaxMsgsPerSubject: 0, MaxMsgSize: -1}, nil},
+		"unlimited alike": {stream.Config{MaxAge: -1, MaxMsgsPerSubject: -1, MaxMsgSize: 0}, stream.Config{MaxMsgsPerSubject: 0, MaxMsgSize: -1}, nil},
 		"what a site chooses itself": {
-			Config{Name: "KV_a", Storage: "memory", Replicas: 3, MaxBytes: 5, Compression: "s2", Description: "x", Metadata: map[string]string{"a": "b"}},
-			Config{Name: "KV_b", Storage: "file", Replicas: 1, SubjectDeleteMarkerTTL: time.Hour}, nil,
+			stream.Config{Name: "KV_a", Storage: "memory", Replicas: 3, MaxBytes: 5, Compression: "s2", Description: "x", Metadata: map[string]string{"a": "b"}},
+			stream.Config{Name: "KV_b", Storage: "file", Replicas: 1, SubjectDeleteMarkerTTL: time.Hour}, nil,
 		},
-		"nothing of it": {Config{}, all, []change{
+		"nothing of it": {stream.Config{}, all, []change{
 			{"allow_msg_ttl", "false", "true", FromOrigin},
 			{"max_age", "0", "3600000000000", FromOrigin},
 			{"max_msgs_per_subject", "-1", "5", FromOrigin},
 			{"max_msg_size", "-1", "1024", FromOrigin},
 		}},
-		"more than the origin": {all, Config{MaxMsgsPerSubject: 1, MaxMsgSize: -1}, []change{
+		"more than the origin": {all, stream.Config{MaxMsgsPerSubject: 1, MaxMsgSize: -1}, []change{
 			{"allow_msg_ttl", "true", "false", FromOrigin},
 			{"max_age", "3600000000000", "0", FromOrigin},
 			{"max_msgs_per_subject", "5", "1", FromOrigin},

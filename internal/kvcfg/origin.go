@@ -3,7 +3,8 @@ package kvcfg
 import (
 	"fmt"
 	"slices"
-	"strings"
+
+	"nats-kvmirror/internal/stream"
 )
 
 // Origin names the bucket that a mirror reads and where it is found.
@@ -45,42 +46,28 @@ func (o Origin) String() string {
 }
 
 // source is the origin as a stream configuration spells it.
-func (o Origin) source(filters []string) Source {
-	s := Source{Name: o.Stream()}
+func (o Origin) source(filters []string) stream.Source {
+	s := stream.Source{Name: o.Stream()}
 	if o.External() {
-		s.External = &External{APIPrefix: o.APIPrefix, DeliverPrefix: o.DeliverPrefix}
+		s.External = &stream.External{APIPrefix: o.APIPrefix, DeliverPrefix: o.DeliverPrefix}
 	}
 	if slices.Contains(filters, ">") {
 		filters = nil // it is none
 	}
 	for _, f := range filters {
 		subject := "$KV." + o.Bucket + "." + f
-		s.SubjectTransforms = append(s.SubjectTransforms, SubjectTransform{Source: subject, Destination: unchanged(subject)})
+		s.SubjectTransforms = append(s.SubjectTransforms, stream.SubjectTransform{Source: subject, Destination: stream.IdentityTransform(subject)})
 	}
 	return s
 }
 
-// unchanged is the destination of a transform that leaves the subject as it is.
-// Servers want to be told what becomes of each * (server/subject_transform.go).
-func unchanged(subject string) string {
-	tokens := strings.Split(subject, ".")
-	n := 0
-	for i, token := range tokens {
-		if token == "*" {
-			n++
-			tokens[i] = fmt.Sprintf("{{wildcard(%d)}}", n)
-		}
-	}
-	return strings.Join(tokens, ".")
-}
-
 // OriginOf is the origin of a mirror. The error wraps [ErrNotBucket] or
 // [ErrNotMirror].
-func OriginOf(c Config) (Origin, error) {
+func OriginOf(c stream.Config) (Origin, error) {
 	if err := CheckMirror(c); err != nil {
 		return Origin{}, err
 	}
-	o := Origin{Bucket: displayBucket(c.Mirror.Name)}
+	o := Origin{Bucket: DisplayName(c.Mirror.Name)}
 	if c.Mirror.External != nil {
 		o.APIPrefix = c.Mirror.External.APIPrefix
 		o.DeliverPrefix = c.Mirror.External.DeliverPrefix

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"nats-kvmirror/internal/stream"
 )
 
 // Errors of planning.
@@ -40,7 +42,7 @@ type Change struct {
 
 // Plan is a configuration to send and how it differs from the present one.
 type Plan struct {
-	Config  Raw
+	Config  stream.Raw
 	Changes []Change
 }
 
@@ -51,10 +53,10 @@ func (p Plan) EnablesTTL() bool {
 
 // NewMirror is what is asked of a mirror that does not exist yet.
 type NewMirror struct {
-	Bucket  string
-	Origin  Origin
-	Filters []string // keys to mirror; none means all
-	Wishes  Wishes
+	Bucket   string
+	Origin   Origin
+	Filters  []string // keys to mirror; none means all
+	Settings Settings
 }
 
 // New plans a mirror. What the wishes leave open of per-key TTL, maximum age,
@@ -64,27 +66,27 @@ type NewMirror struct {
 // The rest is what every client gives a bucket (jetstream/kv.go), so that they
 // all take the mirror for one, but for the duplicate window: servers call it
 // invalid on a mirror and drop it when they restart, and in a cluster at once
-// (server/jetstream.go, fixCfgMirrorWithDedupWindow). The errors of [Wishes.Validate] and
+// (server/jetstream.go, fixCfgMirrorWithDedupWindow). The errors of [Settings.Validate] and
 // [ValidateBucket] are returned as well.
-func New(m NewMirror, origin *Config) (Plan, error) {
+func New(m NewMirror, origin *stream.Config) (Plan, error) {
 	if err := m.validate(); err != nil {
 		return Plan{}, err
 	}
-	w := m.Wishes
-	if origin == nil && w.AllowMsgTTL == nil {
+	s := m.Settings
+	if origin == nil && s.AllowMsgTTL == nil {
 		return Plan{}, ErrUnread
 	}
 
-	p := Plan{Config: Raw{}}
+	p := Plan{Config: stream.Raw{}}
 	put := func(field string, v any, source string) {
 		if v == nil {
 			return // what is not there yet cannot be taken away
 		}
-		p.Config.set(field, v)
+		p.Config.Set(field, v)
 		p.Changes = append(p.Changes, Change{Field: field, From: json.RawMessage("null"), To: p.Config[field], Source: source})
 	}
-	fixed := func(field string, v any) { p.Config.set(field, v) }
-	inherit(w, origin, put)
+	fixed := func(field string, v any) { p.Config.Set(field, v) }
+	inherit(s, origin, put)
 
 	fixed("name", StreamName(m.Bucket))
 	fixed("retention", "limits")
@@ -108,7 +110,7 @@ func New(m NewMirror, origin *Config) (Plan, error) {
 	fixed("num_replicas", 1)
 	fixed("max_bytes", -1)
 	fixed("compression", "none")
-	if err := apply(w, p.Config, put); err != nil {
+	if err := apply(s, p.Config, put); err != nil {
 		return Plan{}, err
 	}
 
@@ -127,94 +129,94 @@ func (m NewMirror) validate() error {
 			return err
 		}
 	}
-	return m.Wishes.Validate()
+	return m.Settings.Validate()
 }
 
 // inherit puts the settings in which a mirror follows its origin.
-func inherit(w Wishes, origin *Config, put func(field string, v any, source string)) {
+func inherit(s Settings, origin *stream.Config, put func(field string, v any, source string)) {
 	source := FromOrigin
 	if origin == nil {
 		// What clients give a bucket of which nothing is said.
-		origin, source = &Config{MaxMsgsPerSubject: 1}, FromDerived
+		origin, source = &stream.Config{MaxMsgsPerSubject: 1}, FromDerived
 	}
-	if w.AllowMsgTTL == nil {
+	if s.AllowMsgTTL == nil {
 		put("allow_msg_ttl", origin.AllowMsgTTL, source)
 	}
-	if w.History == nil {
-		put("max_msgs_per_subject", limit(origin.MaxMsgsPerSubject), source)
+	if s.History == nil {
+		put("max_msgs_per_subject", stream.Limit(origin.MaxMsgsPerSubject), source)
 	}
-	if w.TTL == nil {
+	if s.TTL == nil {
 		put("max_age", max(origin.MaxAge, 0), source)
 	}
-	if w.MaxValueSize == nil {
-		put("max_msg_size", limit(origin.MaxMsgSize), source)
+	if s.MaxValueSize == nil {
+		put("max_msg_size", stream.Limit(origin.MaxMsgSize), source)
 	}
 }
 
 // apply puts the settings that were asked for into a configuration. put is
 // called once for each.
-func apply(w Wishes, current Raw, put func(field string, v any, source string)) error {
-	if w.Description != nil {
-		put("description", orNil(*w.Description), FromFlag)
+func apply(s Settings, current stream.Raw, put func(field string, v any, source string)) error {
+	if s.Description != nil {
+		put("description", orNil(*s.Description), FromFlag)
 	}
-	if w.History != nil {
-		put("max_msgs_per_subject", *w.History, FromFlag)
+	if s.History != nil {
+		put("max_msgs_per_subject", *s.History, FromFlag)
 	}
-	if w.Storage != nil {
-		put("storage", *w.Storage, FromFlag)
+	if s.Storage != nil {
+		put("storage", *s.Storage, FromFlag)
 	}
-	if w.TTL != nil {
-		put("max_age", *w.TTL, FromFlag)
+	if s.TTL != nil {
+		put("max_age", *s.TTL, FromFlag)
 	}
-	if w.Replicas != nil {
-		put("num_replicas", *w.Replicas, FromFlag)
+	if s.Replicas != nil {
+		put("num_replicas", *s.Replicas, FromFlag)
 	}
-	if w.MaxValueSize != nil {
-		put("max_msg_size", limit(*w.MaxValueSize), FromFlag)
+	if s.MaxValueSize != nil {
+		put("max_msg_size", stream.Limit(*s.MaxValueSize), FromFlag)
 	}
-	if w.MaxBucketSize != nil {
-		put("max_bytes", limit(*w.MaxBucketSize), FromFlag)
+	if s.MaxBucketSize != nil {
+		put("max_bytes", stream.Limit(*s.MaxBucketSize), FromFlag)
 	}
-	if w.Compress != nil {
-		put("compression", compression(*w.Compress, current["compression"]), FromFlag)
+	if s.Compress != nil {
+		put("compression", compression(*s.Compress, current["compression"]), FromFlag)
 	}
-	if w.RePublish != nil {
-		republish := Raw{"republish": current["republish"]}
-		wished := map[string]any{"dest": w.RePublish.Destination}
-		if w.RePublish.Source != nil {
-			wished["src"] = *w.RePublish.Source
-		} else if isNull(current["republish"]) {
-			wished["src"] = ">"
+	if s.RePublish != nil {
+		republish := stream.Raw{"republish": current["republish"]}
+		set := map[string]any{"dest": s.RePublish.Destination}
+		if s.RePublish.Source != nil {
+			set["src"] = *s.RePublish.Source
+		} else if stream.IsNull(current["republish"]) {
+			set["src"] = ">"
 		}
-		if w.RePublish.HeadersOnly != nil {
-			wished["headers_only"] = *w.RePublish.HeadersOnly
+		if s.RePublish.HeadersOnly != nil {
+			set["headers_only"] = *s.RePublish.HeadersOnly
 		}
-		for key, value := range wished {
-			if err := republish.setIn("republish", key, value); err != nil {
+		for key, value := range set {
+			if err := republish.SetIn("republish", key, value); err != nil {
 				return err
 			}
 		}
 		put("republish", republish["republish"], FromFlag)
 	}
-	if w.AllowMsgTTL != nil {
-		put("allow_msg_ttl", *w.AllowMsgTTL, FromFlag)
+	if s.AllowMsgTTL != nil {
+		put("allow_msg_ttl", *s.AllowMsgTTL, FromFlag)
 	}
-	if w.Metadata != nil {
-		metadata, err := mergedMetadata(w.Metadata, current["metadata"])
+	if s.Metadata != nil {
+		metadata, err := mergedMetadata(s.Metadata, current["metadata"])
 		if err != nil {
 			return err
 		}
 		put("metadata", metadata, FromFlag)
 	}
-	if w.Cluster != nil || w.Tags != nil {
-		placement := Raw{"placement": current["placement"]}
-		if w.Cluster != nil {
-			if err := placement.setIn("placement", "cluster", orNil(*w.Cluster)); err != nil {
+	if s.Cluster != nil || s.Tags != nil {
+		placement := stream.Raw{"placement": current["placement"]}
+		if s.Cluster != nil {
+			if err := placement.SetIn("placement", "cluster", orNil(*s.Cluster)); err != nil {
 				return err
 			}
 		}
-		if w.Tags != nil {
-			if err := placement.setIn("placement", "tags", w.Tags); err != nil {
+		if s.Tags != nil {
+			if err := placement.SetIn("placement", "tags", s.Tags); err != nil {
 				return err
 			}
 		}
@@ -234,8 +236,8 @@ func apply(w Wishes, current Raw, put func(field string, v any, source string)) 
 // per-key TTL, which nothing turns off.
 //
 // Errors wrap [ErrNotBucket], [ErrNotMirror], [ErrTTLStays],
-// [ErrStorageStays], [ErrUnread], [ErrMalformed] or [ErrInvalidWish].
-func Edit(current Raw, origin *Config, w Wishes) (Plan, error) {
+// [ErrStorageStays], [ErrUnread], [stream.ErrMalformed] or [ErrInvalidSetting].
+func Edit(current stream.Raw, origin *stream.Config, s Settings) (Plan, error) {
 	have, err := current.Config()
 	if err != nil {
 		return Plan{}, err
@@ -243,60 +245,61 @@ func Edit(current Raw, origin *Config, w Wishes) (Plan, error) {
 	if err := CheckMirror(have); err != nil {
 		return Plan{}, err
 	}
-	if err := w.Validate(); err != nil {
+	if err := s.Validate(); err != nil {
 		return Plan{}, err
 	}
-	if w.AllowMsgTTL != nil && !*w.AllowMsgTTL && have.AllowMsgTTL {
+	if s.AllowMsgTTL != nil && !*s.AllowMsgTTL && have.AllowMsgTTL {
 		return Plan{}, ErrTTLStays
 	}
-	if w.Storage != nil && !sameValue("storage", mustJSON(*w.Storage), mustJSON(have.Storage)) {
+	if s.Storage != nil && !stream.SameValue("storage", stream.JSON(*s.Storage), stream.JSON(have.Storage)) {
 		return Plan{}, ErrStorageStays
 	}
 
-	p := Plan{Config: maps.Clone(current)}
-	put := p.changer(current)
+	p := Update(current)
 
-	if w.Empty() {
+	if s.Empty() {
 		switch {
 		case have.AllowMsgTTL:
 		case origin == nil:
 			return Plan{}, ErrUnread
 		case origin.AllowMsgTTL:
-			put("allow_msg_ttl", true, FromOrigin)
+			p.Set("allow_msg_ttl", true, FromOrigin)
 		}
 		return p, nil
 	}
-	if err := apply(w, current, put); err != nil {
+	if err := apply(s, current, p.Set); err != nil {
 		return Plan{}, err
 	}
-	if w.TTL != nil {
+	if s.TTL != nil {
 		// The server refuses a max_age below the duplicate window (10052).
-		put("duplicate_window", duplicateWindow(*w.TTL, have.DuplicateWindow), FromDerived)
+		p.Set("duplicate_window", DuplicateWindow(*s.TTL, have.DuplicateWindow), FromDerived)
 	}
 	return p, nil
 }
 
-// changer returns a function that puts a value into the plan if it is not what
-// the current configuration means already.
-func (p *Plan) changer(current Raw) func(field string, v any, source string) {
-	return func(field string, v any, source string) {
-		next := Raw{}
-		next.set(field, v)
-		if sameValue(field, current[field], next[field]) {
-			return
-		}
-		// What is taken away is null in the plan, so that the comparison with the
-		// server's answer finds it where it is still there.
-		p.Config[field] = orNull(next[field])
-		p.Changes = append(p.Changes, Change{Field: field, From: orNull(current[field]), To: p.Config[field], Source: source})
+// Update is a plan that changes nothing of a configuration yet.
+func Update(current stream.Raw) Plan { return Plan{Config: maps.Clone(current)} }
+
+// Set puts a value into the plan if it is not what the configuration means already.
+// A nil v takes the field away.
+func (p *Plan) Set(field string, v any, source string) {
+	next := stream.Raw{}
+	next.Set(field, v)
+	from := orNull(p.Config[field])
+	if stream.SameValue(field, from, next[field]) {
+		return
 	}
+	// What is taken away is null in the plan, so that the comparison with the
+	// server's answer finds it where it was kept.
+	p.Config[field] = orNull(next[field])
+	p.Changes = append(p.Changes, Change{Field: field, From: from, To: p.Config[field], Source: source})
 }
 
 // Against lists in which of the planned fields an existing stream differs, as
 // changes from what it has to what is planned. Fields that a plan does not
 // speak of are compared with what a server gives a stream by default, when a
 // user can set them.
-func (p Plan) Against(existing Raw) []Change {
+func (p Plan) Against(existing stream.Raw) []Change {
 	asked := maps.Clone(p.Config)
 	for _, field := range []string{"description", "metadata", "placement", "republish", "allow_msg_ttl"} {
 		if _, ok := asked[field]; !ok {
@@ -304,7 +307,7 @@ func (p Plan) Against(existing Raw) []Change {
 		}
 	}
 	var changes []Change
-	for _, field := range asked.Differing(existing) {
+	for _, field := range asked.NotIn(existing) {
 		source := FromDerived
 		if i := slices.IndexFunc(p.Changes, func(c Change) bool { return c.Field == field }); i >= 0 {
 			source = p.Changes[i].Source
@@ -319,29 +322,29 @@ func (p Plan) Against(existing Raw) []Change {
 
 // Followed lists the settings in which a mirror does not follow its origin, as
 // changes from the mirror's value to the origin's.
-func Followed(mirror, origin Config) []Change {
+func Followed(mirror, origin stream.Config) []Change {
 	var changes []Change
 	compare := func(field string, have, want any) {
-		from, to := mustJSON(have), mustJSON(want)
-		if !sameValue(field, from, to) {
+		from, to := stream.JSON(have), stream.JSON(want)
+		if !stream.SameValue(field, from, to) {
 			changes = append(changes, Change{Field: field, From: from, To: to, Source: FromOrigin})
 		}
 	}
 	compare("allow_msg_ttl", mirror.AllowMsgTTL, origin.AllowMsgTTL)
 	compare("max_age", max(mirror.MaxAge, 0), max(origin.MaxAge, 0))
-	compare("max_msgs_per_subject", limit(mirror.MaxMsgsPerSubject), limit(origin.MaxMsgsPerSubject))
-	compare("max_msg_size", limit(mirror.MaxMsgSize), limit(origin.MaxMsgSize))
+	compare("max_msgs_per_subject", stream.Limit(mirror.MaxMsgsPerSubject), stream.Limit(origin.MaxMsgsPerSubject))
+	compare("max_msg_size", stream.Limit(mirror.MaxMsgSize), stream.Limit(origin.MaxMsgSize))
 	return changes
 }
 
 // mergedMetadata is the wished metadata with the server's own keys kept.
 func mergedMetadata(wished map[string]string, current json.RawMessage) (map[string]string, error) {
 	merged := map[string]string{}
-	if !isNull(current) {
+	if !stream.IsNull(current) {
 		if err := json.Unmarshal(current, &merged); err != nil {
-			return nil, fmt.Errorf("%w: metadata: %w", ErrMalformed, err)
+			return nil, fmt.Errorf("%w: metadata: %w", stream.ErrMalformed, err)
 		}
-		maps.DeleteFunc(merged, func(k, _ string) bool { return !strings.HasPrefix(k, ReservedMetadata) })
+		maps.DeleteFunc(merged, func(k, _ string) bool { return !strings.HasPrefix(k, stream.ReservedMetadata) })
 	}
 	maps.Copy(merged, wished)
 	return merged, nil
@@ -359,20 +362,12 @@ func compression(on bool, current json.RawMessage) any {
 	return "none"
 }
 
-// duplicateWindow is window, cut down to a bucket's maximum age.
-func duplicateWindow(maxAge, window time.Duration) time.Duration {
+// DuplicateWindow is window, cut down to a bucket's maximum age.
+func DuplicateWindow(maxAge, window time.Duration) time.Duration {
 	if maxAge > 0 && maxAge < window {
 		return maxAge
 	}
 	return window
-}
-
-// limit spells "unlimited" as current servers do.
-func limit(n int64) int64 {
-	if n <= 0 {
-		return -1
-	}
-	return n
 }
 
 func orNil(s string) any {

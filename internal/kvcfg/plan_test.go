@@ -5,12 +5,15 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"nats-kvmirror/internal/stream"
+	"nats-kvmirror/internal/stream/streamtest"
 )
 
 // FuzzNew: a new mirror has what its origin has, but for what was wished; it is a
 // mirror, and the same command again finds nothing to do.
 func FuzzNew(f *testing.F) {
-	for _, data := range seeds(f) {
+	for _, data := range streamtest.Seeds(f) {
 		f.Add(data, true, "new", "demo", "$JS.hub.API", "a.*.>", uint16(0), "", int64(0), false)
 		f.Add(data, false, "new", "demo", "", "", uint16(0x10_00), "", int64(0), true)
 		for i := range 13 { // each alone
@@ -20,12 +23,12 @@ func FuzzNew(f *testing.F) {
 		f.Add(data, true, "new", "demo", "x", "", uint16(0x08), "", int64(time.Second), false)
 	}
 	f.Add([]byte(`{}`), false, "", "a b", "", " ", uint16(0), "\xff", int64(-1), true)
-	known := []error{ErrInvalidName, ErrInvalidWish, ErrUnread}
+	known := []error{ErrInvalidName, ErrInvalidSetting, ErrUnread}
 
 	f.Fuzz(func(t *testing.T, data []byte, read bool, bucket, origin, prefix, filter string, mask uint16, text string, n int64, yes bool) {
-		var found *Config
+		var found *stream.Config
 		if read {
-			raw, err := ParseRaw(data)
+			raw, err := stream.ParseRaw(data)
 			if err != nil {
 				return
 			}
@@ -35,8 +38,8 @@ func FuzzNew(f *testing.F) {
 			}
 			found = &c
 		}
-		w, about := wishesOf(mask, text, n, yes)
-		m := NewMirror{Bucket: bucket, Origin: Origin{Bucket: origin, APIPrefix: prefix}, Wishes: w}
+		s, about := settingsOf(mask, text, n, yes)
+		m := NewMirror{Bucket: bucket, Origin: Origin{Bucket: origin, APIPrefix: prefix}, Settings: s}
 		if filter != "" {
 			m.Filters = []string{filter}
 		}
@@ -45,7 +48,7 @@ func FuzzNew(f *testing.F) {
 			wantKnown(t, err, known)
 			return
 		}
-		c := typed(t, p.Config)
+		c := streamtest.Typed(t, p.Config)
 		if err := CheckMirror(c); err != nil || c.Name != StreamName(bucket) || c.Mirror.Name != StreamName(origin) {
 			t.Errorf("it is called %q, mirrors %q: %v", c.Name, c.Mirror.Name, err)
 		}
@@ -53,7 +56,7 @@ func FuzzNew(f *testing.F) {
 			wantValue(t, p.Config, change.Field, string(change.To))
 		}
 
-		m.Wishes = Wishes{AllowMsgTTL: w.AllowMsgTTL} // which stands in for an origin that was not read
+		m.Settings = Settings{AllowMsgTTL: s.AllowMsgTTL} // which stands in for an origin that was not read
 		plain, err := New(m, found)
 		if err != nil {
 			t.Fatalf("without the wishes: %v", err)
@@ -64,7 +67,7 @@ func FuzzNew(f *testing.F) {
 			}
 		}
 		wantChanges(t, p.Against(p.Config))
-		again, err := Edit(p.Config, found, w)
+		again, err := Edit(p.Config, found, s)
 		if err != nil {
 			t.Fatalf("editing what was made: %v", err)
 		}
@@ -76,36 +79,21 @@ func FuzzNew(f *testing.F) {
 // promote it changes what each is about and no more; to mend or to recreate it twice
 // changes nothing the second time.
 func FuzzPlans(f *testing.F) {
-	for i, data := range seeds(f) {
-		for _, origin := range seeds(f) {
-			f.Add(data, origin, uint16(0xff), "", i%2 == 0, false, int64(0))
+	for i, data := range streamtest.Seeds(f) {
+		for _, origin := range streamtest.Seeds(f) {
+			f.Add(data, origin, "", i%2 == 0, false, int64(0))
 		}
-		for bit := range 8 { // each alone
-			f.Add(data, data, uint16(1<<bit), "b.*", true, false, int64(time.Second))
-		}
-		f.Add(data, data, uint16(0), "a.>", false, true, int64(time.Minute))
+		f.Add(data, data, "b.*", true, false, int64(time.Second))
+		f.Add(data, data, "a.>", false, true, int64(time.Minute))
 	}
-	f.Add([]byte(unfit), []byte(`{"max_age":-1,"max_msgs_per_subject":-5,"allow_direct":true}`), uint16(0xff), "", false, false, int64(-1))
-	codes := []struct {
-		code   string
-		fields []string
-	}{
-		{"ttl-off", []string{"allow_msg_ttl"}},
-		{"max-age", []string{"max_age", "duplicate_window"}},
-		{"history", []string{"max_msgs_per_subject"}},
-		{"max-value-size", []string{"max_msg_size"}},
-		{"rollup-off", []string{"allow_rollup_hdrs"}},
-		{"deny-delete-off", []string{"deny_delete"}},
-		{"direct-off", []string{"allow_direct"}},
-		{"mirror-direct-off", []string{"mirror_direct"}},
-	}
+	f.Add([]byte(streamtest.Unfit), []byte(`{"max_age":-1,"max_msgs_per_subject":-5,"allow_direct":true}`), "", false, false, int64(-1))
 
-	f.Fuzz(func(t *testing.T, data, origin []byte, mask uint16, filter string, elsewhere, ttl bool, marker int64) {
-		current, err := ParseRaw(data)
+	f.Fuzz(func(t *testing.T, data, origin []byte, filter string, elsewhere, ttl bool, marker int64) {
+		current, err := stream.ParseRaw(data)
 		if err != nil {
 			return
 		}
-		other, err := ParseRaw(origin)
+		other, err := stream.ParseRaw(origin)
 		if err != nil {
 			return
 		}
@@ -116,29 +104,13 @@ func FuzzPlans(f *testing.F) {
 		before := maps.Clone(current)
 		defer func() { wantTouched(t, before, current) }()
 
-		var find, about []string
-		for i, c := range codes {
-			if mask&(1<<i) != 0 {
-				find, about = append(find, c.code), append(about, c.fields...)
-			}
-		}
-		p, err := Mend(current, found, find)
+		have, err := current.Config()
 		if err != nil {
-			wantKnown(t, err, []error{ErrNotBucket, ErrNotMirror, ErrMalformed})
 			return
 		}
-		wantPlanned(t, current, p, about)
-		again, err := Mend(p.Config, found, find)
-		if err != nil {
-			t.Fatalf("mending again: %v", err)
-		}
-		wantChanges(t, again.Changes)
-		wantTouched(t, p.Config, again.Config)
-
-		have := typed(t, current)
 		was, err := OriginOf(have)
 		if err != nil {
-			t.Fatal(err)
+			return
 		}
 		r, about := Recreation{Origin: was}, []string{"allow_msg_ttl"}
 		if elsewhere {
@@ -152,13 +124,13 @@ func FuzzPlans(f *testing.F) {
 		if ttl {
 			r.AllowMsgTTL = &elsewhere
 		}
-		p, err = Recreate(current, r, found)
+		p, err := Recreate(current, r, found)
 		if err != nil {
-			wantKnown(t, err, []error{ErrInvalidName, ErrRenames, ErrMalformed})
+			wantKnown(t, err, []error{ErrInvalidName, ErrRenames, stream.ErrMalformed})
 		} else {
 			// The server's own metadata is dropped, and what it refuses of a new mirror.
 			wantPlanned(t, current, p, about, "duplicate_window", "metadata")
-			for _, field := range current.Differing(p.Config) {
+			for _, field := range current.NotIn(p.Config) {
 				if !slices.Contains(about, field) {
 					t.Errorf("%s is lost: %s and not %s", field, p.Config[field], current[field])
 				}
@@ -172,17 +144,17 @@ func FuzzPlans(f *testing.F) {
 			wantTouched(t, p.Config, again.Config)
 		}
 
-		bucket := displayBucket(have.Name)
+		bucket := DisplayName(have.Name)
 		p, err = Promote(current, bucket, new(time.Duration(marker)))
 		if marker == 0 {
 			p, err = Promote(current, bucket, nil)
 		}
 		if err != nil {
-			wantKnown(t, err, []error{ErrNoHistory, ErrMarkerNeedsTTL, ErrInvalidWish})
+			wantKnown(t, err, []error{ErrNoHistory, ErrMarkerNeedsTTL, ErrInvalidSetting})
 			return
 		}
 		wantPlanned(t, current, p, []string{"mirror", "subjects", "mirror_direct", "duplicate_window", "subject_delete_marker_ttl"}, "duplicate_window")
 		wantValue(t, p.Config, "mirror", "null")
-		wantValue(t, p.Config, "subjects", string(mustJSON([]string{Subject(bucket)})))
+		wantValue(t, p.Config, "subjects", string(stream.JSON([]string{Subject(bucket)})))
 	})
 }

@@ -4,15 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"strings"
 	"time"
-)
 
-// PromoteAPILevel is the JetStream API level from which on a mirror can be made
-// a stream of its own by an update: server 2.12. Older ones answer 10055
-// (server/stream.go, configUpdateCheck).
-const PromoteAPILevel = 2
+	"nats-kvmirror/internal/stream"
+)
 
 // MinMarkerTTL is the shortest time that a limit marker can be kept
 // (server/stream.go, checkStreamCfg).
@@ -33,12 +29,6 @@ var (
 	ErrMarkerNeedsTTL = errors.New("limit markers need per-key TTL")
 )
 
-// CanPromote says whether a server of this version can make a mirror a stream of
-// its own; ok is false when the version is not known.
-func (v Version) CanPromote() (can, ok bool) {
-	return v.Major > 2 || v.Major == 2 && v.Minor >= 12, v != Version{}
-}
-
 // SubjectBucket is the bucket whose keys a subject is one of; ok is false when
 // it is no bucket's.
 func SubjectBucket(subject string) (bucket string, ok bool) {
@@ -54,11 +44,11 @@ func SubjectBucket(subject string) (bucket string, ok bool) {
 // origin's, unless its transforms say otherwise; ok is false when they say so
 // of several buckets, or of none. Of a mirror of a mirror only a stored message
 // can tell.
-func StoredAs(c Config) (bucket string, ok bool) {
+func StoredAs(c stream.Config) (bucket string, ok bool) {
 	if c.Mirror == nil {
 		return "", false
 	}
-	bucket = displayBucket(c.Mirror.Name)
+	bucket = DisplayName(c.Mirror.Name)
 	for i, t := range c.Mirror.SubjectTransforms {
 		subject := t.Destination
 		if subject == "" {
@@ -82,9 +72,9 @@ func StoredAs(c Config) (bucket string, ok bool) {
 //
 // The mirror is null in the planned configuration, so that [Raw.Differing] finds
 // it when it is still there. Errors wrap [ErrNotBucket], [ErrNotMirror],
-// [ErrOtherKeys], [ErrNoHistory], [ErrMarkerNeedsTTL], [ErrInvalidWish] or
-// [ErrMalformed].
-func Promote(current Raw, storedAs string, markerTTL *time.Duration) (Plan, error) {
+// [ErrOtherKeys], [ErrNoHistory], [ErrMarkerNeedsTTL], [ErrInvalidSetting] or
+// [stream.ErrMalformed].
+func Promote(current stream.Raw, storedAs string, markerTTL *time.Duration) (Plan, error) {
 	have, err := current.Config()
 	if err != nil {
 		return Plan{}, err
@@ -92,7 +82,7 @@ func Promote(current Raw, storedAs string, markerTTL *time.Duration) (Plan, erro
 	if err := CheckMirror(have); err != nil {
 		return Plan{}, err
 	}
-	bucket := displayBucket(have.Name)
+	bucket := DisplayName(have.Name)
 	switch {
 	case storedAs != bucket:
 		return Plan{}, fmt.Errorf("bucket %q: %w, %q", bucket, ErrOtherKeys, storedAs)
@@ -102,37 +92,36 @@ func Promote(current Raw, storedAs string, markerTTL *time.Duration) (Plan, erro
 	if err := checkMarkerTTL(have, markerTTL); err != nil {
 		return Plan{}, err
 	}
-	p := Plan{Config: maps.Clone(current)}
-	put := p.changer(current)
-	put("mirror", nil, FromFlag)
+	p := Update(current)
+	p.Set("mirror", nil, FromFlag)
 	p.Config["mirror"] = json.RawMessage("null")
-	put("subjects", []string{Subject(bucket)}, FromDerived)
-	put("mirror_direct", false, FromDerived)
-	p.fitDuplicateWindow(have, put)
+	p.Set("subjects", []string{Subject(bucket)}, FromDerived)
+	p.Set("mirror_direct", false, FromDerived)
+	p.fitDuplicateWindow(have)
 	if markerTTL != nil {
-		put("subject_delete_marker_ttl", *markerTTL, FromFlag)
+		p.Set("subject_delete_marker_ttl", *markerTTL, FromFlag)
 	}
 	return p, nil
 }
 
 // fitDuplicateWindow makes the duplicate window one that a stream that is no
 // mirror can have. None is left for the server to set: its limit is not known.
-func (p *Plan) fitDuplicateWindow(have Config, put func(field string, v any, source string)) {
+func (p *Plan) fitDuplicateWindow(have stream.Config) {
 	if have.DuplicateWindow <= 0 {
 		delete(p.Config, "duplicate_window")
 		return
 	}
-	put("duplicate_window", duplicateWindow(have.MaxAge, have.DuplicateWindow), FromDerived)
+	p.Set("duplicate_window", DuplicateWindow(have.MaxAge, have.DuplicateWindow), FromDerived)
 }
 
-func checkMarkerTTL(have Config, markerTTL *time.Duration) error {
+func checkMarkerTTL(have stream.Config, markerTTL *time.Duration) error {
 	switch {
 	case markerTTL == nil:
 		return nil
 	case *markerTTL < MinMarkerTTL:
-		return fmt.Errorf("%w: marker ttl %v is below %v, the shortest that a server keeps", ErrInvalidWish, *markerTTL, MinMarkerTTL)
+		return fmt.Errorf("%w: marker ttl %v is below %v, the shortest that a server keeps", ErrInvalidSetting, *markerTTL, MinMarkerTTL)
 	case !have.AllowMsgTTL:
-		return fmt.Errorf("bucket %q: %w", displayBucket(have.Name), ErrMarkerNeedsTTL)
+		return fmt.Errorf("bucket %q: %w", DisplayName(have.Name), ErrMarkerNeedsTTL)
 	}
 	return nil
 }
@@ -140,7 +129,7 @@ func checkMarkerTTL(have Config, markerTTL *time.Duration) error {
 // AnswersFor says whether a mirror answers direct reads of the bucket's name
 // without being a copy of the bucket in the mirror's own API: one of an origin
 // of that name elsewhere.
-func AnswersFor(c Config, bucket string) bool {
+func AnswersFor(c stream.Config, bucket string) bool {
 	return c.Mirror != nil && c.Mirror.External != nil && c.MirrorDirect && c.Mirror.Name == StreamName(bucket) && c.Name != StreamName(bucket)
 }
 
@@ -150,15 +139,14 @@ func AnswersFor(c Config, bucket string) bool {
 const Silenced = "nats-kvmirror.silenced-for"
 
 // StopAnswering plans that a mirror no longer answers direct reads of a bucket's
-// name. The error wraps [ErrMalformed].
-func StopAnswering(current Raw, bucket string) (Plan, error) {
-	p := Plan{Config: maps.Clone(current)}
-	marked := Raw{"metadata": current["metadata"]}
-	if err := marked.setIn("metadata", Silenced, bucket); err != nil {
+// name. The error wraps [stream.ErrMalformed].
+func StopAnswering(current stream.Raw, bucket string) (Plan, error) {
+	p := Update(current)
+	marked := stream.Raw{"metadata": current["metadata"]}
+	if err := marked.SetIn("metadata", Silenced, bucket); err != nil {
 		return Plan{}, err
 	}
-	put := p.changer(current)
-	put("mirror_direct", false, FromDerived)
-	put("metadata", marked["metadata"], FromDerived)
+	p.Set("mirror_direct", false, FromDerived)
+	p.Set("metadata", marked["metadata"], FromDerived)
 	return p, nil
 }

@@ -7,15 +7,17 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"nats-kvmirror/internal/stream"
 )
 
 const promotable = `{"name":"KV_demo","retention":"limits","storage":"file","max_msgs_per_subject":3,"allow_msg_ttl":true,"mirror_direct":true,
 	"max_age":60000000000,"from_the_future":{"a":12345678901234567890},"metadata":{"_nats.ver":"2.15.2","site":"7"},
 	"mirror":{"name":"KV_demo","external":{"api":"$JS.hub.API","deliver":""}}}`
 
-func parsed(t *testing.T, text string) Raw {
+func parsed(t *testing.T, text string) stream.Raw {
 	t.Helper()
-	raw, err := ParseRaw([]byte(text))
+	raw, err := stream.ParseRaw([]byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +39,7 @@ func TestPromoteChangesNothingElse(t *testing.T) {
 	if want := []string{"mirror", "subjects", "mirror_direct", "subject_delete_marker_ttl"}; !slices.Equal(fields, want) {
 		t.Errorf("changes %q, want %q", fields, want)
 	}
-	if got := p.Config.Differing(before); !slices.Equal(got, []string{"mirror", "mirror_direct", "subject_delete_marker_ttl", "subjects"}) {
+	if got := p.Config.NotIn(before); !slices.Equal(got, []string{"mirror", "mirror_direct", "subject_delete_marker_ttl", "subjects"}) {
 		t.Errorf("differing fields %q", got)
 	}
 	if string(p.Config["mirror"]) != "null" || string(p.Config["subjects"]) != `["$KV.demo.\u003e"]` {
@@ -50,7 +52,7 @@ func TestPromoteChangesNothingElse(t *testing.T) {
 		t.Error("the configuration that was given was changed")
 	}
 	// A mirror that is still there is a difference.
-	if got := p.Config.Differing(before); !slices.Contains(got, "mirror") {
+	if got := p.Config.NotIn(before); !slices.Contains(got, "mirror") {
 		t.Error("a mirror that stays is not noticed")
 	}
 }
@@ -72,14 +74,14 @@ func TestPromoteDuplicateWindow(t *testing.T) {
 
 func TestPromoteRefuses(t *testing.T) {
 	short, long := time.Millisecond, time.Minute
-	with := func(field, value string) Raw {
+	with := func(field, value string) stream.Raw {
 		raw := parsed(t, promotable)
 		raw[field] = []byte(value)
 		return raw
 	}
 	for _, test := range []struct {
 		name     string
-		raw      Raw
+		raw      stream.Raw
 		storedAs string
 		marker   *time.Duration
 		want     error
@@ -88,9 +90,9 @@ func TestPromoteRefuses(t *testing.T) {
 		{"no history", with("max_msgs_per_subject", "-1"), "demo", nil, ErrNoHistory},
 		{"no mirror", parsed(t, `{"name":"KV_demo","max_msgs_per_subject":1,"subjects":["$KV.demo.>"]}`), "demo", nil, ErrNotMirror},
 		{"no bucket", with("name", `"demo"`), "demo", nil, ErrNotBucket},
-		{"short marker", parsed(t, promotable), "demo", &short, ErrInvalidWish},
+		{"short marker", parsed(t, promotable), "demo", &short, ErrInvalidSetting},
 		{"marker without TTL", with("allow_msg_ttl", "false"), "demo", &long, ErrMarkerNeedsTTL},
-		{"malformed", with("max_age", `"x"`), "demo", nil, ErrMalformed},
+		{"malformed", with("max_age", `"x"`), "demo", nil, stream.ErrMalformed},
 	} {
 		if _, err := Promote(test.raw, test.storedAs, test.marker); !errors.Is(err, test.want) {
 			t.Errorf("%s: %v, want %v", test.name, err, test.want)
@@ -98,31 +100,31 @@ func TestPromoteRefuses(t *testing.T) {
 		if test.want == ErrOtherKeys {
 			continue
 		}
-		if _, _, err := (Copy{Into: "fresh", StoredAs: test.storedAs, MarkerTTL: test.marker}).Plan(test.raw, State{}); !errors.Is(err, test.want) {
+		if _, _, err := (Copy{Into: "fresh", StoredAs: test.storedAs, MarkerTTL: test.marker}).Plan(test.raw, stream.State{}); !errors.Is(err, test.want) {
 			t.Errorf("a copy, %s: %v, want %v", test.name, err, test.want)
 		}
 	}
 }
 
 func TestStoredAs(t *testing.T) {
-	source := func(transforms ...SubjectTransform) Config {
-		return Config{Name: "KV_m", Mirror: &Source{Name: "KV_demo", SubjectTransforms: transforms}}
+	source := func(transforms ...stream.SubjectTransform) stream.Config {
+		return stream.Config{Name: "KV_m", Mirror: &stream.Source{Name: "KV_demo", SubjectTransforms: transforms}}
 	}
 	for _, test := range []struct {
 		name   string
-		config Config
+		config stream.Config
 		want   string
 		ok     bool
 	}{
 		{"plain", source(), "demo", true},
-		{"filter", source(SubjectTransform{"$KV.demo.a.>", "$KV.demo.a.>"}), "demo", true},
-		{"filter without destination", source(SubjectTransform{"$KV.demo.a.>", ""}), "demo", true},
-		{"renamed", source(SubjectTransform{"$KV.demo.>", "$KV.m.>"}), "m", true},
-		{"renamed twice", source(SubjectTransform{"$KV.demo.a.>", "$KV.m.a.>"}, SubjectTransform{"$KV.demo.b.>", "$KV.m.b.>"}), "m", true},
-		{"several", source(SubjectTransform{"$KV.demo.a.>", "$KV.m.a.>"}, SubjectTransform{"$KV.demo.b.>", "$KV.n.b.>"}), "", false},
-		{"none", source(SubjectTransform{"$KV.demo.>", "news.>"}), "", false},
-		{"wildcard", source(SubjectTransform{"$KV.*.>", "$KV.{{wildcard(1)}}.>"}), "", false},
-		{"no mirror", Config{Name: "KV_m"}, "", false},
+		{"filter", source(stream.SubjectTransform{Source: "$KV.demo.a.>", Destination: "$KV.demo.a.>"}), "demo", true},
+		{"filter without destination", source(stream.SubjectTransform{Source: "$KV.demo.a.>", Destination: ""}), "demo", true},
+		{"renamed", source(stream.SubjectTransform{Source: "$KV.demo.>", Destination: "$KV.m.>"}), "m", true},
+		{"renamed twice", source(stream.SubjectTransform{Source: "$KV.demo.a.>", Destination: "$KV.m.a.>"}, stream.SubjectTransform{Source: "$KV.demo.b.>", Destination: "$KV.m.b.>"}), "m", true},
+		{"several", source(stream.SubjectTransform{Source: "$KV.demo.a.>", Destination: "$KV.m.a.>"}, stream.SubjectTransform{Source: "$KV.demo.b.>", Destination: "$KV.n.b.>"}), "", false},
+		{"none", source(stream.SubjectTransform{Source: "$KV.demo.>", Destination: "news.>"}), "", false},
+		{"wildcard", source(stream.SubjectTransform{Source: "$KV.*.>", Destination: "$KV.{{wildcard(1)}}.>"}), "", false},
+		{"no mirror", stream.Config{Name: "KV_m"}, "", false},
 	} {
 		if got, ok := StoredAs(test.config); got != test.want || ok != test.ok {
 			t.Errorf("%s: %q, %t; want %q, %t", test.name, got, ok, test.want, test.ok)
@@ -134,7 +136,7 @@ func TestCanPromote(t *testing.T) {
 	for text, want := range map[string][2]bool{
 		"2.10.29": {false, true}, "2.11.17": {false, true}, "2.12.0": {true, true}, "2.15.2": {true, true}, "3.0.0": {true, true}, "": {false, false},
 	} {
-		if can, known := ParseVersion(text).CanPromote(); can != want[0] || known != want[1] {
+		if can, known := stream.ParseVersion(text).CanPromote(); can != want[0] || known != want[1] {
 			t.Errorf("%q: %t, %t", text, can, known)
 		}
 	}
@@ -151,7 +153,7 @@ func TestCopy(t *testing.T) {
 	}
 	for _, sourced := range []bool{false, true} {
 		c := Copy{Into: "fresh", StoredAs: "demo", Sourced: sourced}
-		config, unlimited, err := c.Plan(raw, State{Msgs: 1, Bytes: 100})
+		config, unlimited, err := c.Plan(raw, stream.State{Msgs: 1, Bytes: 100})
 		if err != nil || unlimited {
 			t.Fatalf("unlimited %t, %v", unlimited, err)
 		}
@@ -160,13 +162,13 @@ func TestCopy(t *testing.T) {
 			t.Fatal(err)
 		}
 		if have.Name != "KV_fresh" || have.RePublish != nil || have.MirrorDirect || !have.AllowMsgTTL || have.MaxBytes != 1000 || have.Metadata["site"] != "7" {
-			t.Errorf("the copy is %s", mustJSON(config))
+			t.Errorf("the copy is %s", stream.JSON(config))
 		}
 		if _, kept := have.Metadata["_nats.ver"]; kept || !Unfinished(have, "demo") || Unfinished(have, "other") || !Filling(have) {
 			t.Errorf("metadata %v", have.Metadata)
 		}
 		if sourced != (len(have.Sources) == 1) || sourced == (have.Mirror != nil) {
-			t.Errorf("sourced %t: %s", sourced, mustJSON(config))
+			t.Errorf("sourced %t: %s", sourced, stream.JSON(config))
 		}
 		if sourced != (have.MaxMsgSize >= 100+4096+3*255) || !sourced && have.MaxMsgSize != 100 {
 			t.Errorf("sourced %t: messages may have %d bytes", sourced, have.MaxMsgSize)
@@ -181,7 +183,7 @@ func TestCopy(t *testing.T) {
 		}
 		have, err = detached.Config.Config()
 		if err != nil || Filling(have) || !slices.Equal(have.Subjects, []string{"KV_fresh"}) || !Unfinished(have, "demo") {
-			t.Errorf("detached: %s, %v", mustJSON(detached.Config), err)
+			t.Errorf("detached: %s, %v", stream.JSON(detached.Config), err)
 		}
 		finished, err := c.Finish(detached.Config, mirror)
 		if err != nil {
@@ -189,29 +191,29 @@ func TestCopy(t *testing.T) {
 		}
 		have, err = finished.Config.Config()
 		if err != nil || CheckBucket(have) != nil || have.MaxMsgSize != 100 || Unfinished(have, "demo") || have.Metadata[CopiedFrom] != "demo" || have.Metadata["site"] != "7" {
-			t.Errorf("finished: %s, %v", mustJSON(finished.Config), err)
+			t.Errorf("finished: %s, %v", stream.JSON(finished.Config), err)
 		}
 	}
 	for size, want := range map[string]string{"": "", "-1": "-1", "2147483647": "2147483647"} {
 		if raw["max_msg_size"] = []byte(size); size == "" {
 			delete(raw, "max_msg_size")
 		}
-		config, _, err := (Copy{Into: "fresh", StoredAs: "demo", Sourced: true}).Plan(raw, State{})
+		config, _, err := (Copy{Into: "fresh", StoredAs: "demo", Sourced: true}).Plan(raw, stream.State{})
 		if err != nil || string(config["max_msg_size"]) != want {
 			t.Errorf("max_msg_size %q becomes %q, %v; want %q", size, config["max_msg_size"], err, want)
 		}
 	}
-	if config, unlimited, err := (Copy{Into: "a-longer-name", StoredAs: "demo"}).Plan(raw, State{Msgs: 100, Bytes: 900}); err != nil || !unlimited || string(config["max_bytes"]) != "-1" {
+	if config, unlimited, err := (Copy{Into: "a-longer-name", StoredAs: "demo"}).Plan(raw, stream.State{Msgs: 100, Bytes: 900}); err != nil || !unlimited || string(config["max_bytes"]) != "-1" {
 		t.Errorf("unlimited %t, %s, %v", unlimited, config["max_bytes"], err)
 	}
 }
 
 func TestAnswersFor(t *testing.T) {
-	c := Config{Name: "KV_m", MirrorDirect: true, Mirror: &Source{Name: "KV_demo", External: &External{APIPrefix: "$JS.hub.API"}}}
+	c := stream.Config{Name: "KV_m", MirrorDirect: true, Mirror: &stream.Source{Name: "KV_demo", External: &stream.External{APIPrefix: "$JS.hub.API"}}}
 	if !AnswersFor(c, "demo") || AnswersFor(c, "other") || AnswersFor(c, "m") {
 		t.Error("a mirror of an origin elsewhere")
 	}
-	p, err := StopAnswering(Raw{"name": []byte(`"KV_m"`), "mirror_direct": []byte("true"), "metadata": []byte(`{"a":"b"}`)}, "demo")
+	p, err := StopAnswering(stream.Raw{"name": []byte(`"KV_m"`), "mirror_direct": []byte("true"), "metadata": []byte(`{"a":"b"}`)}, "demo")
 	if err != nil || len(p.Changes) != 2 || string(p.Config["mirror_direct"]) != "false" {
 		t.Errorf("%v, %v", p.Changes, err)
 	}
@@ -222,10 +224,10 @@ func TestAnswersFor(t *testing.T) {
 	same := c
 	same.Name = "KV_demo"
 	local := c
-	local.Mirror = &Source{Name: "KV_demo"}
+	local.Mirror = &stream.Source{Name: "KV_demo"}
 	silent := c
 	silent.MirrorDirect = false
-	for name, c := range map[string]Config{"itself": same, "beside its origin": local, "silent": silent, "no mirror": {Name: "KV_demo"}} {
+	for name, c := range map[string]stream.Config{"itself": same, "beside its origin": local, "silent": silent, "no mirror": {Name: "KV_demo"}} {
 		if AnswersFor(c, "demo") {
 			t.Errorf("%s answers", name)
 		}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+
+	"nats-kvmirror/internal/stream"
 )
 
 // ErrRenames is returned for a mirror that renames keys, whose filters or origin
@@ -23,8 +25,8 @@ type Recreation struct {
 // Recreate plans the mirror that takes the place of current. All that the
 // recreation does not name stays as it was, also fields that this program does
 // not know. found is the configuration of the recreation's origin. The errors are
-// those of [CheckMirror] and [ValidateFilter], [ErrRenames] and [ErrMalformed].
-func Recreate(current Raw, r Recreation, found Config) (Plan, error) {
+// those of [CheckMirror] and [ValidateFilter], [ErrRenames] and [stream.ErrMalformed].
+func Recreate(current stream.Raw, r Recreation, found stream.Config) (Plan, error) {
 	have, err := current.Config()
 	if err != nil {
 		return Plan{}, err
@@ -33,8 +35,7 @@ func Recreate(current Raw, r Recreation, found Config) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	p := Plan{Config: maps.Clone(current)}
-	put := p.changer(current)
+	p := Update(current)
 	if r.Origin != was || r.Filters != nil {
 		filters, err := filtersFor(have, was, r.Filters)
 		if err != nil {
@@ -44,29 +45,29 @@ func Recreate(current Raw, r Recreation, found Config) (Plan, error) {
 		if r.Origin == was {
 			source.OptStartSeq, source.OptStartTime = have.Mirror.OptStartSeq, have.Mirror.OptStartTime
 		}
-		put("mirror", source, FromFlag)
+		p.Set("mirror", source, FromFlag)
 		// Beside its origin, the server sees to it itself (server/stream.go).
-		put("mirror_direct", r.Origin.External() || found.AllowDirect, FromDerived)
+		p.Set("mirror_direct", r.Origin.External() || found.AllowDirect, FromDerived)
 	}
 	switch {
 	case r.AllowMsgTTL != nil:
-		put("allow_msg_ttl", *r.AllowMsgTTL, FromFlag)
+		p.Set("allow_msg_ttl", *r.AllowMsgTTL, FromFlag)
 	case found.AllowMsgTTL:
-		put("allow_msg_ttl", true, FromOrigin)
+		p.Set("allow_msg_ttl", true, FromOrigin)
 	}
-	return p, p.Config.forCreation()
+	return p, forCreation(p.Config)
 }
 
 // filtersFor are the keys that a mirror is to take: those that are wished for, or
 // those that it takes.
-func filtersFor(have Config, was Origin, wished []string) ([]string, error) {
+func filtersFor(have stream.Config, was Origin, wished []string) ([]string, error) {
 	for _, f := range wished {
 		if err := ValidateFilter(f); err != nil {
 			return nil, err
 		}
 	}
 	if rename, ok := have.Rename(); !ok || rename != nil {
-		return nil, fmt.Errorf("bucket %q: %w", displayBucket(have.Name), ErrRenames)
+		return nil, fmt.Errorf("bucket %q: %w", DisplayName(have.Name), ErrRenames)
 	}
 	if wished != nil {
 		return wished, nil
@@ -75,7 +76,7 @@ func filtersFor(have Config, was Origin, wished []string) ([]string, error) {
 	for _, subject := range have.Filters() {
 		key, ok := strings.CutPrefix(subject, "$KV."+was.Bucket+".")
 		if !ok {
-			return nil, fmt.Errorf("bucket %q: %w: it takes %q", displayBucket(have.Name), ErrRenames, subject)
+			return nil, fmt.Errorf("bucket %q: %w: it takes %q", DisplayName(have.Name), ErrRenames, subject)
 		}
 		filters = append(filters, key)
 	}
@@ -84,27 +85,27 @@ func filtersFor(have Config, was Origin, wished []string) ([]string, error) {
 
 // forCreation takes away what a server says of a stream of its own and what it
 // refuses or drops when a mirror is created.
-func (r Raw) forCreation() error {
+func forCreation(r stream.Raw) error {
 	delete(r, "duplicate_window")
-	if isNull(r["metadata"]) {
+	if stream.IsNull(r["metadata"]) {
 		return nil
 	}
-	metadata, err := ParseRaw(r["metadata"])
+	metadata, err := stream.ParseRaw(r["metadata"])
 	if err != nil {
 		return fmt.Errorf("metadata: %w", err)
 	}
-	maps.DeleteFunc(metadata, func(k string, _ json.RawMessage) bool { return strings.HasPrefix(k, ReservedMetadata) })
+	maps.DeleteFunc(metadata, func(k string, _ json.RawMessage) bool { return strings.HasPrefix(k, stream.ReservedMetadata) })
 	if len(metadata) == 0 {
 		delete(r, "metadata")
 	} else {
-		r.set("metadata", metadata)
+		r.Set("metadata", metadata)
 	}
 	return nil
 }
 
 // ForCreation is a configuration as it is sent to create the mirror anew. The
-// error wraps [ErrMalformed].
-func (r Raw) ForCreation() (Raw, error) {
-	c := maps.Clone(r)
-	return c, c.forCreation()
+// error wraps [stream.ErrMalformed].
+func ForCreation(config stream.Raw) (stream.Raw, error) {
+	c := maps.Clone(config)
+	return c, forCreation(c)
 }

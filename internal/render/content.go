@@ -8,8 +8,8 @@ import (
 
 	"github.com/nats-io/natscli/columns"
 
+	"nats-kvmirror/internal/check"
 	"nats-kvmirror/internal/content"
-	"nats-kvmirror/internal/kvcfg"
 )
 
 // Content is what comparing the messages of a mirror with its origin's has
@@ -189,7 +189,7 @@ func Sweeps(w io.Writer, members []Member, style Style) error {
 			fmt.Fprintf(&b, "! %s\n", Clean(m.Failure.Message))
 		}
 		for _, f := range m.Findings {
-			if f.Severity != kvcfg.OK && f.Code != "left-over" {
+			if f.Severity != check.OK && f.Code != "left-over" {
 				fmt.Fprintf(&b, "! %s: %s; to mend it: %s\n", f.Code, Clean(f.Message), Clean(f.Mend))
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	pretty "github.com/jedib0t/go-pretty/v6/text"
 	"github.com/nats-io/natscli/columns"
 
+	"nats-kvmirror/internal/check"
 	"nats-kvmirror/internal/kvcfg"
 )
 
@@ -30,9 +31,9 @@ const (
 type Fleet struct {
 	Action Action `json:"action"`
 	// Status is the worst that was found; null where nothing was checked.
-	Status   *kvcfg.Severity `json:"status"`
+	Status   *check.Severity `json:"status"`
 	Mirrors  []Member        `json:"mirrors"`
-	Findings []kvcfg.Finding `json:"findings"` // about the fleet as a whole
+	Findings []check.Finding `json:"findings"` // about the fleet as a whole
 	Problems []string        `json:"problems"` // what could not be read
 	Warnings []string        `json:"warnings"`
 	Error    *Failure        `json:"error"`
@@ -53,8 +54,8 @@ type Member struct {
 	Behind    *uint64        `json:"behind"` // null when the origin was not read
 	Active    *time.Duration `json:"active"` // nanoseconds, -1 for never
 	// State is the worst of the findings.
-	State    kvcfg.Severity  `json:"state"`
-	Findings []kvcfg.Finding `json:"findings"`
+	State    check.Severity  `json:"state"`
+	Findings []check.Finding `json:"findings"`
 	// Content is what comparing the messages has shown; nil when nobody did.
 	Content *Content `json:"content,omitempty"`
 
@@ -83,7 +84,7 @@ func (f Fleet) MarshalJSON() ([]byte, error) {
 		f.Mirrors = []Member{}
 	}
 	if f.Findings == nil {
-		f.Findings = []kvcfg.Finding{}
+		f.Findings = []check.Finding{}
 	}
 	if f.Problems == nil {
 		f.Problems = []string{}
@@ -98,7 +99,7 @@ func (f Fleet) MarshalJSON() ([]byte, error) {
 func (m Member) MarshalJSON() ([]byte, error) {
 	type plain Member
 	if m.Findings == nil {
-		m.Findings = []kvcfg.Finding{}
+		m.Findings = []check.Finding{}
 	}
 	return unescapedJSON(plain(m))
 }
@@ -167,7 +168,7 @@ func state(m Member, style Style) string {
 	text := string(m.State)
 	var codes []string
 	for _, f := range m.Findings {
-		if f.Severity != kvcfg.OK {
+		if f.Severity != check.OK {
 			codes = append(codes, f.Code)
 		}
 	}
@@ -178,14 +179,14 @@ func state(m Member, style Style) string {
 }
 
 // colored is text in the color of a severity, on a terminal.
-func colored(text string, s kvcfg.Severity, style Style) string {
+func colored(text string, s check.Severity, style Style) string {
 	if !style.Terminal {
 		return text
 	}
 	switch s {
-	case kvcfg.Critical:
+	case check.Critical:
 		return pretty.FgRed.Sprint(text)
-	case kvcfg.Warning, kvcfg.Unknown:
+	case check.Warning, check.Unknown:
 		return pretty.FgYellow.Sprint(text)
 	}
 	return text
@@ -204,7 +205,7 @@ func MemberChanges(w io.Writer, members []Member) error {
 			fmt.Fprintf(&b, "- %s: %s\n+ %s: %s\n", c.Field, Value(c.Field, c.From), c.Field, Value(c.Field, c.To))
 		}
 		for _, f := range m.Findings {
-			if f.Remedy == kvcfg.ByUpdate && len(m.Changes) > 0 || f.Severity == kvcfg.OK {
+			if f.Remedy == check.ByUpdate && len(m.Changes) > 0 || f.Severity == check.OK {
 				continue
 			}
 			fmt.Fprintf(&b, "! %s: %s; to mend it: %s\n", f.Code, Clean(f.Message), Clean(f.Mend))

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"nats-kvmirror/internal/check"
 	"nats-kvmirror/internal/kvcfg"
 )
 
@@ -14,8 +15,8 @@ const nasty = "a\x1b[31m\u202e\n\"b"
 
 // members are mirrors in all states.
 func members() []Member {
-	finding := func(code string, s kvcfg.Severity, remedy kvcfg.Remedy) kvcfg.Finding {
-		return kvcfg.Finding{Code: code, Severity: s, Message: "the words of " + code, Remedy: remedy, Mend: "do something about " + code}
+	finding := func(code string, s check.Severity, remedy check.Remedy) check.Finding {
+		return check.Finding{Code: code, Severity: s, Message: "the words of " + code, Remedy: remedy, Mend: "do something about " + code}
 	}
 	origin := func(bucket, prefix string) MemberOrigin {
 		return MemberOrigin{Bucket: bucket, Stream: "KV_" + bucket, APIPrefix: prefix, Reachable: true, PerKeyTTL: new(true), LastSeq: new(uint64(2000))}
@@ -23,22 +24,22 @@ func members() []Member {
 	return []Member{
 		{
 			Bucket: "broken", Stream: "KV_broken", Origin: origin("demo", "$JS.hub.API"), Values: 1234, Bytes: 5 << 20, LastSeq: 1900,
-			Behind: new(uint64(100)), Active: new(1500 * time.Millisecond), State: kvcfg.Critical,
-			Findings: []kvcfg.Finding{finding("ttl-off", kvcfg.Critical, kvcfg.ByUpdate), finding("stops-when-full", kvcfg.Warning, kvcfg.ByNothing), finding("discard-old", kvcfg.OK, kvcfg.ByNothing)},
+			Behind: new(uint64(100)), Active: new(1500 * time.Millisecond), State: check.Critical,
+			Findings: []check.Finding{finding("ttl-off", check.Critical, check.ByUpdate), finding("stops-when-full", check.Warning, check.ByNothing), finding("discard-old", check.OK, check.ByNothing)},
 			Changes:  []kvcfg.Change{{Field: "allow_msg_ttl", From: json.RawMessage("false"), To: json.RawMessage("true"), Source: kvcfg.FromOrigin}},
 			Action:   WouldUpdate,
 		},
 		{
 			Bucket: "far", Stream: "KV_far", Origin: MemberOrigin{Bucket: "demo", Stream: "KV_demo", APIPrefix: "JS.A.API"}, PerKeyTTL: true,
-			Active: new(time.Duration(-1)), State: kvcfg.Unknown, Findings: []kvcfg.Finding{finding("origin-unreachable", kvcfg.Unknown, kvcfg.ByNothing)},
+			Active: new(time.Duration(-1)), State: check.Unknown, Findings: []check.Finding{finding("origin-unreachable", check.Unknown, check.ByNothing)},
 		},
 		{
-			Bucket: nasty, Stream: "KV_" + nasty, Origin: MemberOrigin{Bucket: nasty, Stream: "KV_" + nasty, APIPrefix: nasty}, State: kvcfg.Warning,
-			Findings: []kvcfg.Finding{{Code: "mirror-error", Severity: kvcfg.Warning, Message: nasty + " | x=1", Remedy: kvcfg.ByNothing, Mend: nasty}},
+			Bucket: nasty, Stream: "KV_" + nasty, Origin: MemberOrigin{Bucket: nasty, Stream: "KV_" + nasty, APIPrefix: nasty}, State: check.Warning,
+			Findings: []check.Finding{{Code: "mirror-error", Severity: check.Warning, Message: nasty + " | x=1", Remedy: check.ByNothing, Mend: nasty}},
 		},
 		{
 			Bucket: "fine", Stream: "KV_fine", Origin: origin("demo", "$JS.hub.API"), PerKeyTTL: true, Values: 2, Bytes: 80, LastSeq: 2000,
-			Behind: new(uint64(0)), Active: new(350 * time.Millisecond), State: kvcfg.OK, Findings: []kvcfg.Finding{finding("discard-old", kvcfg.OK, kvcfg.ByNothing)},
+			Behind: new(uint64(0)), Active: new(350 * time.Millisecond), State: check.OK, Findings: []check.Finding{finding("discard-old", check.OK, check.ByNothing)},
 		},
 	}
 }
@@ -106,8 +107,8 @@ func TestMemberChanges(t *testing.T) {
 	var b strings.Builder
 	all := members()
 	// A finding that an update mends, and of which nothing is to be done now.
-	all[3].Findings = append(all[3].Findings, kvcfg.Finding{Code: "rollup-off", Severity: kvcfg.Warning, Message: "roll-ups are off", Remedy: kvcfg.ByUpdate, Mend: "`sync` does"})
-	if err := MemberChanges(&b, append(all, Member{Bucket: "nothing", State: kvcfg.OK})); err != nil {
+	all[3].Findings = append(all[3].Findings, check.Finding{Code: "rollup-off", Severity: check.Warning, Message: "roll-ups are off", Remedy: check.ByUpdate, Mend: "`sync` does"})
+	if err := MemberChanges(&b, append(all, Member{Bucket: "nothing", State: check.OK})); err != nil {
 		t.Fatal(err)
 	}
 	harmless(t, b.String())
@@ -139,7 +140,7 @@ func TestFleetWriteErrors(t *testing.T) {
 // as null.
 func TestFleetJSON(t *testing.T) {
 	var b strings.Builder
-	status := kvcfg.Critical
+	status := check.Critical
 	f := Fleet{Action: Checked, Status: &status, Mirrors: members(), Problems: []string{nasty}, Warnings: []string{"<&>"}}
 	if err := JSON(&b, f); err != nil {
 		t.Fatal(err)

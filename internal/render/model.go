@@ -7,8 +7,8 @@ package render
 import (
 	"time"
 
-	"nats-kvmirror/internal/jsapi"
 	"nats-kvmirror/internal/kvcfg"
+	"nats-kvmirror/internal/stream"
 )
 
 // Action says what a command did.
@@ -37,15 +37,15 @@ type Report struct {
 	PerKeyTTL *bool          `json:"per_key_ttl"` // null when not known
 	Origin    *Origin        `json:"origin"`      // null when there is none
 	Changes   []kvcfg.Change `json:"changes"`
-	Config    kvcfg.Raw      `json:"config"` // as the server spells it
-	State     *kvcfg.State   `json:"state"`
+	Config    stream.Raw     `json:"config"` // as the server spells it
+	State     *stream.State  `json:"state"`
 	Mirror    *Mirror        `json:"mirror"`
 	Warnings  []string       `json:"warnings"`
 	Error     *Failure       `json:"error"`
 
 	// What only text shows.
-	Heading string        `json:"-"` // replaces the usual first line
-	Source  *jsapi.Stream `json:"-"` // the bucket's stream, when there is one
+	Heading string       `json:"-"` // replaces the usual first line
+	Source  *stream.Info `json:"-"` // the bucket's stream, when there is one
 }
 
 // Origin is what could be told of a mirror's origin.
@@ -93,11 +93,11 @@ type Failure struct {
 }
 
 // SetStream fills in what a stream says of the bucket.
-func (r *Report) SetStream(s *jsapi.Stream) {
+func (r *Report) SetStream(s *stream.Info) {
 	r.Source = s
 	r.Stream = s.Config.Name
 	r.Bucket, _ = kvcfg.BucketName(s.Config.Name)
-	r.Config = s.Raw
+	r.Config = s.Config.Raw()
 	r.State = &s.State
 	ttl := s.Config.AllowMsgTTL
 	r.PerKeyTTL = &ttl

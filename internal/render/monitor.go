@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"strings"
 
+	"nats-kvmirror/internal/check"
+
 	"github.com/nats-io/jsm.go/monitor"
 	"github.com/nats-io/natscli/columns"
-
-	"nats-kvmirror/internal/kvcfg"
 )
 
 // Formats are the formats of [Monitor].
@@ -20,22 +20,22 @@ const nagiosFindings = 20
 
 // Monitor is the result of a check in a format of monitoring systems, as
 // `nats server check` has them. A nagios line names only the first findings.
-func Monitor(f Fleet, t kvcfg.Thresholds, format string) string {
+func Monitor(f Fleet, t check.Thresholds, format string) string {
 	r := monitor.Result{Name: "mirrors", Check: "kv_mirrors", NameSpace: "nats_kvmirror", RenderFormat: renderFormat(format)}
-	counts := map[kvcfg.Severity]int{}
+	counts := map[check.Severity]int{}
 	var lines [3][]string // critical, warning and unknown
-	add := func(who string, findings []kvcfg.Finding) {
+	add := func(who string, findings []check.Finding) {
 		for _, found := range findings {
 			line := fmt.Sprintf("%s%s [%s]", who, Clean(found.Message), found.Code)
 			if format == "nagios" {
 				line = strings.ReplaceAll(line, "|", `\x7c`) // what follows a | is data
 			}
 			switch found.Severity {
-			case kvcfg.Critical:
+			case check.Critical:
 				lines[0] = append(lines[0], line)
-			case kvcfg.Warning:
+			case check.Warning:
 				lines[1] = append(lines[1], line)
-			case kvcfg.Unknown:
+			case check.Unknown:
 				lines[2] = append(lines[2], "unknown: "+line)
 			}
 		}
@@ -55,11 +55,11 @@ func Monitor(f Fleet, t kvcfg.Thresholds, format string) string {
 	}
 	r.Criticals = limit(lines[0])
 	r.Warnings = append(limit(lines[1]), limit(lines[2])...)
-	status := kvcfg.OK
+	status := check.OK
 	if f.Status != nil {
 		status = *f.Status
 	}
-	if status == kvcfg.OK {
+	if status == check.OK {
 		follow := fmt.Sprintf("%d mirrors follow their origins", len(f.Mirrors))
 		if len(f.Mirrors) == 1 {
 			follow = "1 mirror follows its origin"
@@ -68,17 +68,17 @@ func Monitor(f Fleet, t kvcfg.Thresholds, format string) string {
 	}
 	r.Pd(
 		&monitor.PerfDataItem{Name: "mirrors", Value: float64(len(f.Mirrors)), Help: "Mirrors that were looked at"},
-		&monitor.PerfDataItem{Name: "ok", Value: float64(counts[kvcfg.OK]), Help: "Mirrors that are fine"},
-		&monitor.PerfDataItem{Name: "warning", Value: float64(counts[kvcfg.Warning]), Help: "Mirrors with a warning at the worst"},
-		&monitor.PerfDataItem{Name: "critical", Value: float64(counts[kvcfg.Critical]), Help: "Mirrors that are critical"},
-		&monitor.PerfDataItem{Name: "unknown", Value: float64(counts[kvcfg.Unknown]), Help: "Mirrors that could not be looked at"},
+		&monitor.PerfDataItem{Name: "ok", Value: float64(counts[check.OK]), Help: "Mirrors that are fine"},
+		&monitor.PerfDataItem{Name: "warning", Value: float64(counts[check.Warning]), Help: "Mirrors with a warning at the worst"},
+		&monitor.PerfDataItem{Name: "critical", Value: float64(counts[check.Critical]), Help: "Mirrors that are critical"},
+		&monitor.PerfDataItem{Name: "unknown", Value: float64(counts[check.Unknown]), Help: "Mirrors that could not be looked at"},
 		&monitor.PerfDataItem{Name: "behind_max", Value: float64(behind), Warn: float64(t.LagWarn), Crit: float64(t.LagCritical), Help: "Messages that the last of the mirrors is behind"},
 	)
 	if format == "text" {
 		return monitorText(r, status)
 	}
 	out := r.String()
-	if status == kvcfg.Unknown {
+	if status == check.Unknown {
 		out = asUnknown(out, format)
 	}
 	return strings.TrimRight(out, "\n") + "\n"
@@ -86,7 +86,7 @@ func Monitor(f Fleet, t kvcfg.Thresholds, format string) string {
 
 // monitorText is a result for people, as jsm.go has it, whose tables know nothing of
 // NATS_TABLE_FORMAT and LLMFORMAT.
-func monitorText(r monitor.Result, status kvcfg.Severity) string {
+func monitorText(r monitor.Result, status check.Severity) string {
 	out := fmt.Sprintf("%s: %s\n", r.Name, strings.ToUpper(string(status)))
 	detail := NewTable(Style{}, "", "Status", "Message")
 	for _, of := range []struct {

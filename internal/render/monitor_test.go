@@ -6,29 +6,29 @@ import (
 	"strings"
 	"testing"
 
-	"nats-kvmirror/internal/kvcfg"
+	"nats-kvmirror/internal/check"
 )
 
 // checked is a fleet in a state.
-func checked(s kvcfg.Severity) Fleet {
+func checked(s check.Severity) Fleet {
 	f := Fleet{Action: Checked, Status: &s}
 	all := members()
 	switch s {
-	case kvcfg.OK:
+	case check.OK:
 		f.Mirrors = all[3:]
-	case kvcfg.Warning:
+	case check.Warning:
 		f.Mirrors = all[2:]
-	case kvcfg.Unknown:
+	case check.Unknown:
 		f.Mirrors = all[1:]
-		f.Findings = []kvcfg.Finding{{Code: "unread", Severity: kvcfg.Unknown, Message: "streams 257 to 300 of 300"}}
-	case kvcfg.Critical:
+		f.Findings = []check.Finding{{Code: "unread", Severity: check.Unknown, Message: "streams 257 to 300 of 300"}}
+	case check.Critical:
 		f.Mirrors = all
-		f.Findings = []kvcfg.Finding{{Code: "count", Severity: kvcfg.Critical, Message: "there are 4 mirrors and 5 were expected"}}
+		f.Findings = []check.Finding{{Code: "count", Severity: check.Critical, Message: "there are 4 mirrors and 5 were expected"}}
 	}
 	return f
 }
 
-var statuses = map[kvcfg.Severity]string{kvcfg.OK: "OK", kvcfg.Warning: "WARNING", kvcfg.Critical: "CRITICAL", kvcfg.Unknown: "UNKNOWN"}
+var statuses = map[check.Severity]string{check.OK: "OK", check.Warning: "WARNING", check.Critical: "CRITICAL", check.Unknown: "UNKNOWN"}
 
 // said is the status that a result says in its format.
 func said(t *testing.T, format, out string) (status string) {
@@ -69,12 +69,12 @@ func TestMonitor(t *testing.T) {
 	for _, format := range Formats() {
 		for s, want := range statuses {
 			t.Run(format+"/"+want, func(t *testing.T) {
-				out := Monitor(checked(s), kvcfg.DefaultThresholds(), format)
+				out := Monitor(checked(s), check.DefaultThresholds(), format)
 				harmless(t, out)
 				if got := said(t, format, out); got != want {
 					t.Errorf("it says %q, want %q:\n%s", got, want, out)
 				}
-				if s == kvcfg.Unknown || s == kvcfg.Critical {
+				if s == check.Unknown || s == check.Critical {
 					golden(t, "monitor-"+format+"-"+strings.ToLower(want), out)
 				}
 			})
@@ -86,7 +86,7 @@ func TestMonitor(t *testing.T) {
 func TestMonitorForModels(t *testing.T) {
 	human(t)
 	t.Setenv("LLMFORMAT", "1")
-	golden(t, "monitor-text-md", Monitor(checked(kvcfg.Critical), kvcfg.DefaultThresholds(), "text"))
+	golden(t, "monitor-text-md", Monitor(checked(check.Critical), check.DefaultThresholds(), "text"))
 }
 
 // Nothing to look at, and nothing found, is said to be what the status says and
@@ -94,10 +94,10 @@ func TestMonitorForModels(t *testing.T) {
 func TestMonitorWithoutFindings(t *testing.T) {
 	for _, format := range Formats() {
 		for s, want := range statuses {
-			if s == kvcfg.Warning || s == kvcfg.Critical {
+			if s == check.Warning || s == check.Critical {
 				continue // they come from findings alone
 			}
-			out := Monitor(Fleet{Status: &s}, kvcfg.Thresholds{}, format)
+			out := Monitor(Fleet{Status: &s}, check.Thresholds{}, format)
 			if got := said(t, format, out); got != want {
 				t.Errorf("%s: it says %q, want %q:\n%s", format, got, want, out)
 			}
@@ -107,24 +107,24 @@ func TestMonitorWithoutFindings(t *testing.T) {
 
 // What follows the first | of a nagios line is data, so no message has one.
 func TestMonitorHasOneBar(t *testing.T) {
-	if out := Monitor(checked(kvcfg.Warning), kvcfg.DefaultThresholds(), "nagios"); strings.Count(out, "|") != 1 {
+	if out := Monitor(checked(check.Warning), check.DefaultThresholds(), "nagios"); strings.Count(out, "|") != 1 {
 		t.Errorf("more than one bar in %q", out)
 	}
 }
 
 // A long line is cut, and what was cut is counted; other formats have it all.
 func TestMonitorOfMany(t *testing.T) {
-	status := kvcfg.Critical
+	status := check.Critical
 	f := Fleet{Status: &status}
 	for i := range 100 {
-		f.Mirrors = append(f.Mirrors, Member{Bucket: fmt.Sprintf("m%02d", i), State: kvcfg.Critical, Findings: []kvcfg.Finding{{Code: "stalled", Severity: kvcfg.Critical, Message: "stands"}}})
+		f.Mirrors = append(f.Mirrors, Member{Bucket: fmt.Sprintf("m%02d", i), State: check.Critical, Findings: []check.Finding{{Code: "stalled", Severity: check.Critical, Message: "stands"}}})
 	}
-	out := Monitor(f, kvcfg.DefaultThresholds(), "nagios")
+	out := Monitor(f, check.DefaultThresholds(), "nagios")
 	if n := strings.Count(out, "[stalled]"); n != nagiosFindings || !strings.Contains(out, "and 80 more") || !strings.Contains(out, "critical=100") {
 		t.Errorf("%d findings in %q", n, out)
 	}
 	for _, format := range []string{"json", "text"} {
-		if n := strings.Count(Monitor(f, kvcfg.DefaultThresholds(), format), "[stalled]"); n != 100 {
+		if n := strings.Count(Monitor(f, check.DefaultThresholds(), format), "[stalled]"); n != 100 {
 			t.Errorf("%d findings as %s, want 100", n, format)
 		}
 	}

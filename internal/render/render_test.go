@@ -13,8 +13,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"nats-kvmirror/internal/jsapi"
 	"nats-kvmirror/internal/kvcfg"
+	"nats-kvmirror/internal/stream"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -67,9 +67,9 @@ func text(t *testing.T, r Report) string {
 }
 
 // stream is a stream of this configuration, with something in it.
-func stream(t *testing.T, config string) *jsapi.Stream {
+func bucketStream(t *testing.T, config string) *stream.Info {
 	t.Helper()
-	raw, err := kvcfg.ParseRaw([]byte(config))
+	raw, err := stream.ParseRaw([]byte(config))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,10 +77,10 @@ func stream(t *testing.T, config string) *jsapi.Stream {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &jsapi.Stream{
-		Raw: raw, Config: c,
+	return &stream.Info{
+		Config: c,
 		Created: time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC),
-		State:   kvcfg.State{Msgs: 12345, Bytes: 1536 * 1024, FirstSeq: 1, LastSeq: 20000, LastTime: time.Date(2026, 3, 4, 6, 0, 0, 0, time.UTC)},
+		State:   stream.State{Msgs: 12345, Bytes: 1536 * 1024, FirstSeq: 1, LastSeq: 20000, LastTime: time.Date(2026, 3, 4, 6, 0, 0, 0, time.UTC)},
 	}
 }
 
@@ -95,14 +95,14 @@ const (
 )
 
 // shown is a report of a stream, as info makes it.
-func shown(s *jsapi.Stream) Report {
+func shown(s *stream.Info) Report {
 	r := Report{Action: Shown}
 	r.SetStream(s)
 	return r
 }
 
-func upstream(lag uint64, active time.Duration) *jsapi.Upstream {
-	return &jsapi.Upstream{Name: "KV_demo", Lag: lag, Active: active}
+func upstream(lag uint64, active time.Duration) *stream.SourceInfo {
+	return &stream.SourceInfo{Name: "KV_demo", Lag: lag, Active: active}
 }
 
 // following is an origin that was read and that the mirror follows.
@@ -120,7 +120,7 @@ func quoted(s string) json.RawMessage { return json.RawMessage(s) }
 func reports(t *testing.T) map[string]Report {
 	all := map[string]Report{}
 
-	s := stream(t, localMirror)
+	s := bucketStream(t, localMirror)
 	s.Mirror = upstream(0, 1500*time.Millisecond)
 	r := shown(s)
 	r.Origin = following()
@@ -133,7 +133,7 @@ func reports(t *testing.T) map[string]Report {
 	}
 	all["local"] = r
 
-	s = stream(t, farMirror)
+	s = bucketStream(t, farMirror)
 	s.Mirror = upstream(1234567, 350*time.Millisecond)
 	s.Mirror.External = s.Config.Mirror.External
 	r = shown(s)
@@ -141,9 +141,9 @@ func reports(t *testing.T) map[string]Report {
 	r.Origin.APIPrefix, r.Origin.Behind = "$JS.hub.API", new(uint64(4321))
 	all["external"] = r
 
-	s = stream(t, localMirror)
+	s = bucketStream(t, localMirror)
 	s.Mirror = upstream(1, -1)
-	s.Cluster = &jsapi.Cluster{Name: "C1", Leader: "n1", Replicas: []jsapi.Peer{
+	s.Cluster = &stream.ClusterInfo{Name: "C1", Leader: "n1", Replicas: []stream.PeerInfo{
 		{Name: "n2", Current: true, Active: 250 * time.Millisecond},
 		{Name: "n3", Active: 90 * time.Second, Lag: 1},
 		{Name: "n4", Offline: true, Active: 1<<63 - 1, Lag: 12345},
@@ -151,70 +151,70 @@ func reports(t *testing.T) map[string]Report {
 	}}
 	all["cluster"] = shown(s)
 
-	s = stream(t, filteredMirror)
+	s = bucketStream(t, filteredMirror)
 	s.Mirror = upstream(0, time.Second)
 	r = shown(s)
 	r.Origin = following()
 	r.Origin.Behind, r.Origin.BehindBound = new(uint64(12345)), true
 	all["filtered"] = r
 
-	s = stream(t, filteredMirror)
+	s = bucketStream(t, filteredMirror)
 	s.Mirror = upstream(0, time.Second)
 	r = shown(s)
 	r.Origin = following()
 	r.Origin.BehindBound = true
 	all["filtered-caught-up"] = r
 
-	s = stream(t, farMirror)
+	s = bucketStream(t, farMirror)
 	s.Mirror = upstream(0, -1)
 	r = shown(s)
-	r.Origin = &Origin{Bucket: "demo", Stream: "KV_demo", APIPrefix: "$JS.hub.API", Reachable: new(false), Problem: `request to "$JS.hub.API.STREAM.INFO.KV_demo": nobody answers`}
+	r.Origin = &Origin{Bucket: "demo", Stream: "KV_demo", APIPrefix: "$JS.hub.API", Reachable: new(false), Problem: `request to "$JS.hub.API.STREAM.INFO.KV_demo": no responders`}
 	all["unreachable"] = r
 
-	s = stream(t, localMirror)
+	s = bucketStream(t, localMirror)
 	s.Mirror = upstream(0, 20*time.Second)
-	s.Mirror.Error = &jsapi.UpstreamError{Description: "stream not found"}
+	s.Mirror.Error = &stream.APIError{Description: "stream not found"}
 	r = shown(s)
 	r.Origin = &Origin{Bucket: "demo", Stream: "KV_demo", APIPrefix: "$JS.API"}
 	all["mirror-error"] = r
 
-	s = stream(t, `{"name":"KV_evil","max_msgs_per_subject":1,"storage":"tape\u001b[0m","description":"two\nlines\t\u001b[31mred\u202etxt.exe\u0000",
+	s = bucketStream(t, `{"name":"KV_evil","max_msgs_per_subject":1,"storage":"tape\u001b[0m","description":"two\nlines\t\u001b[31mred\u202etxt.exe\u0000",
 		"republish":{"src":"a\u001b","dest":"b\r"},"mirror":{"name":"KV_x\u0007","external":{"api":"$JS.\u009b.API","deliver":""}},
 		"metadata":{"key\u001b[2J":"value\r\nforged: yes","good":"über 日本"}}`)
 	s.Mirror = upstream(0, time.Second)
-	s.Mirror.Error = &jsapi.UpstreamError{Description: "bad\u2028thing\x7f"}
-	s.Cluster = &jsapi.Cluster{Name: "C\n1", Leader: "n\x1b1", Replicas: []jsapi.Peer{{Name: "n\u200b2", Current: true, Active: time.Second}}}
+	s.Mirror.Error = &stream.APIError{Description: "bad\u2028thing\x7f"}
+	s.Cluster = &stream.ClusterInfo{Name: "C\n1", Leader: "n\x1b1", Replicas: []stream.PeerInfo{{Name: "n\u200b2", Current: true, Active: time.Second}}}
 	r = shown(s)
 	r.Origin = &Origin{Reachable: new(false), Problem: "no\nanswer\xff"}
 	all["control-characters"] = r
 
-	all["republish"] = shown(stream(t, `{"name":"KV_a","max_msgs_per_subject":1,"storage":"file","subjects":["$KV.a.>"],"republish":{"src":">","dest":"copy.>"}}`))
-	all["republish-headers"] = shown(stream(t, `{"name":"KV_a","max_msgs_per_subject":1,"storage":"file","subjects":["$KV.a.>"],"republish":{"src":"$KV.a.>","dest":"copy.>","headers_only":true}}`))
+	all["republish"] = shown(bucketStream(t, `{"name":"KV_a","max_msgs_per_subject":1,"storage":"file","subjects":["$KV.a.>"],"republish":{"src":">","dest":"copy.>"}}`))
+	all["republish-headers"] = shown(bucketStream(t, `{"name":"KV_a","max_msgs_per_subject":1,"storage":"file","subjects":["$KV.a.>"],"republish":{"src":"$KV.a.>","dest":"copy.>","headers_only":true}}`))
 
-	s = stream(t, `{"name":"KV_all","max_msgs_per_subject":64,"max_bytes":-1,"max_msg_size":-1,"storage":"file","subjects":["$KV.all.>"],
+	s = bucketStream(t, `{"name":"KV_all","max_msgs_per_subject":64,"max_bytes":-1,"max_msg_size":-1,"storage":"file","subjects":["$KV.all.>"],
 		"allow_msg_ttl":true,"subject_delete_marker_ttl":3600000000000,"sources":[{"name":"KV_x"},{"name":"KV_y","external":{"api":"$JS.y.API","deliver":""}}]}`)
-	s.Sources = []jsapi.Upstream{
+	s.Sources = []stream.SourceInfo{
 		{Name: "KV_x", Lag: 3, Active: 2 * time.Second},
-		{Name: "KV_y", Active: -1, External: &kvcfg.External{APIPrefix: "$JS.y.API"}},
+		{Name: "KV_y", Active: -1, External: &stream.External{APIPrefix: "$JS.y.API"}},
 	}
 	all["sources"] = shown(s)
 
-	s = stream(t, farMirror)
+	s = bucketStream(t, farMirror)
 	s.Mirror = upstream(0, time.Second)
 	r = shown(s)
 	r.Origin = following()
 	r.Origin.LeftOver, r.Origin.Missing = new(uint64(1234)), new(uint64(0))
 	all["left-over"] = r
 
-	s = stream(t, farMirror)
+	s = bucketStream(t, farMirror)
 	s.Mirror = upstream(0, time.Second)
 	r = shown(s)
 	r.Origin = following()
 	r.Origin.LeftOver, r.Origin.Missing = new(uint64(0)), new(uint64(5678))
 	all["missing"] = r
 
-	s = stream(t, farMirror)
-	s.Created, s.State = time.Time{}, kvcfg.State{}
+	s = bucketStream(t, farMirror)
+	s.Created, s.State = time.Time{}, stream.State{}
 	r = Report{
 		Action: WouldCreate, Bucket: "demo", Stream: "KV_demo", Heading: "Would create Key-Value Store Bucket demo", Source: s,
 		Changes: []kvcfg.Change{
@@ -244,12 +244,8 @@ func TestTextIsThatOfNats(t *testing.T) {
 	for _, bucket := range []string{"demo", "all"} {
 		t.Run(bucket, func(t *testing.T) {
 			answer := testdata(t, "nats-kv-info-"+bucket+".json")
-			var s jsapi.Stream
+			var s stream.Info
 			if err := json.Unmarshal(answer, &s); err != nil {
-				t.Fatal(err)
-			}
-			var err error
-			if s.Config, err = s.Raw.Config(); err != nil {
 				t.Fatal(err)
 			}
 			want := string(testdata(t, "nats-kv-info-"+bucket+".txt"))
@@ -403,9 +399,9 @@ func document(t *testing.T, r Report) (string, map[string]any) {
 }
 
 func TestJSON(t *testing.T) {
-	s := stream(t, `{"name":"KV_demo","max_msgs_per_subject":5,"storage":"file","allow_msg_ttl":true,"future":9007199254740993,"mirror":{"name":"KV_demo","external":{"api":"$JS.hub.API","deliver":""}}}`)
+	s := bucketStream(t, `{"name":"KV_demo","max_msgs_per_subject":5,"storage":"file","allow_msg_ttl":true,"future":9007199254740993,"mirror":{"name":"KV_demo","external":{"api":"$JS.hub.API","deliver":""}}}`)
 	s.Mirror = upstream(2, 1500*time.Millisecond)
-	s.Mirror.Error = &jsapi.UpstreamError{Code: 404, Description: "stream not found"}
+	s.Mirror.Error = &stream.APIError{Code: 404, Description: "stream not found"}
 	r := shown(s)
 	r.Action = Updated
 	r.Changes = []kvcfg.Change{{Field: "allow_msg_ttl", From: quoted("false"), To: quoted("true"), Source: kvcfg.FromOrigin}}
@@ -438,7 +434,7 @@ func TestJSONOfFailure(t *testing.T) {
 
 // TestJSONSpelling: what is no HTML is not escaped as if it were.
 func TestJSONSpelling(t *testing.T) {
-	r := shown(stream(t, localMirror))
+	r := shown(bucketStream(t, localMirror))
 	r.Warn("keys under $KV.demo.> & <others>")
 	written, _ := document(t, r)
 	// Once got wrong: MarshalJSON escapes, whatever the encoder is set to.
@@ -457,9 +453,9 @@ func TestJSONOfEveryReport(t *testing.T) {
 }
 
 func TestSetStream(t *testing.T) {
-	s := stream(t, farMirror)
+	s := bucketStream(t, farMirror)
 	s.Mirror = upstream(5, -1)
-	s.Mirror.Error = &jsapi.UpstreamError{Description: "oh"}
+	s.Mirror.Error = &stream.APIError{Description: "oh"}
 	r := Report{Action: Updated, Bucket: "old", Warnings: []string{"kept"}}
 	r.SetStream(s)
 	if r.Bucket != "demo" || r.Stream != "KV_demo" || r.PerKeyTTL == nil || !*r.PerKeyTTL || r.State.Msgs != 12345 {
@@ -472,7 +468,7 @@ func TestSetStream(t *testing.T) {
 		t.Errorf("action or warnings were changed: %+v", r)
 	}
 
-	r.SetStream(stream(t, localMirror))
+	r.SetStream(bucketStream(t, localMirror))
 	if r.Bucket != "copy" || *r.PerKeyTTL || r.Mirror != nil {
 		t.Errorf("of the stream before, something stays: %+v, mirror %+v", r, r.Mirror)
 	}

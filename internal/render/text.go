@@ -16,8 +16,8 @@ import (
 	pretty "github.com/jedib0t/go-pretty/v6/text"
 	"github.com/nats-io/natscli/columns"
 
-	"nats-kvmirror/internal/jsapi"
 	"nats-kvmirror/internal/kvcfg"
+	"nats-kvmirror/internal/stream"
 )
 
 // JSON writes a [Report] or a [Fleet] as one indented document.
@@ -123,7 +123,7 @@ func heading(r Report) string {
 	return fmt.Sprintf("Information for Key-Value Store Bucket %s created %s", Clean(r.Bucket), columns.F(r.Source.Created))
 }
 
-func addBucket(cols *columns.Writer, s *jsapi.Stream) {
+func addBucket(cols *columns.Writer, s *stream.Info) {
 	c := s.Config
 	bucket, _ := kvcfg.BucketName(c.Name)
 	cols.AddRow("Bucket Name", Clean(bucket))
@@ -150,7 +150,7 @@ func addBucket(cols *columns.Writer, s *jsapi.Stream) {
 	}
 }
 
-func addMirror(cols *columns.Writer, s *jsapi.Stream) {
+func addMirror(cols *columns.Writer, s *stream.Info) {
 	origin := s.Config.Mirror
 	cols.AddSectionTitle("Mirror Information")
 	cols.AddRow("Origin Bucket", originBucket(origin.Name))
@@ -162,7 +162,7 @@ func addMirror(cols *columns.Writer, s *jsapi.Stream) {
 	}
 }
 
-func addSources(cols *columns.Writer, s *jsapi.Stream) {
+func addSources(cols *columns.Writer, s *stream.Info) {
 	if len(s.Sources) == 0 {
 		return
 	}
@@ -176,7 +176,7 @@ func addSources(cols *columns.Writer, s *jsapi.Stream) {
 	}
 }
 
-func addLink(cols *columns.Writer, link jsapi.Upstream) {
+func addLink(cols *columns.Writer, link stream.SourceInfo) {
 	if seen(link.Active) {
 		cols.AddRow("Last Seen", link.Active)
 	} else {
@@ -185,7 +185,7 @@ func addLink(cols *columns.Writer, link jsapi.Upstream) {
 	cols.AddRow("Lag", link.Lag)
 }
 
-func addCluster(cols *columns.Writer, c *jsapi.Cluster) {
+func addCluster(cols *columns.Writer, c *stream.ClusterInfo) {
 	cols.AddRow("Name", Clean(c.Name))
 	cols.AddRow("Leader", Clean(c.Leader))
 	for _, p := range c.Replicas {
@@ -193,7 +193,7 @@ func addCluster(cols *columns.Writer, c *jsapi.Cluster) {
 	}
 }
 
-func replica(p jsapi.Peer) []string {
+func replica(p stream.PeerInfo) []string {
 	state := []string{Clean(p.Name)}
 	if p.Current {
 		state = append(state, "current")
@@ -258,7 +258,7 @@ func addOrigin(cols *columns.Writer, r Report) {
 }
 
 // mirroredKeys are a mirror's filters as keys of its origin.
-func mirroredKeys(c kvcfg.Config, origin string) []string {
+func mirroredKeys(c stream.Config, origin string) []string {
 	var keys []string
 	for _, f := range c.Filters() {
 		keys = append(keys, Clean(strings.TrimPrefix(f, "$KV."+origin+".")))
@@ -396,7 +396,7 @@ func metadataValue(data json.RawMessage) string {
 func userMetadata(metadata map[string]string) map[string]string {
 	shown := map[string]string{}
 	for k, v := range metadata {
-		if !strings.HasPrefix(k, kvcfg.ReservedMetadata) {
+		if !strings.HasPrefix(k, stream.ReservedMetadata) {
 			shown[Clean(k)] = Clean(v)
 		}
 	}

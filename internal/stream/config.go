@@ -1,13 +1,17 @@
-package kvcfg
+package stream
 
-import "time"
+import (
+	"bytes"
+	"encoding/json"
+	"time"
+)
 
 // Config is a reading view of a stream configuration: the fields that decide
 // about a KV mirror, spelled as the server spells them. Enumerations stay
 // strings, so a value that a newer server has invented can still be read.
 //
 // Limits are -1 (or, from old servers, 0) when there is none; durations travel
-// as nanoseconds.
+// as nanoseconds. A Config is never sent: its Raw is.
 type Config struct {
 	Name                   string            `json:"name"`
 	Description            string            `json:"description"`
@@ -34,7 +38,37 @@ type Config struct {
 	DenyDelete             bool              `json:"deny_delete"`
 	DenyPurge              bool              `json:"deny_purge"`
 	Metadata               map[string]string `json:"metadata"`
+
+	raw json.RawMessage // as it was decoded; nil when it was not
 }
+
+// UnmarshalJSON decodes a configuration and keeps the JSON.
+func (c *Config) UnmarshalJSON(data []byte) error {
+	type fields Config
+	if err := json.Unmarshal(data, (*fields)(c)); err != nil {
+		return err
+	}
+	c.raw = bytes.Clone(data)
+	return nil
+}
+
+// Raw is the configuration as it was decoded, with all fields. One that was not
+// decoded has the fields that this program knows.
+func (c Config) Raw() Raw {
+	data := c.raw
+	if data == nil {
+		data = JSON(c)
+	}
+	raw, err := ParseRaw(data)
+	if err != nil {
+		panic("stream: a decoded configuration is not an object: " + err.Error())
+	}
+	return raw
+}
+
+// SameAs says whether two configurations mean the same to a server, in all fields.
+// What the server says of itself in the metadata does not count.
+func (c Config) SameAs(other Config) bool { return len(c.Raw().Diff(other.Raw())) == 0 }
 
 // Placement says on which servers a stream lives.
 type Placement struct {

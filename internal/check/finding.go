@@ -1,8 +1,10 @@
-package kvcfg
+package check
 
 import (
 	"slices"
 	"time"
+
+	"nats-kvmirror/internal/stream"
 )
 
 // Severity is how much a finding matters, in the words of monitoring plugins.
@@ -128,7 +130,7 @@ func (c check) remedy(f Facts) (Remedy, string) {
 	switch {
 	case c.Code == "ttl-off" && f.tooOld():
 		return ByNothing, "upgrade the mirror's server to 2.11 or later"
-	case c.Code == "ttl-off" && f.Mirror.Config.ServerVersion().TTLUpdate() == UpdateRefused:
+	case c.Code == "ttl-off" && f.Mirror.Config.ServerVersion().TTLUpdate() == stream.UpdateRefused:
 		return ByRecreate, newMirror
 	case c.Code == "missing" && f.Content != nil && onlyExpired(f.Content.Missing):
 		return ByNothing, "at the origin, which keeps what has expired: turn per-key TTL on there, or, if it is a mirror, `sync --content` it"

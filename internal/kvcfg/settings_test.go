@@ -10,12 +10,12 @@ import (
 // TestEmptyNoticesEveryField sets each field alone, to nothing at all or to a
 // zero value: a field that Empty forgets would be taken for "not said".
 func TestEmptyNoticesEveryField(t *testing.T) {
-	if !(Wishes{}).Empty() {
+	if !(Settings{}).Empty() {
 		t.Error("no wishes are not empty")
 	}
-	for i := range reflect.TypeFor[Wishes]().NumField() {
-		var w Wishes
-		field := reflect.ValueOf(&w).Elem().Field(i)
+	for i := range reflect.TypeFor[Settings]().NumField() {
+		var s Settings
+		field := reflect.ValueOf(&s).Elem().Field(i)
 		switch field.Kind() {
 		case reflect.Pointer:
 			field.Set(reflect.New(field.Type().Elem()))
@@ -24,16 +24,16 @@ func TestEmptyNoticesEveryField(t *testing.T) {
 		case reflect.Map:
 			field.Set(reflect.MakeMap(field.Type()))
 		default:
-			t.Fatalf("%s cannot be nil, so it cannot be \"not said\"", reflect.TypeFor[Wishes]().Field(i).Name)
+			t.Fatalf("%s cannot be nil, so it cannot be \"not said\"", reflect.TypeFor[Settings]().Field(i).Name)
 		}
-		if w.Empty() {
-			t.Errorf("wishes with %s are empty", reflect.TypeFor[Wishes]().Field(i).Name)
+		if s.Empty() {
+			t.Errorf("wishes with %s are empty", reflect.TypeFor[Settings]().Field(i).Name)
 		}
 	}
 }
 
 func TestValidateWishes(t *testing.T) {
-	good := map[string]Wishes{
+	good := map[string]Settings{
 		"nothing":          {},
 		"zeros":            {TTL: new(time.Duration(0)), MaxValueSize: new(int64(0)), MaxBucketSize: new(int64(0)), Description: new("")},
 		"smallest":         {History: new(int64(1)), Replicas: new(int64(1)), TTL: new(100 * time.Millisecond)},
@@ -43,12 +43,12 @@ func TestValidateWishes(t *testing.T) {
 		"metadata":         {Metadata: map[string]string{"_nats": "not reserved", "nats.": "", "a": ""}},
 		"nothing in lists": {Tags: []string{}, Metadata: map[string]string{}},
 	}
-	for name, w := range good {
-		if err := w.Validate(); err != nil {
+	for name, s := range good {
+		if err := s.Validate(); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	bad := map[string]Wishes{
+	bad := map[string]Settings{
 		"history 0":            {History: new(int64(0))},
 		"history 65":           {History: new(int64(65))},
 		"history -1":           {History: new(int64(-1))},
@@ -65,9 +65,9 @@ func TestValidateWishes(t *testing.T) {
 		"empty metadata key":   {Metadata: map[string]string{"": "x"}},
 		"reserved metadata":    {Metadata: map[string]string{"_nats.ver": "x"}},
 	}
-	for name, w := range bad {
-		if err := w.Validate(); !errors.Is(err, ErrInvalidWish) {
-			t.Errorf("%s: error is %v, want one that is %v", name, err, ErrInvalidWish)
+	for name, s := range bad {
+		if err := s.Validate(); !errors.Is(err, ErrInvalidSetting) {
+			t.Errorf("%s: error is %v, want one that is %v", name, err, ErrInvalidSetting)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package kvcfg
+package stream
 
 import (
 	"bytes"
@@ -51,59 +51,59 @@ func (r Raw) Config() (Config, error) {
 	return c, nil
 }
 
-// set stores v under field; a nil v takes the field away.
-func (r Raw) set(field string, v any) {
+// Set stores v under field; a nil v takes the field away.
+func (r Raw) Set(field string, v any) {
 	if v == nil {
 		delete(r, field)
 		return
 	}
-	r[field] = mustJSON(v)
+	r[field] = JSON(v)
 }
 
-// setIn stores v under key of the object in field, leaving the object's other
-// keys alone; an empty object is taken away.
-func (r Raw) setIn(field, key string, v any) error {
+// SetIn stores v under key of the object in field, leaving the object's other
+// keys alone; an empty object is taken away. The error wraps [ErrMalformed].
+func (r Raw) SetIn(field, key string, v any) error {
 	inner := Raw{}
-	if current, ok := r[field]; ok && !isNull(current) {
+	if current, ok := r[field]; ok && !IsNull(current) {
 		parsed, err := ParseRaw(current)
 		if err != nil {
 			return fmt.Errorf("%s: %w", field, err)
 		}
 		inner = parsed
 	}
-	inner.set(key, v)
+	inner.Set(key, v)
 	if len(inner) == 0 {
 		delete(r, field)
 		return nil
 	}
-	r.set(field, inner)
+	r.Set(field, inner)
 	return nil
 }
 
-// Differing returns the names, sorted, of the fields of asked whose meaning is
-// not the same in got. A field that the server left out, null and a zero value
+// NotIn returns the names, sorted, of the fields of r that do not mean the same in
+// got. A field that the server left out, null and a zero value
 // are the same thing, as are the spellings of "unlimited"; the server's own
 // metadata does not count. Of a mirror, neither does the duplicate window, which
 // servers drop (server/jetstream.go, fixCfgMirrorWithDedupWindow), nor, beside
 // its origin, mirror_direct, which they take from the origin's allow_direct
 // (server/stream.go).
-func (r Raw) Differing(got Raw) []string {
+func (r Raw) NotIn(got Raw) []string {
 	var fields []string
 	for _, field := range slices.Sorted(maps.Keys(r)) {
 		if r.serverDecides(field) {
 			continue
 		}
-		if !sameValue(field, r[field], got[field]) {
+		if !SameValue(field, r[field], got[field]) {
 			fields = append(fields, field)
 		}
 	}
 	return fields
 }
 
-// Unlike returns the names, sorted, of the fields that do not mean the same in
-// both configurations of a stream, whichever of them has the field.
-func (r Raw) Unlike(other Raw) []string {
-	fields := append(r.Differing(other), other.Differing(r)...)
+// Diff returns the names, sorted, of the fields that do not mean the same in both
+// configurations of a stream, whichever of them has the field.
+func (r Raw) Diff(other Raw) []string {
+	fields := append(r.NotIn(other), other.NotIn(r)...)
 	slices.Sort(fields)
 	return slices.Compact(fields)
 }
@@ -113,14 +113,14 @@ func (r Raw) serverDecides(field string) bool {
 	var mirror struct {
 		External json.RawMessage `json:"external"`
 	}
-	if isNull(r["mirror"]) || json.Unmarshal(r["mirror"], &mirror) != nil {
+	if IsNull(r["mirror"]) || json.Unmarshal(r["mirror"], &mirror) != nil {
 		return false
 	}
-	return field == "duplicate_window" || field == "mirror_direct" && isNull(mirror.External)
+	return field == "duplicate_window" || field == "mirror_direct" && IsNull(mirror.External)
 }
 
-// sameValue says whether two spellings of a field mean the same to a server.
-func sameValue(field string, a, b json.RawMessage) bool {
+// SameValue says whether two spellings of a field mean the same to a server.
+func SameValue(field string, a, b json.RawMessage) bool {
 	if bytes.Equal(a, b) {
 		return true
 	}
@@ -238,15 +238,40 @@ func withoutReserved(v any) any {
 	return m
 }
 
-func isNull(data json.RawMessage) bool {
+// IsNull says whether a field has no value.
+func IsNull(data json.RawMessage) bool {
 	return len(data) == 0 || string(bytes.TrimSpace(data)) == "null"
 }
 
-// mustJSON encodes values of this package's own types, which cannot fail.
-func mustJSON(v any) json.RawMessage {
+// JSON encodes a value that cannot fail to be encoded: one of the types of a
+// configuration.
+func JSON(v any) json.RawMessage {
 	data, err := json.Marshal(v)
 	if err != nil {
-		panic(fmt.Sprintf("kvcfg: cannot encode %T: %v", v, err))
+		panic(fmt.Sprintf("stream: cannot encode %T: %v", v, err))
 	}
 	return data
+}
+
+// Limit spells "unlimited", which old servers call 0, as current ones do: -1.
+func Limit(n int64) int64 {
+	if n <= 0 {
+		return -1
+	}
+	return n
+}
+
+// Difference is a field that is not as it was asked for.
+type Difference struct {
+	Field      string
+	Have, Want json.RawMessage // nil when absent
+}
+
+// Differences are those of some fields between what a stream has and what was asked.
+func Differences(fields []string, have, want Raw) []Difference {
+	var all []Difference
+	for _, field := range fields {
+		all = append(all, Difference{field, have[field], want[field]})
+	}
+	return all
 }

@@ -1,6 +1,9 @@
-package kvcfg
+package stream
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // Rename is what a mirror makes of its origin's subjects; nil when it leaves
 // them as they are. ok is false when the mirror renames them in a way that this
@@ -11,7 +14,7 @@ func (c Config) Rename() (rename func(subject string) string, ok bool) {
 	}
 	var prefixes [][2]string
 	for _, t := range c.Mirror.SubjectTransforms {
-		if t.Destination == "" || t.Destination == t.Source || t.Destination == unchanged(t.Source) {
+		if t.Destination == "" || t.Destination == t.Source || t.Destination == IdentityTransform(t.Source) {
 			continue
 		}
 		from, isFrom := literalPrefix(t.Source)
@@ -32,6 +35,20 @@ func (c Config) Rename() (rename func(subject string) string, ok bool) {
 		}
 		return subject
 	}, true
+}
+
+// IdentityTransform is the destination of a transform that leaves the subject as it
+// is. Servers want to be told what becomes of each * (server/subject_transform.go).
+func IdentityTransform(subject string) string {
+	tokens := strings.Split(subject, ".")
+	n := 0
+	for i, token := range tokens {
+		if token == "*" {
+			n++
+			tokens[i] = fmt.Sprintf("{{wildcard(%d)}}", n)
+		}
+	}
+	return strings.Join(tokens, ".")
 }
 
 // literalPrefix is what stands before the > of a subject that has no other

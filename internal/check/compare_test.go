@@ -1,23 +1,27 @@
-package kvcfg
+package check
 
 import (
 	"slices"
 	"testing"
+
+	"nats-kvmirror/internal/stream"
 )
 
 func TestCompare(t *testing.T) {
-	plain := Config{MaxMsgsPerSubject: 5}
-	mirrorOf := func(c Config, s Source) Config { c.Mirror = &s; return c }
-	state := func(msgs, first, last uint64) State { return State{Msgs: msgs, FirstSeq: first, LastSeq: last} }
+	plain := stream.Config{MaxMsgsPerSubject: 5}
+	mirrorOf := func(c stream.Config, s stream.Source) stream.Config { c.Mirror = &s; return c }
+	state := func(msgs, first, last uint64) stream.State {
+		return stream.State{Msgs: msgs, FirstSeq: first, LastSeq: last}
+	}
 	tests := map[string]struct {
-		mirror, origin     Config
-		mirrored, original State
+		mirror, origin     stream.Config
+		mirrored, original stream.State
 		want               Comparison
 		leftOver           uint64
 		same               bool
 	}{
 		"same":                    {plain, plain, state(10, 1, 10), state(10, 1, 10), Comparison{Counted: true}, 0, true},
-		"both empty":              {plain, plain, State{}, State{}, Comparison{Counted: true}, 0, true},
+		"both empty":              {plain, plain, stream.State{}, stream.State{}, Comparison{Counted: true}, 0, true},
 		"both emptied":            {plain, plain, state(0, 11, 10), state(0, 11, 10), Comparison{Counted: true}, 0, true},
 		"left over":               {plain, plain, state(10, 1, 10), state(4, 1, 10), Comparison{Surplus: 6, Counted: true}, 6, false},
 		"left over, all expired":  {plain, plain, state(3, 8, 10), state(0, 11, 10), Comparison{Surplus: 3, Older: true, Counted: true}, 3, false},
@@ -26,23 +30,23 @@ func TestCompare(t *testing.T) {
 		"missing and older":       {plain, plain, state(3, 1, 10), state(5, 5, 10), Comparison{Missing: 2, Older: true, Counted: true}, 1, false},
 		"emptied and yet empty":   {plain, plain, state(0, 0, 10), state(0, 11, 10), Comparison{Counted: true}, 0, true},
 		"behind":                  {plain, plain, state(8, 1, 8), state(10, 1, 10), Comparison{Behind: 2}, 0, false},
-		"never connected":         {plain, plain, State{}, state(10, 1, 10), Comparison{Behind: 10}, 0, false},
+		"never connected":         {plain, plain, stream.State{}, state(10, 1, 10), Comparison{Behind: 10}, 0, false},
 		"ahead":                   {plain, plain, state(12, 1, 12), state(10, 1, 10), Comparison{Counted: true}, 0, true},
 		"ahead with left over":    {plain, plain, state(12, 1, 12), state(5, 1, 10), Comparison{Surplus: 5, Counted: true}, 5, false},
 		"ahead and fewer":         {plain, plain, state(3, 1, 12), state(5, 1, 10), Comparison{Counted: true}, 0, true},
-		"smaller history":         {Config{MaxMsgsPerSubject: 1}, plain, state(2, 1, 10), state(10, 1, 10), Comparison{}, 0, false},
-		"smaller history, behind": {Config{MaxMsgsPerSubject: 1}, plain, state(2, 1, 7), state(10, 1, 10), Comparison{Behind: 3}, 0, false},
-		"history both unlimited":  {Config{MaxMsgsPerSubject: -1}, Config{}, state(9, 1, 10), state(10, 1, 10), Comparison{Missing: 1, Counted: true}, 0, false},
+		"smaller history":         {stream.Config{MaxMsgsPerSubject: 1}, plain, state(2, 1, 10), state(10, 1, 10), Comparison{}, 0, false},
+		"smaller history, behind": {stream.Config{MaxMsgsPerSubject: 1}, plain, state(2, 1, 7), state(10, 1, 10), Comparison{Behind: 3}, 0, false},
+		"history both unlimited":  {stream.Config{MaxMsgsPerSubject: -1}, stream.Config{}, state(9, 1, 10), state(10, 1, 10), Comparison{Missing: 1, Counted: true}, 0, false},
 		"filtered by transforms": {
-			mirrorOf(plain, Source{SubjectTransforms: []SubjectTransform{{"$KV.a.x.>", "$KV.a.x.>"}}}), plain,
+			mirrorOf(plain, stream.Source{SubjectTransforms: []stream.SubjectTransform{{Source: "$KV.a.x.>", Destination: "$KV.a.x.>"}}}), plain,
 			state(2, 4, 8), state(10, 1, 10), Comparison{Behind: 2}, 0, false,
 		},
 		"filtered by subject, at the end": {
-			mirrorOf(plain, Source{FilterSubject: "$KV.a.x.>"}), plain,
+			mirrorOf(plain, stream.Source{FilterSubject: "$KV.a.x.>"}), plain,
 			state(2, 4, 10), state(10, 1, 10), Comparison{}, 0, false,
 		},
 		"unfiltered mirror": {
-			mirrorOf(plain, Source{Name: "KV_a"}), plain,
+			mirrorOf(plain, stream.Source{Name: "KV_a"}), plain,
 			state(10, 1, 10), state(10, 1, 10), Comparison{Counted: true}, 0, true,
 		},
 	}
@@ -61,17 +65,17 @@ func TestCompare(t *testing.T) {
 
 func TestFilters(t *testing.T) {
 	tests := map[string]struct {
-		mirror *Source
+		mirror *stream.Source
 		want   []string
 	}{
 		"no mirror":  {nil, nil},
-		"everything": {&Source{Name: "KV_a"}, nil},
-		"subject":    {&Source{FilterSubject: "$KV.a.x"}, []string{"$KV.a.x"}},
-		"transforms": {&Source{SubjectTransforms: []SubjectTransform{{"$KV.a.x", "$KV.a.y"}, {"$KV.a.z", "$KV.a.z"}}}, []string{"$KV.a.x", "$KV.a.z"}},
+		"everything": {&stream.Source{Name: "KV_a"}, nil},
+		"subject":    {&stream.Source{FilterSubject: "$KV.a.x"}, []string{"$KV.a.x"}},
+		"transforms": {&stream.Source{SubjectTransforms: []stream.SubjectTransform{{Source: "$KV.a.x", Destination: "$KV.a.y"}, {Source: "$KV.a.z", Destination: "$KV.a.z"}}}, []string{"$KV.a.x", "$KV.a.z"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			c := Config{Mirror: test.mirror}
+			c := stream.Config{Mirror: test.mirror}
 			got := c.Filters()
 			if !slices.Equal(got, test.want) || c.Filtered() != (test.want != nil) {
 				t.Errorf("filters are %q (filtered: %v), want %q", got, c.Filtered(), test.want)
@@ -82,7 +86,7 @@ func TestFilters(t *testing.T) {
 
 func TestCompressed(t *testing.T) {
 	for text, want := range map[string]bool{"": false, "none": false, "s2": true, "zstd": true} {
-		if got := (Config{Compression: text}).Compressed(); got != want {
+		if got := (stream.Config{Compression: text}).Compressed(); got != want {
 			t.Errorf("compression %q: %v, want %v", text, got, want)
 		}
 	}

@@ -1,8 +1,10 @@
-package kvcfg
+package check
 
 import (
 	"testing"
 	"time"
+
+	"nats-kvmirror/internal/stream"
 )
 
 // look is a moment's counts: messages and last sequence here and at the origin.
@@ -11,12 +13,12 @@ type look struct{ mirrorMsgs, mirrorSeq, originMsgs, originSeq uint64 }
 // looks makes facts of two looks; none at all is one look alone.
 func looks(earlier, now look) Facts {
 	f := healthy()
-	f.Mirror.State = State{Msgs: now.mirrorMsgs, FirstSeq: 1, LastSeq: now.mirrorSeq}
-	f.Origin.State = State{Msgs: now.originMsgs, FirstSeq: 1, LastSeq: now.originSeq}
+	f.Mirror.State = stream.State{Msgs: now.mirrorMsgs, FirstSeq: 1, LastSeq: now.mirrorSeq}
+	f.Origin.State = stream.State{Msgs: now.originMsgs, FirstSeq: 1, LastSeq: now.originSeq}
 	if earlier != (look{}) {
 		f.Earlier = &Look{
-			Mirror: State{Msgs: earlier.mirrorMsgs, FirstSeq: 1, LastSeq: earlier.mirrorSeq},
-			Origin: State{Msgs: earlier.originMsgs, FirstSeq: 1, LastSeq: earlier.originSeq},
+			Mirror: stream.State{Msgs: earlier.mirrorMsgs, FirstSeq: 1, LastSeq: earlier.mirrorSeq},
+			Origin: stream.State{Msgs: earlier.originMsgs, FirstSeq: 1, LastSeq: earlier.originSeq},
 		}
 	}
 	return f
@@ -80,7 +82,7 @@ func TestSuspicious(t *testing.T) {
 		{"more", look{11, 10, 10, 10}, nil, true},
 		{"less", look{9, 10, 10, 10}, nil, true},
 		{"ahead", look{11, 11, 10, 10}, nil, true},
-		{"never heard of its origin", look{10, 10, 10, 10}, func(f *Facts) { f.Link.Active = -1 }, true},
+		{"never heard of its origin", look{10, 10, 10, 10}, func(f *Facts) { f.Mirror.Mirror.Active = -1 }, true},
 		{"origin unread", look{9, 9, 10, 10}, unreadBecause(Missing), false},
 	} {
 		t.Run(test.name, func(t *testing.T) {

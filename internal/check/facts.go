@@ -1,21 +1,21 @@
-package kvcfg
+package check
 
-import "time"
+import (
+	"nats-kvmirror/internal/stream"
+)
 
 // Facts are what was read about one mirror. They are gathered beforehand, so
 // that a check needs no connection.
 type Facts struct {
-	Mirror  Bucket
-	Link    *Link    // the mirror's connection to its origin, as its server sees it
-	Cluster *Cluster // where the mirror's replicas are
+	Mirror *stream.Info
 	// Level is the API level of the mirror's server; nil when it did not say.
 	Level *int
 
-	Origin *Bucket // nil when it was not read
-	Unread Unread  // why not
+	Origin *stream.Info // nil when it was not read
+	Unread Unread       // why not
 	// Above are the origin's own origins, the nearest first, when the origin is
 	// a mirror itself.
-	Above []Bucket
+	Above []*stream.Info
 	// AboveUnread is why the chain could not be followed to its top; empty when
 	// it was.
 	AboveUnread string
@@ -41,16 +41,8 @@ type Content struct {
 	Unproved string
 }
 
-// Bucket is what a stream is and holds.
-type Bucket struct {
-	Config  Config
-	State   State
-	Created time.Time
-	Prefix  string // the API prefix under which it was read
-}
-
 // Look is what both sides held at a moment.
-type Look struct{ Mirror, Origin State }
+type Look struct{ Mirror, Origin stream.State }
 
 // Unread is why an origin was not read; Detail is the failure's own words.
 type Unread struct {
@@ -66,7 +58,7 @@ const (
 	Missing     Reason = "missing"      // there is no such stream
 	NotBucket   Reason = "not-a-bucket" // the stream is something else
 	Denied      Reason = "denied"       // the reader may not ask
-	Unreachable Reason = "unreachable"  // nobody answers, or not in time
+	Unreachable Reason = "unreachable"  // no responders, or not in time
 )
 
 // Compare sets mirror and origin side by side; ok is false when the origin was
@@ -137,5 +129,5 @@ func (f Facts) Suspicious() bool {
 // neverHeard says that the mirror has never heard of its origin, which is also so
 // of one that was just created.
 func (f Facts) neverHeard() bool {
-	return f.Link != nil && !f.Link.Heard()
+	return f.Mirror.Mirror != nil && !f.Mirror.Mirror.EverActive()
 }

@@ -1,4 +1,4 @@
-package kvcfg
+package check
 
 import (
 	"math"
@@ -6,22 +6,24 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"nats-kvmirror/internal/kvcfg"
+	"nats-kvmirror/internal/stream"
 )
 
 // healthy are the facts of a mirror in which nothing is to be found.
 func healthy() Facts {
-	state := State{Msgs: 10, Bytes: 1000, FirstSeq: 1, LastSeq: 10, FirstTime: time.Unix(2000, 0)}
-	origin := Config{
+	state := stream.State{Msgs: 10, Bytes: 1000, FirstSeq: 1, LastSeq: 10, FirstTime: time.Unix(2000, 0)}
+	origin := stream.Config{
 		Name: "KV_demo", Subjects: []string{"$KV.demo.>"}, Storage: "file", Discard: "new", AllowMsgTTL: true, AllowDirect: true, AllowRollup: true, DenyDelete: true,
 		MaxMsgsPerSubject: 5, MaxAge: time.Hour, MaxMsgSize: 1024, MaxBytes: -1, MaxMsgs: -1, Metadata: map[string]string{"_nats.ver": "2.15.2"},
 	}
 	mirror := origin
 	mirror.Subjects, mirror.MirrorDirect = nil, true
-	mirror.Mirror = &Source{Name: "KV_demo", External: &External{APIPrefix: "$JS.hub.API"}}
+	mirror.Mirror = &stream.Source{Name: "KV_demo", External: &stream.External{APIPrefix: "$JS.hub.API"}}
 	return Facts{
-		Mirror: Bucket{Config: mirror, State: state, Created: time.Unix(3000, 0), Prefix: "$JS.API"},
-		Origin: &Bucket{Config: origin, State: state, Created: time.Unix(1000, 0), Prefix: "$JS.hub.API"},
-		Link:   &Link{Name: "KV_demo", Active: time.Second},
+		Mirror: &stream.Info{Config: mirror, State: state, Created: time.Unix(3000, 0), Prefix: "$JS.API", Mirror: &stream.SourceInfo{Name: "KV_demo", Active: time.Second}},
+		Origin: &stream.Info{Config: origin, State: state, Created: time.Unix(1000, 0), Prefix: "$JS.hub.API"},
 		Level:  new(4),
 	}
 }
@@ -50,8 +52,8 @@ func runsOn(f *Facts, version, storage string, ttl bool) {
 }
 
 // aboveWith is an origin's origin.
-func aboveWith(name string, ttl bool) Bucket {
-	return Bucket{Config: Config{Name: "KV_" + name, AllowMsgTTL: ttl}, Prefix: "$JS.top.API"}
+func aboveWith(name string, ttl bool) *stream.Info {
+	return &stream.Info{Config: stream.Config{Name: "KV_" + name, AllowMsgTTL: ttl}, Prefix: "$JS.top.API"}
 }
 
 func filtered(f *Facts) {
@@ -105,18 +107,18 @@ var findingCases = map[string][]findingCase{
 	"ttl-lost-above": {
 		{"at the origin", func(f *Facts) {
 			f.Origin.Config.AllowMsgTTL = false
-			f.Above = []Bucket{aboveWith("top", true)}
+			f.Above = []*stream.Info{aboveWith("top", true)}
 		}, Critical, `bucket "top" at "$JS.top.API" has it, and its mirror "demo" at "$JS.hub.API" has not`},
 		{"further up", func(f *Facts) {
-			f.Above = []Bucket{aboveWith("middle", false), aboveWith("top", true)}
+			f.Above = []*stream.Info{aboveWith("middle", false), aboveWith("top", true)}
 		}, Critical, `bucket "top" at "$JS.top.API" has it, and its mirror "middle"`},
-		{"all have it", func(f *Facts) { f.Above = []Bucket{aboveWith("top", true)} }, noFinding, ""},
-		{"the top has none", func(f *Facts) { f.Above = []Bucket{aboveWith("top", false)} }, noFinding, ""},
+		{"all have it", func(f *Facts) { f.Above = []*stream.Info{aboveWith("top", true)} }, noFinding, ""},
+		{"the top has none", func(f *Facts) { f.Above = []*stream.Info{aboveWith("top", false)} }, noFinding, ""},
 		{"no chain", func(f *Facts) { f.Origin.Config.AllowMsgTTL = false }, noFinding, ""},
 	},
 	"chain-unread": {
-		{"unread", func(f *Facts) { f.AboveUnread = "nobody answers" }, Unknown, "was not read: nobody answers"},
-		{"read", func(f *Facts) { f.Above = []Bucket{aboveWith("top", true)} }, noFinding, ""},
+		{"unread", func(f *Facts) { f.AboveUnread = "no responders" }, Unknown, "was not read: no responders"},
+		{"read", func(f *Facts) { f.Above = []*stream.Info{aboveWith("top", true)} }, noFinding, ""},
 	},
 	"server-too-old": {
 		{"level 0", func(f *Facts) { f.Level = new(0) }, Critical, "older than 2.11"},
@@ -162,11 +164,11 @@ var findingCases = map[string][]findingCase{
 		{"older messages of an origin that was promoted", func(f *Facts) { f.Origin.Created = time.Unix(2500, 0) }, noFinding, ""},
 		{"older messages of the origin's origin", func(f *Facts) {
 			youngOrigin(f)
-			f.Origin.Config.Mirror = &Source{Name: "KV_top"}
+			f.Origin.Config.Mirror = &stream.Source{Name: "KV_top"}
 		}, noFinding, ""},
 		{"older messages of sources", func(f *Facts) {
 			youngOrigin(f)
-			f.Origin.Config.Sources = []Source{{Name: "KV_top"}}
+			f.Origin.Config.Sources = []stream.Source{{Name: "KV_top"}}
 		}, noFinding, ""},
 		{"nothing held", func(f *Facts) {
 			youngOrigin(f)
@@ -175,21 +177,21 @@ var findingCases = map[string][]findingCase{
 		{"origin unread", func(f *Facts) { unreadBecause(Missing)(f) }, noFinding, ""},
 	},
 	"never-connected": {
-		{"-1", func(f *Facts) { f.Link.Active = -1 }, Critical, "never heard"},
-		{"the largest", func(f *Facts) { f.Link.Active = math.MaxInt64 }, Critical, "never heard"},
-		{"just now", func(f *Facts) { f.Link.Active = 0 }, noFinding, ""},
-		{"not said", func(f *Facts) { f.Link = nil }, noFinding, ""},
+		{"-1", func(f *Facts) { f.Mirror.Mirror.Active = -1 }, Critical, "never heard"},
+		{"the largest", func(f *Facts) { f.Mirror.Mirror.Active = math.MaxInt64 }, Critical, "never heard"},
+		{"just now", func(f *Facts) { f.Mirror.Mirror.Active = 0 }, noFinding, ""},
+		{"not said", func(f *Facts) { f.Mirror.Mirror = nil }, noFinding, ""},
 	},
 	"not-seen": {
-		{"critical", func(f *Facts) { f.Link.Active = 61 * time.Second }, Critical, "for 1m1s"},
-		{"at the critical threshold", func(f *Facts) { f.Link.Active = time.Minute }, Warning, "for 1m0s"},
-		{"warning", func(f *Facts) { f.Link.Active = 16 * time.Second }, Warning, "for 16s"},
-		{"at the threshold", func(f *Facts) { f.Link.Active = 15 * time.Second }, noFinding, ""},
-		{"never", func(f *Facts) { f.Link.Active = -1 }, noFinding, ""},
-		{"never, the largest", func(f *Facts) { f.Link.Active = math.MaxInt64 }, noFinding, ""},
+		{"critical", func(f *Facts) { f.Mirror.Mirror.Active = 61 * time.Second }, Critical, "for 1m1s"},
+		{"at the critical threshold", func(f *Facts) { f.Mirror.Mirror.Active = time.Minute }, Warning, "for 1m0s"},
+		{"warning", func(f *Facts) { f.Mirror.Mirror.Active = 16 * time.Second }, Warning, "for 16s"},
+		{"at the threshold", func(f *Facts) { f.Mirror.Mirror.Active = 15 * time.Second }, noFinding, ""},
+		{"never", func(f *Facts) { f.Mirror.Mirror.Active = -1 }, noFinding, ""},
+		{"never, the largest", func(f *Facts) { f.Mirror.Mirror.Active = math.MaxInt64 }, noFinding, ""},
 	},
 	"mirror-error": {
-		{"error", func(f *Facts) { f.Link.Error = &LinkError{10059, "stream not found"} }, Critical, "stream not found (10059)"},
+		{"error", func(f *Facts) { f.Mirror.Mirror.Error = &stream.APIError{Code: 10059, Description: "stream not found"} }, Critical, "stream not found (10059)"},
 		{"no error", func(*Facts) {}, noFinding, ""},
 	},
 	"stalled": {
@@ -214,7 +216,7 @@ var findingCases = map[string][]findingCase{
 		{"at the critical threshold", func(f *Facts) { behindBy(f, 10_000) }, Warning, "10000 messages behind"},
 		{"warning", func(f *Facts) { behindBy(f, 1_001) }, Warning, "1001 messages behind"},
 		{"at the threshold", func(f *Facts) { behindBy(f, 1_000) }, noFinding, ""},
-		{"by lag alone", func(f *Facts) { f.Link.Lag = 1 << 40 }, noFinding, ""},
+		{"by lag alone", func(f *Facts) { f.Mirror.Mirror.Lag = 1 << 40 }, noFinding, ""},
 		{"stands still", func(f *Facts) { behindBy(f, 10_001); seenEarlier(f) }, noFinding, ""},
 		{"moves", func(f *Facts) { behindBy(f, 10_002); seenEarlier(f); f.Mirror.State.LastSeq++ }, Critical, "10001 messages behind"},
 		{"the rest has expired", func(f *Facts) { behindBy(f, 10_001); f.Left = new(uint64(0)) }, noFinding, ""},
@@ -296,7 +298,7 @@ var findingCases = map[string][]findingCase{
 	"mirror-direct-off": {
 		{"off", func(f *Facts) { f.Mirror.Config.MirrorDirect = false }, Warning, "origin's name"},
 		{"off for a promoted bucket", func(f *Facts) {
-			f.Mirror.Config.MirrorDirect, f.Mirror.Config.Metadata = false, map[string]string{Silenced: "demo"}
+			f.Mirror.Config.MirrorDirect, f.Mirror.Config.Metadata = false, map[string]string{kvcfg.Silenced: "demo"}
 		}, OK, `because bucket "demo" here was promoted`},
 		{"off, beside its origin", func(f *Facts) { f.Mirror.Config.MirrorDirect, f.Mirror.Config.Mirror.External = false, nil }, noFinding, ""},
 		{"on", func(*Facts) {}, noFinding, ""},
@@ -308,17 +310,19 @@ var findingCases = map[string][]findingCase{
 	},
 	"replica-offline": {
 		{"one", func(f *Facts) {
-			f.Cluster = &Cluster{Replicas: []Peer{{Name: "N2", Offline: true}, {Name: "N3", Current: true}}}
+			f.Mirror.Cluster = &stream.ClusterInfo{Replicas: []stream.PeerInfo{{Name: "N2", Offline: true}, {Name: "N3", Current: true}}}
 		}, Critical, `1 of 3 replicas are offline: ["N2"]`},
-		{"behind alone", func(f *Facts) { f.Cluster = &Cluster{Replicas: []Peer{{Name: "N2"}}} }, noFinding, ""},
+		{"behind alone", func(f *Facts) { f.Mirror.Cluster = &stream.ClusterInfo{Replicas: []stream.PeerInfo{{Name: "N2"}}} }, noFinding, ""},
 		{"no cluster", func(*Facts) {}, noFinding, ""},
 	},
 	"replica-behind": {
 		{"one", func(f *Facts) {
-			f.Cluster = &Cluster{Replicas: []Peer{{Name: "N2"}, {Name: "N3", Current: true}}}
+			f.Mirror.Cluster = &stream.ClusterInfo{Replicas: []stream.PeerInfo{{Name: "N2"}, {Name: "N3", Current: true}}}
 		}, Warning, `1 of 3 replicas are not current: ["N2"]`},
-		{"offline", func(f *Facts) { f.Cluster = &Cluster{Replicas: []Peer{{Name: "N2", Offline: true}}} }, noFinding, ""},
-		{"alone", func(f *Facts) { f.Cluster = &Cluster{Leader: "N1"} }, noFinding, ""},
+		{"offline", func(f *Facts) {
+			f.Mirror.Cluster = &stream.ClusterInfo{Replicas: []stream.PeerInfo{{Name: "N2", Offline: true}}}
+		}, noFinding, ""},
+		{"alone", func(f *Facts) { f.Mirror.Cluster = &stream.ClusterInfo{Leader: "N1"} }, noFinding, ""},
 	},
 }
 
@@ -367,7 +371,9 @@ func TestNothingIsFoundOnAHealthyMirror(t *testing.T) {
 		},
 		"looked at twice": seenEarlier,
 		"filtered":        func(f *Facts) { filtered(f); behindBy(f, 3); seenEarlier(f); f.Left = new(uint64(0)) },
-		"in a cluster":    func(f *Facts) { f.Cluster = &Cluster{Replicas: []Peer{{Name: "N2", Current: true}}} },
+		"in a cluster": func(f *Facts) {
+			f.Mirror.Cluster = &stream.ClusterInfo{Replicas: []stream.PeerInfo{{Name: "N2", Current: true}}}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := Check(from(change), DefaultThresholds()); len(got) > 0 {
@@ -440,7 +446,7 @@ func TestFindingsAreSorted(t *testing.T) {
 		f.Mirror.Config.DenyDelete = false
 		f.Mirror.Config.AllowRollup = false
 		f.Mirror.Config.Discard = "old"
-		f.Link.Error = &LinkError{10059, "stream not found"}
+		f.Mirror.Mirror.Error = &stream.APIError{Code: 10059, Description: "stream not found"}
 		unreadBecause(Denied)(f)
 	}), DefaultThresholds())
 	var got []string
@@ -478,7 +484,7 @@ func TestSeverities(t *testing.T) {
 func TestThresholds(t *testing.T) {
 	f := from(func(f *Facts) {
 		behindBy(f, 1<<40)
-		f.Link.Active = 1000 * time.Hour
+		f.Mirror.Mirror.Active = 1000 * time.Hour
 	})
 	for _, test := range []struct {
 		name         string

@@ -1,4 +1,4 @@
-package kvcfg
+package check
 
 import (
 	"fmt"
@@ -6,6 +6,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"nats-kvmirror/internal/kvcfg"
+	"nats-kvmirror/internal/stream"
 )
 
 // The functions of the table in finding.go. Each says of the facts how severe
@@ -21,7 +24,7 @@ func found(s Severity, format string, a ...any) (Severity, string, bool) {
 func (f Facts) originHasTTL() bool { return f.Origin != nil && f.Origin.Config.AllowMsgTTL }
 
 // tooOld says whether the mirror's server knows no per-key TTL.
-func (f Facts) tooOld() bool { return f.Level != nil && *f.Level < TTLAPILevel }
+func (f Facts) tooOld() bool { return f.Level != nil && *f.Level < stream.TTLAPILevel }
 
 func ttlOff(f Facts, _ Thresholds) (Severity, string, bool) {
 	if !f.originHasTTL() || f.Mirror.Config.AllowMsgTTL {
@@ -45,7 +48,7 @@ func (f Facts) ignoresTTL() bool {
 		return false
 	}
 	for key := range f.Origin.Config.Metadata {
-		if strings.HasPrefix(key, ReservedMetadata) {
+		if strings.HasPrefix(key, stream.ReservedMetadata) {
 			return false
 		}
 	}
@@ -64,11 +67,11 @@ func ttlLostAbove(f Facts, _ Thresholds) (Severity, string, bool) {
 		return none()
 	}
 	// The chain from the origin upwards: whoever has TTL expects it below.
-	below := *f.Origin
+	below := f.Origin
 	for _, above := range f.Above {
 		if above.Config.AllowMsgTTL && !below.Config.AllowMsgTTL {
 			return found(Critical, "per-key TTL is lost above: bucket %q at %q has it, and its mirror %q at %q has not",
-				displayBucket(above.Config.Name), above.Prefix, displayBucket(below.Config.Name), below.Prefix)
+				kvcfg.DisplayName(above.Config.Name), above.Prefix, kvcfg.DisplayName(below.Config.Name), below.Prefix)
 		}
 		below = above
 	}
@@ -95,12 +98,12 @@ func serverLeavesExpired(f Facts, _ Thresholds) (Severity, string, bool) {
 		return none()
 	}
 	switch {
-	case v.TTLUpdate() == UpdateCleans,
-		v.TTLUpdate() == UpdatePartly && f.Mirror.Config.Storage != "file":
+	case v.TTLUpdate() == stream.UpdateCleans,
+		v.TTLUpdate() == stream.UpdatePartly && f.Mirror.Config.Storage != "file":
 		return none()
-	case v.TTLUpdate() == UpdateRefused && f.Mirror.Config.AllowMsgTTL:
+	case v.TTLUpdate() == stream.UpdateRefused && f.Mirror.Config.AllowMsgTTL:
 		return none() // it was created so, and is fine
-	case v.TTLUpdate() == UpdateRefused:
+	case v.TTLUpdate() == stream.UpdateRefused:
 		return found(Warning, "server %v cannot turn per-key TTL on for a mirror that exists", v)
 	case f.Mirror.Config.AllowMsgTTL:
 		return found(OK, "if per-key TTL was turned on after the mirror was created, server %v keeps what it then held", v)
@@ -137,7 +140,7 @@ func originRecreated(f Facts, _ Thresholds) (Severity, string, bool) {
 		return found(Critical, "the mirror is at sequence %d and its origin only at %d: the origin was created again", mirror.LastSeq, origin.LastSeq)
 	}
 	first := f.Origin.Config.Mirror == nil && len(f.Origin.Config.Sources) == 0
-	if first && mirror.holdsOlder(f.Origin.Created) && !origin.holdsOlder(f.Origin.Created) {
+	if first && holdsOlder(mirror, f.Origin.Created) && !holdsOlder(origin, f.Origin.Created) {
 		return found(Critical, "the mirror holds messages that are older than its origin: the origin was created again")
 	}
 	return none()
@@ -145,7 +148,7 @@ func originRecreated(f Facts, _ Thresholds) (Severity, string, bool) {
 
 // holdsOlder says that the first message is from before a moment. What a server
 // says of the first message of an empty stream means nothing.
-func (s State) holdsOlder(than time.Time) bool {
+func holdsOlder(s stream.State, than time.Time) bool {
 	return s.Msgs > 0 && !s.FirstTime.IsZero() && s.FirstTime.Before(than)
 }
 
@@ -157,10 +160,10 @@ func neverConnected(f Facts, _ Thresholds) (Severity, string, bool) {
 }
 
 func notSeen(f Facts, t Thresholds) (Severity, string, bool) {
-	if f.Link == nil || f.neverHeard() {
+	if f.Mirror.Mirror == nil || f.neverHeard() {
 		return none()
 	}
-	seen := f.Link.Active
+	seen := f.Mirror.Mirror.Active
 	switch {
 	case t.SeenCritical > 0 && seen > t.SeenCritical:
 		return found(Critical, "the mirror has not heard of its origin for %v", seen.Round(time.Second))
@@ -171,10 +174,10 @@ func notSeen(f Facts, t Thresholds) (Severity, string, bool) {
 }
 
 func mirrorError(f Facts, _ Thresholds) (Severity, string, bool) {
-	if f.Link == nil || f.Link.Error == nil {
+	if f.Mirror.Mirror == nil || f.Mirror.Mirror.Error == nil {
 		return none()
 	}
-	return found(Critical, "the mirror reports: %s (%d)", f.Link.Error.Description, f.Link.Error.Code)
+	return found(Critical, "the mirror reports: %s (%d)", f.Mirror.Mirror.Error.Description, f.Mirror.Mirror.Error.Code)
 }
 
 // standsStill says that the mirror is behind and was so, at the same sequence,
@@ -313,7 +316,7 @@ func history(f Facts, _ Thresholds) (Severity, string, bool) {
 	if f.Origin == nil {
 		return none()
 	}
-	here, there := limit(f.Mirror.Config.MaxMsgsPerSubject), limit(f.Origin.Config.MaxMsgsPerSubject)
+	here, there := stream.Limit(f.Mirror.Config.MaxMsgsPerSubject), stream.Limit(f.Origin.Config.MaxMsgsPerSubject)
 	if here < 0 || there > 0 && here >= there {
 		return none()
 	}
@@ -331,7 +334,7 @@ func valueSize(f Facts, _ Thresholds) (Severity, string, bool) {
 	if f.Origin == nil {
 		return none()
 	}
-	here, there := limit(f.Mirror.Config.MaxMsgSize), limit(f.Origin.Config.MaxMsgSize)
+	here, there := stream.Limit(f.Mirror.Config.MaxMsgSize), stream.Limit(f.Origin.Config.MaxMsgSize)
 	if here < 0 || there > 0 && here >= there {
 		return none()
 	}
@@ -394,7 +397,7 @@ func mirrorDirectOff(f Facts, _ Thresholds) (Severity, string, bool) {
 	if f.Mirror.Config.MirrorDirect || f.Mirror.Config.Mirror.External == nil {
 		return none() // beside its origin, the server decides
 	}
-	if name := f.Mirror.Config.Metadata[Silenced]; name != "" {
+	if name := f.Mirror.Config.Metadata[kvcfg.Silenced]; name != "" {
 		return found(OK, "the mirror does not take part in reads of its origin's name, because bucket %q here was promoted", name)
 	}
 	return found(Warning, "the mirror does not take part in reads of its origin's name: they all go to the origin")
@@ -412,19 +415,19 @@ func discardOld(f Facts, _ Thresholds) (Severity, string, bool) {
 }
 
 func replicaOffline(f Facts, _ Thresholds) (Severity, string, bool) {
-	return replicas(f, Critical, "offline", func(p Peer) bool { return p.Offline })
+	return replicas(f, Critical, "offline", func(p stream.PeerInfo) bool { return p.Offline })
 }
 
 func replicaBehind(f Facts, _ Thresholds) (Severity, string, bool) {
-	return replicas(f, Warning, "not current", func(p Peer) bool { return !p.Offline && !p.Current })
+	return replicas(f, Warning, "not current", func(p stream.PeerInfo) bool { return !p.Offline && !p.Current })
 }
 
-func replicas(f Facts, s Severity, what string, is func(Peer) bool) (Severity, string, bool) {
-	if f.Cluster == nil {
+func replicas(f Facts, s Severity, what string, is func(stream.PeerInfo) bool) (Severity, string, bool) {
+	if f.Mirror.Cluster == nil {
 		return none()
 	}
 	var names []string
-	for _, p := range f.Cluster.Replicas {
+	for _, p := range f.Mirror.Cluster.Replicas {
 		if is(p) {
 			names = append(names, p.Name)
 		}
@@ -432,5 +435,5 @@ func replicas(f Facts, s Severity, what string, is func(Peer) bool) (Severity, s
 	if len(names) == 0 {
 		return none()
 	}
-	return found(s, "%d of %d replicas are %s: %q", len(names), len(f.Cluster.Replicas)+1, what, names)
+	return found(s, "%d of %d replicas are %s: %q", len(names), len(f.Mirror.Cluster.Replicas)+1, what, names)
 }

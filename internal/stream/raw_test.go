@@ -1,4 +1,4 @@
-package kvcfg
+package stream_test
 
 import (
 	"encoding/json"
@@ -6,18 +6,24 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+
+	"nats-kvmirror/internal/kvcfg"
+	"nats-kvmirror/internal/stream"
+	"nats-kvmirror/internal/stream/streamtest"
 )
 
 func TestParseRaw(t *testing.T) {
-	raw := parse(t, `{"name": "KV_a", "huge" : 18446744073709551616.10, "odd": { "b" : 1, "a" : [ 1 , null ] } , "text":"\u003c<"}`)
+	raw := streamtest.Parse(t, `{"name": "KV_a", "huge" : 18446744073709551616.10, "odd": { "b" : 1, "a" : [ 1 , null ] } , "text":"\u003c<"}`)
 	for field, want := range map[string]string{
 		"name": `"KV_a"`, "huge": "18446744073709551616.10", "odd": `{ "b" : 1, "a" : [ 1 , null ] }`, "text": `"\u003c<"`,
 	} {
-		wantValue(t, raw, field, want)
+		if got := string(raw[field]); got != want {
+			t.Errorf("%s is %s, want %s", field, got, want)
+		}
 	}
 	for _, text := range []string{"", "null", "[]", `"x"`, "1", "{", `{"a":}`, `{"a":1} x`, `{"a":1}{}`} {
-		if _, err := ParseRaw([]byte(text)); !errors.Is(err, ErrMalformed) {
-			t.Errorf("%s: error is %v, want one that is %v", text, err, ErrMalformed)
+		if _, err := stream.ParseRaw([]byte(text)); !errors.Is(err, stream.ErrMalformed) {
+			t.Errorf("%s: error is %v, want one that is %v", text, err, stream.ErrMalformed)
 		}
 	}
 }
@@ -27,15 +33,17 @@ func TestConfigMalformed(t *testing.T) {
 		`{"name": 1}`, `{"allow_msg_ttl": "yes"}`, `{"max_age": 1.5}`, `{"max_msgs": 9223372036854775808}`,
 		`{"mirror": "KV_a"}`, `{"metadata": {"a": 1}}`, `{"subjects": "x"}`,
 	} {
-		if _, err := parse(t, text).Config(); !errors.Is(err, ErrMalformed) {
-			t.Errorf("%s: error is %v, want one that is %v", text, err, ErrMalformed)
+		if _, err := streamtest.Parse(t, text).Config(); !errors.Is(err, stream.ErrMalformed) {
+			t.Errorf("%s: error is %v, want one that is %v", text, err, stream.ErrMalformed)
 		}
 	}
-	_, err := Raw{"x": json.RawMessage("{")}.Config()
-	wantErr(t, err, ErrMalformed)
+	_, err := stream.Raw{"x": json.RawMessage("{")}.Config()
+	if !errors.Is(err, stream.ErrMalformed) {
+		t.Errorf("error is %v, want one that is %v", err, stream.ErrMalformed)
+	}
 }
 
-func TestDiffering(t *testing.T) {
+func TestNotIn(t *testing.T) {
 	same := map[string][]string{ // spellings of the same meaning, the first being "absent"
 		"max_bytes":                 {"", "null", "0", "-1"},
 		"max_msgs":                  {"", "null", "0", "-1"},
@@ -60,7 +68,7 @@ func TestDiffering(t *testing.T) {
 		t.Run(field, func(t *testing.T) {
 			for _, a := range spellings {
 				for _, b := range spellings {
-					if got := one(field, a).Differing(one(field, b)); (a != "") && len(got) > 0 {
+					if got := one(field, a).NotIn(one(field, b)); (a != "") && len(got) > 0 {
 						t.Errorf("asked for %s, got %q: they differ", a, b)
 					}
 				}
@@ -77,7 +85,7 @@ func TestDiffering(t *testing.T) {
 		{"future", `9007199254740993`, ` 9007199254740993`},
 	}
 	for _, test := range equal {
-		if got := one(test.field, test.a).Differing(one(test.field, test.b)); len(got) > 0 {
+		if got := one(test.field, test.a).NotIn(one(test.field, test.b)); len(got) > 0 {
 			t.Errorf("%s: %s and %s differ", test.field, test.a, test.b)
 		}
 	}
@@ -108,52 +116,56 @@ func TestDiffering(t *testing.T) {
 		{"metadata", `{"a":""}`, `{}`},
 	}
 	for _, test := range different {
-		if got := one(test.field, test.a).Differing(one(test.field, test.b)); !slices.Equal(got, []string{test.field}) {
+		if got := one(test.field, test.a).NotIn(one(test.field, test.b)); !slices.Equal(got, []string{test.field}) {
 			t.Errorf("%s: %s and %s do not differ", test.field, test.a, test.b)
 		}
 	}
 }
 
-// TestDifferingLooksAtWhatWasAsked, in order, and at nothing else.
-func TestDifferingLooksAtWhatWasAsked(t *testing.T) {
-	asked := parse(t, `{"b": 2, "a": 1, "same": [1]}`)
-	got := parse(t, `{"a": 2, "same": [ 1 ], "only_here": 1}`)
-	if fields := asked.Differing(got); !slices.Equal(fields, []string{"a", "b"}) {
+// TestNotInLooksAtWhatWasAsked, in order, and at nothing else.
+func TestNotInLooksAtWhatWasAsked(t *testing.T) {
+	asked := streamtest.Parse(t, `{"b": 2, "a": 1, "same": [1]}`)
+	got := streamtest.Parse(t, `{"a": 2, "same": [ 1 ], "only_here": 1}`)
+	if fields := asked.NotIn(got); !slices.Equal(fields, []string{"a", "b"}) {
 		t.Errorf("differing: %q", fields)
 	}
-	odd := recorded(t, "mirror-odd.json")
-	if fields := odd.Differing(recorded(t, "mirror-odd.json")); len(fields) > 0 {
+	odd := streamtest.Recorded(t, "mirror-odd.json")
+	if fields := odd.NotIn(streamtest.Recorded(t, "mirror-odd.json")); len(fields) > 0 {
 		t.Errorf("a configuration differs from itself in %q", fields)
 	}
 }
 
 // one is a configuration of one field, of none when value is empty.
-func one(field, value string) Raw {
+func one(field, value string) stream.Raw {
 	if value == "" {
-		return Raw{}
+		return stream.Raw{}
 	}
-	return Raw{field: json.RawMessage(value)}
+	return stream.Raw{field: json.RawMessage(value)}
 }
 
 func FuzzParseRaw(f *testing.F) {
-	for _, data := range seeds(f) {
+	for _, data := range streamtest.Seeds(f) {
 		f.Add(data)
 	}
 	for _, text := range []string{"", "null", "{}", "[]", `{"name":"KV_a","mirror":{"name":"KV_b"}}`, `{"a":1,"a":2}`, `{"Name":"KV_x"}`, "{\"\xff\":1}"} {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		raw, err := ParseRaw(data)
+		raw, err := stream.ParseRaw(data)
 		if err != nil {
-			wantErr(t, err, ErrMalformed)
+			if !errors.Is(err, stream.ErrMalformed) {
+				t.Errorf("error is %v, want one that is %v", err, stream.ErrMalformed)
+			}
 			return
 		}
-		if fields := raw.Differing(raw); len(fields) > 0 {
+		if fields := raw.NotIn(raw); len(fields) > 0 {
 			t.Errorf("it differs from itself in %q", fields)
 		}
 		config, configErr := raw.Config()
 		if configErr != nil {
-			wantErr(t, configErr, ErrMalformed)
+			if !errors.Is(configErr, stream.ErrMalformed) {
+				t.Errorf("error is %v, want one that is %v", configErr, stream.ErrMalformed)
+			}
 		}
 
 		// What goes to a server means what came from it.
@@ -161,22 +173,22 @@ func FuzzParseRaw(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, err := ParseRaw(sent)
+		again, err := stream.ParseRaw(sent)
 		if err != nil {
 			t.Fatalf("%s: %v", sent, err)
 		}
-		if a, b := raw.Differing(again), again.Differing(raw); len(a)+len(b) > 0 {
+		if a, b := raw.NotIn(again), again.NotIn(raw); len(a)+len(b) > 0 {
 			t.Errorf("sent and read again, it differs in %q and %q", a, b)
 		}
 		if c, err := again.Config(); (err == nil) != (configErr == nil) || !reflect.DeepEqual(c, config) {
 			t.Errorf("sent and read again, it is %+v, %v and not %+v, %v", c, err, config, configErr)
 		}
 
-		bucketErr, mirrorErr := CheckBucket(config), CheckMirror(config)
+		bucketErr, mirrorErr := kvcfg.CheckBucket(config), kvcfg.CheckMirror(config)
 		if mirrorErr == nil && (bucketErr != nil || config.Mirror == nil) {
 			t.Errorf("a mirror that is no bucket: %v", bucketErr)
 		}
-		if _, err := OriginOf(config); (err == nil) != (mirrorErr == nil) {
+		if _, err := kvcfg.OriginOf(config); (err == nil) != (mirrorErr == nil) {
 			t.Errorf("origin of it: %v; but as a mirror: %v", err, mirrorErr)
 		}
 	})

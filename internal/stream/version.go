@@ -1,4 +1,4 @@
-package kvcfg
+package stream
 
 import (
 	"fmt"
@@ -83,10 +83,21 @@ func (v Version) TTLUpdate() TTLUpdate {
 	return UpdatePartly
 }
 
-// versionKey is the metadata key under which servers from 2.11 on say their
+// PromoteAPILevel is the JetStream API level from which on a mirror can be made
+// a stream of its own by an update: server 2.12. Older ones answer 10055
+// (server/stream.go, configUpdateCheck).
+const PromoteAPILevel = 2
+
+// CanPromote says whether a server of this version can make a mirror a stream of
+// its own; ok is false when the version is not known.
+func (v Version) CanPromote() (can, ok bool) {
+	return v.Major > 2 || v.Major == 2 && v.Minor >= 12, v != Version{}
+}
+
+// VersionKey is the metadata key under which servers from 2.11 on say their
 // version (ADR-44).
-const versionKey = ReservedMetadata + "ver"
+const VersionKey = ReservedMetadata + "ver"
 
 // ServerVersion is the version of the server that hosts the stream, as told in
 // its metadata; zero before 2.11.
-func (c Config) ServerVersion() Version { return ParseVersion(c.Metadata[versionKey]) }
+func (c Config) ServerVersion() Version { return ParseVersion(c.Metadata[VersionKey]) }

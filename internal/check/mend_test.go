@@ -1,0 +1,219 @@
+package check
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"nats-kvmirror/internal/kvcfg"
+	"nats-kvmirror/internal/stream"
+	"nats-kvmirror/internal/stream/streamtest"
+)
+
+// fixOrigin is the origin of [streamtest.Unfit].
+func mendOrigin() stream.Config {
+	return stream.Config{Name: "KV_demo", AllowMsgTTL: true, MaxMsgsPerSubject: 5, MaxAge: time.Minute, MaxMsgSize: 1024}
+}
+
+// Each finding that an update mends is mended by the fields that it is about and
+// by no other; to mend it again changes nothing, and then it is found no more.
+func TestMend(t *testing.T) {
+	changes := map[string][]change{
+		"ttl-off":           {{"allow_msg_ttl", "null", "true", kvcfg.FromOrigin}},
+		"max-age":           {{"max_age", "0", "60000000000", kvcfg.FromOrigin}, {"duplicate_window", "120000000000", "60000000000", kvcfg.FromDerived}},
+		"history":           {{"max_msgs_per_subject", "2", "5", kvcfg.FromOrigin}},
+		"max-value-size":    {{"max_msg_size", "100", "1024", kvcfg.FromOrigin}},
+		"rollup-off":        {{"allow_rollup_hdrs", "false", "true", kvcfg.FromDerived}},
+		"deny-delete-off":   {{"deny_delete", "false", "true", kvcfg.FromDerived}},
+		"direct-off":        {{"allow_direct", "null", "true", kvcfg.FromDerived}},
+		"mirror-direct-off": {{"mirror_direct", "null", "true", kvcfg.FromDerived}},
+	}
+	for _, k := range Kinds() {
+		if _, ok := changes[k.Code]; ok != (k.Remedy == ByUpdate) {
+			t.Errorf("%s is mended by %q and %t that there is a case for it", k.Code, k.Remedy, ok)
+		}
+	}
+	found := func(raw stream.Raw, code string) bool {
+		f := healthy()
+		f.Mirror.Config, f.Origin.Config = streamtest.Typed(t, raw), mendOrigin()
+		return slices.ContainsFunc(Check(f, DefaultThresholds()), func(f Finding) bool { return f.Code == code })
+	}
+	for code, want := range changes {
+		t.Run(code, func(t *testing.T) {
+			before := streamtest.Parse(t, streamtest.Unfit)
+			if !found(before, code) {
+				t.Fatal("it is not found to begin with")
+			}
+			kept := maps.Clone(before)
+			plan, err := Mend(before, mendOrigin(), []string{code})
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantTouched(t, kept, before)
+			wantChanges(t, plan.Changes, want...)
+			var fields []string
+			for _, c := range want {
+				fields = append(fields, c.field)
+				wantValue(t, plan.Config, c.field, c.to)
+			}
+			slices.Sort(fields)
+			wantTouched(t, before, plan.Config, fields...)
+			if found(plan.Config, code) {
+				t.Error("it is found again")
+			}
+
+			again, err := Mend(plan.Config, mendOrigin(), []string{code})
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantChanges(t, again.Changes)
+			wantTouched(t, plan.Config, again.Config)
+		})
+	}
+}
+
+// All at once, and nothing that no update mends.
+func TestMendAll(t *testing.T) {
+	before := streamtest.Parse(t, streamtest.Unfit)
+	var all []string
+	for _, k := range Kinds() {
+		all = append(all, k.Code)
+	}
+	plan, err := Mend(before, mendOrigin(), all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantTouched(t, before, plan.Config, "allow_direct", "allow_msg_ttl", "allow_rollup_hdrs", "deny_delete", "duplicate_window", "max_age", "max_msg_size", "max_msgs_per_subject", "mirror_direct")
+	wantValue(t, plan.Config, "unheard_of", `{"a": [1, null, {"b": 1e3}]}`)
+
+	for _, codes := range [][]string{nil, {"left-over", "stalled", "nosuch"}} {
+		plan, err := Mend(before, mendOrigin(), codes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantChanges(t, plan.Changes)
+		wantTouched(t, before, plan.Config)
+	}
+}
+
+// The duplicate window is only cut down, and only if it is too long.
+func TestMendKeepsShortDuplicateWindow(t *testing.T) {
+	for window, want := range map[string][]string{
+		`"duplicate_window": 120000000000`: {"duplicate_window", "max_age"},
+		`"duplicate_window": 60000000000`:  {"max_age"},
+		`"duplicate_window": 0`:            {"max_age"},
+	} {
+		before := streamtest.Parse(t, strings.Replace(streamtest.Unfit, `"duplicate_window": 120000000000`, window, 1))
+		plan, err := Mend(before, mendOrigin(), []string{"max-age"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantTouched(t, before, plan.Config, want...)
+	}
+}
+
+func TestMendRefuses(t *testing.T) {
+	for text, want := range map[string]error{
+		`{"name":"KV_copy","subjects":["$KV.copy.>"],"max_msgs_per_subject":1}`: kvcfg.ErrNotMirror,
+		`{"name":"ORDERS","mirror":{"name":"KV_demo"}}`:                         kvcfg.ErrNotBucket,
+		`{"name":"KV_copy","mirror":{"name":"ORDERS"}}`:                         kvcfg.ErrNotBucket,
+		`{"name":"KV_copy","max_age":"long","mirror":{"name":"KV_demo"}}`:       stream.ErrMalformed,
+	} {
+		_, err := Mend(streamtest.Parse(t, text), mendOrigin(), []string{"ttl-off"})
+		wantErr(t, err, want)
+	}
+}
+
+func TestMendable(t *testing.T) {
+	findings := []Finding{
+		{Code: "a", Severity: Critical, Remedy: ByUpdate},
+		{Code: "b", Severity: OK, Remedy: ByUpdate},
+		{Code: "c", Severity: Critical, Remedy: ByPurge},
+		{Code: "d", Severity: Warning, Remedy: ByUpdate},
+		{Code: "e", Severity: Critical, Remedy: ByNothing},
+	}
+	if got, want := Mendable(findings, nil), []string{"a", "d"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got, want := Mendable(findings, []string{"b", "c"}), []string{"a", "b", "d"}; !slices.Equal(got, want) {
+		t.Errorf("with names: got %q, want %q", got, want)
+	}
+}
+
+// RawOf says what Config says.
+func TestRawOf(t *testing.T) {
+	c := healthy().Mirror.Config
+	again := streamtest.Typed(t, c.Raw())
+	if got := c.Raw().NotIn(again.Raw()); len(got) > 0 {
+		t.Errorf("%q became something else", got)
+	}
+	if again.Name != c.Name || again.MaxAge != c.MaxAge || *again.Mirror.External != *c.Mirror.External {
+		t.Errorf("got %+v, want %+v", again, c)
+	}
+}
+
+// FuzzFix changes nothing but the fields that the findings are about, and nothing
+// the second time.
+func FuzzFix(f *testing.F) {
+	for _, data := range streamtest.Seeds(f) {
+		for _, origin := range streamtest.Seeds(f) {
+			f.Add(data, origin, uint16(0xff))
+		}
+		for bit := range 8 { // each alone
+			f.Add(data, data, uint16(1<<bit))
+		}
+	}
+	f.Add([]byte(streamtest.Unfit), []byte(`{"max_age":-1,"max_msgs_per_subject":-5,"allow_direct":true}`), uint16(0xff))
+	codes := []struct {
+		code   string
+		fields []string
+	}{
+		{"ttl-off", []string{"allow_msg_ttl"}},
+		{"max-age", []string{"max_age", "duplicate_window"}},
+		{"history", []string{"max_msgs_per_subject"}},
+		{"max-value-size", []string{"max_msg_size"}},
+		{"rollup-off", []string{"allow_rollup_hdrs"}},
+		{"deny-delete-off", []string{"deny_delete"}},
+		{"direct-off", []string{"allow_direct"}},
+		{"mirror-direct-off", []string{"mirror_direct"}},
+	}
+
+	f.Fuzz(func(t *testing.T, data, origin []byte, mask uint16) {
+		current, err := stream.ParseRaw(data)
+		if err != nil {
+			return
+		}
+		other, err := stream.ParseRaw(origin)
+		if err != nil {
+			return
+		}
+		found, err := other.Config()
+		if err != nil {
+			return
+		}
+		before := maps.Clone(current)
+		defer func() { wantTouched(t, before, current) }()
+
+		var find, about []string
+		for i, c := range codes {
+			if mask&(1<<i) != 0 {
+				find, about = append(find, c.code), append(about, c.fields...)
+			}
+		}
+		p, err := Mend(current, found, find)
+		if err != nil {
+			wantKnown(t, err, []error{kvcfg.ErrNotBucket, kvcfg.ErrNotMirror, stream.ErrMalformed})
+			return
+		}
+		wantPlanned(t, current, p, about)
+		again, err := Mend(p.Config, found, find)
+		if err != nil {
+			t.Fatalf("mending again: %v", err)
+		}
+		wantChanges(t, again.Changes)
+		wantTouched(t, p.Config, again.Config)
+
+	})
+}

@@ -35,7 +35,7 @@ const (
 	Identical Verdict = "identical" // every message was compared
 	Alike     Verdict = "alike"     // the counts agree, and a sample of messages
 	Differs   Verdict = "differs"
-	Unproved  Verdict = "unproved" // not all could be compared
+	Unverified  Verdict = "unproved" // not all could be compared
 )
 
 // ErrRenames is returned for a mirror that renames keys in a way that cannot be
@@ -81,8 +81,8 @@ type Result struct {
 	// many of them that is the mirror.
 	ByDesign uint64 `json:"by_design"`
 	Kept     uint64 `json:"kept_by_design"`
-	// Doubtful is how many messages the mirror has dropped at its limit, or lacks.
-	Doubtful uint64 `json:"doubtful"`
+	// Uncertain is how many messages the mirror has dropped at its limit, or lacks.
+	Uncertain uint64 `json:"doubtful"`
 	// Pending is how many messages of the mirror may go when it has caught up,
 	// and Behind how many sequences it lacks up to the origin's last.
 	Pending uint64 `json:"pending"`
@@ -90,9 +90,9 @@ type Result struct {
 	// Ahead is how many sequences the origin lacks up to the mirror's last: it is
 	// not the one that the mirror was filled from.
 	Ahead uint64 `json:"ahead"`
-	// Unread is why the origin's messages could not be read; what is left over
+	// OriginUnreadable is why the origin's messages could not be read; what is left over
 	// is then what the mirror alone shows to be.
-	Unread string `json:"unread,omitempty"`
+	OriginUnreadable string `json:"unread,omitempty"`
 }
 
 // wrong is how many messages are not as they should be.
@@ -118,7 +118,7 @@ func Sum(reasons map[string]uint64) uint64 {
 // Compare compares. What differs is looked at a second time, after a pause,
 // before it is counted: messages come and expire all the while, and not on both
 // sides at once. An origin whose messages cannot be read is no error; the
-// verdict is then [Unproved].
+// verdict is then [Unverified].
 func (c *Comparer) Compare(ctx context.Context) (Result, error) {
 	result := c.newResult()
 	err := c.compare(ctx, &result)
@@ -128,14 +128,14 @@ func (c *Comparer) Compare(ctx context.Context) (Result, error) {
 			result = c.newResult()
 			err = c.alone(ctx, &result)
 		}
-		result.Unread = u.err.Error()
+		result.OriginUnreadable = u.err.Error()
 	}
 	return result, err
 }
 
 func (c *Comparer) newResult() Result {
 	return Result{
-		Verdict: Unproved, Payload: c.Bodies,
+		Verdict: Unverified, Payload: c.Bodies,
 		Missing: map[string]uint64{}, LeftOver: map[string]uint64{}, Different: map[string]uint64{},
 	}
 }
@@ -163,7 +163,7 @@ func (c *Comparer) compare(ctx context.Context, result *Result) error {
 	switch {
 	case result.wrong() > 0:
 		result.Verdict = Differs
-	case result.Pending == 0 && result.Behind == 0 && result.Ahead == 0 && result.Doubtful == 0:
+	case result.Pending == 0 && result.Behind == 0 && result.Ahead == 0 && result.Uncertain == 0:
 		result.Verdict = Identical
 	}
 	return nil
@@ -205,7 +205,7 @@ func (c *Comparer) alone(ctx context.Context, result *Result) error {
 type nothing struct{}
 
 // Next is the end.
-func (nothing) Next() (*jsapi.Head, error) { return nil, io.EOF }
+func (nothing) Next() (*jsapi.MsgMeta, error) { return nil, io.EOF }
 
 // sample compares some ranges and says whether all is the same there.
 func (c *Comparer) sample(ctx context.Context, now moment, result *Result) (bool, error) {
@@ -263,7 +263,7 @@ func (c *Comparer) suspects(ctx context.Context, now moment, result *Result) (*t
 		case designed:
 			result.design(p)
 		case doubtful:
-			result.Doubtful++
+			result.Uncertain++
 		case wrong, pending:
 			found.add(p.seq())
 		}
@@ -306,7 +306,7 @@ func (c *Comparer) confirm(ctx context.Context, suspects *trace, result *Result)
 			case designed:
 				result.design(p)
 			case doubtful:
-				result.Doubtful++
+				result.Uncertain++
 			case pending:
 				result.Pending++
 			case wrong:

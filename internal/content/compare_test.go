@@ -115,14 +115,14 @@ func TestUnreadOrigin(t *testing.T) {
 		if time.Since(begin) > Grace {
 			continue
 		}
-		if r.Verdict != Unproved || r.wrong() != 0 || r.Unread == "" {
+		if r.Verdict != Unverified || r.wrong() != 0 || r.OriginUnreadable == "" {
 			t.Errorf("within the grace: %+v", r)
 		}
 		break
 	}
 	eventually(t, "the grace to be over", func() bool { return time.Now().After(over) })
 	r, items := c.compare(t, false)
-	if r.Verdict != Unproved || r.LeftOver[Expired] != 100 || r.wrong() != 100 || r.Unread == "" || items[0].Key != "t.0000000" || items[0].TTL != "1s" {
+	if r.Verdict != Unverified || r.LeftOver[Expired] != 100 || r.wrong() != 100 || r.OriginUnreadable == "" || items[0].Key != "t.0000000" || items[0].TTL != "1s" {
 		t.Errorf("%+v", r)
 	}
 }
@@ -195,7 +195,7 @@ func TestBehind(t *testing.T) {
 	link.CutAll()
 	c.put(t, keysOf("k", 50), "another", nil)
 	c.put(t, keysOf("new", 50), "value", nil)
-	if r, items := c.compare(t, false); r.Verdict != Unproved || r.Behind != 100 || r.Pending != 50 || r.Compared != 450 || r.Through != 500 {
+	if r, items := c.compare(t, false); r.Verdict != Unverified || r.Behind != 100 || r.Pending != 50 || r.Compared != 450 || r.Through != 500 {
 		t.Errorf("behind: %+v %+v", r, items)
 	}
 	link.Refuse(false)

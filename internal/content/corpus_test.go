@@ -424,12 +424,12 @@ func TestHealthyUnderWriting(t *testing.T) {
 			for i := range 3 {
 				r, items := c.compare(t, i%2 == 1)
 				// What a limit has dropped is doubted where there is room again.
-				undecided := r.Pending > 0 || r.Behind > 0 || r.Doubtful > 0 && test.mirror.MaxMsgs > 0
-				if r.Verdict != Identical && (r.Verdict != Unproved || !undecided) {
+				undecided := r.Pending > 0 || r.Behind > 0 || r.Uncertain > 0 && test.mirror.MaxMsgs > 0
+				if r.Verdict != Identical && (r.Verdict != Unverified || !undecided) {
 					t.Errorf("%+v", r)
 				}
 				expect(t, items, nil, nil)
-				if r.Through == 0 || r.Unread != "" {
+				if r.Through == 0 || r.OriginUnreadable != "" {
 					t.Errorf("nothing was compared: %+v", r)
 				}
 			}

@@ -35,7 +35,7 @@ func newHistory(onMirror bool) *history {
 }
 
 // count counts all messages of the side.
-func (h *history) count(heads Heads) error {
+func (h *history) count(heads Messages) error {
 	for {
 		m, err := next(heads)
 		if m == nil || err != nil {

@@ -91,7 +91,7 @@ func (j *judge) judge(p pair) (verdict, Kind, string) {
 
 // missing judges a message that only the origin has; newer is how many of its
 // key are newer there.
-func (j *judge) missing(h *jsapi.Head, newer int64) (verdict, Kind, string) {
+func (j *judge) missing(h *jsapi.MsgMeta, newer int64) (verdict, Kind, string) {
 	switch {
 	case j.mirror.MaxAge > 0 && over(h, j.mirror.MaxAge, j.mirrorNow.Add(min(Grace, j.mirror.MaxAge/2))) && TTL(h) != Never,
 		j.mirror.Mirror.BeginsAfter(h.Seq, time.Unix(0, h.Time)),
@@ -114,7 +114,7 @@ func (j *judge) missing(h *jsapi.Head, newer int64) (verdict, Kind, string) {
 
 // leftOver judges a message that only the mirror has; newer is how many of its
 // key are newer there.
-func (j *judge) leftOver(h *jsapi.Head, newer int64) (verdict, Kind, string) {
+func (j *judge) leftOver(h *jsapi.MsgMeta, newer int64) (verdict, Kind, string) {
 	ttl := TTL(h)
 	if j.origin.Name != "" && !j.origin.AllowMsgTTL {
 		ttl = 0 // nothing expires there
@@ -150,14 +150,14 @@ const overhead = 512
 
 // hasRoom says whether a message would fit on the mirror now: then it was dropped
 // when the mirror held more, or never came.
-func (j *judge) hasRoom(h *jsapi.Head) bool {
+func (j *judge) hasRoom(h *jsapi.MsgMeta) bool {
 	c, s := j.mirror, j.mirrorState
 	return (c.MaxMsgs <= 0 || s.Msgs < uint64(c.MaxMsgs)) &&
 		(c.MaxBytes <= 0 || s.Bytes+uint64(h.Size+len(h.Subject)+overhead) <= uint64(c.MaxBytes))
 }
 
 // over says whether a message's age is over at a time.
-func over(h *jsapi.Head, age time.Duration, now time.Time) bool {
+func over(h *jsapi.MsgMeta, age time.Duration, now time.Time) bool {
 	return time.Unix(0, h.Time).Add(age).Before(now)
 }
 
@@ -167,8 +167,8 @@ const Never time.Duration = -1
 
 // TTL is a message's TTL: 0 when it has none (ADR-43: seconds, a duration, or
 // "never").
-func TTL(h *jsapi.Head) time.Duration {
-	if len(h.Decisive) == 0 {
+func TTL(h *jsapi.MsgMeta) time.Duration {
+	if len(h.ControlHeaders) == 0 {
 		return 0
 	}
 	text := h.Header(jsapi.TTLHeader)

@@ -12,10 +12,10 @@ import (
 var now = time.Unix(1_700_000_000, 0)
 
 // ago is a message that was stored so long ago, with a TTL if there is one.
-func ago(age time.Duration, ttl string) *jsapi.Head {
-	h := &jsapi.Head{Seq: 100, Time: now.Add(-age).UnixNano(), Size: 1, Subject: []byte("$KV.demo.key")}
+func ago(age time.Duration, ttl string) *jsapi.MsgMeta {
+	h := &jsapi.MsgMeta{Seq: 100, Time: now.Add(-age).UnixNano(), Size: 1, Subject: []byte("$KV.demo.key")}
 	if ttl != "" {
-		h.Decisive = []byte("Nats-TTL: " + ttl + "\n")
+		h.ControlHeaders = []byte("Nats-TTL: " + ttl + "\n")
 	}
 	return h
 }
@@ -23,13 +23,13 @@ func ago(age time.Duration, ttl string) *jsapi.Head {
 func TestJudge(t *testing.T) {
 	type test struct {
 		name           string
-		mirror, origin *jsapi.Head
+		mirror, origin *jsapi.MsgMeta
 		change         func(*judge)
 		want           verdict
 		kind           Kind
 		reason         string
 	}
-	different := func(change func(*jsapi.Head)) *jsapi.Head {
+	different := func(change func(*jsapi.MsgMeta)) *jsapi.MsgMeta {
 		h := ago(time.Hour, "")
 		h.Digest = []byte("a")
 		change(h)
@@ -43,23 +43,23 @@ func TestJudge(t *testing.T) {
 			j.kept = newHistory(onMirror)
 			h := ago(0, "")
 			for range newer + 1 {
-				_ = j.kept.count(&list{heads: []*jsapi.Head{h}})
+				_ = j.kept.count(&list{heads: []*jsapi.MsgMeta{h}})
 			}
 		}
 	}
 	for _, test := range []test{
 		{"the same", ago(time.Hour, ""), ago(time.Hour, ""), nil, same, "", ""},
 		{"the same, expired on both", ago(time.Hour, "1s"), ago(time.Hour, "1s"), nil, same, "", ""},
-		{"another subject", different(func(*jsapi.Head) {}), different(func(h *jsapi.Head) { h.Subject = []byte("$KV.demo.other") }), nil, wrong, Different, "subject"},
-		{"another time", different(func(*jsapi.Head) {}), different(func(h *jsapi.Head) { h.Time++ }), nil, wrong, Different, "time"},
-		{"another size", different(func(*jsapi.Head) {}), different(func(h *jsapi.Head) { h.Size++ }), nil, wrong, Different, "size"},
-		{"other headers", different(func(*jsapi.Head) {}), different(func(h *jsapi.Head) { h.Decisive = []byte("Nats-TTL: 9h\n") }), nil, wrong, Different, "headers"},
-		{"another body", different(func(*jsapi.Head) {}), different(func(h *jsapi.Head) { h.Digest = []byte("b") }), nil, wrong, Different, "payload"},
-		{"one digest", different(func(*jsapi.Head) {}), different(func(h *jsapi.Head) { h.Digest = nil }), nil, same, "", ""},
-		{"renamed", different(func(h *jsapi.Head) { h.Subject = []byte("$KV.copy.key") }), different(func(*jsapi.Head) {}), func(j *judge) {
+		{"another subject", different(func(*jsapi.MsgMeta) {}), different(func(h *jsapi.MsgMeta) { h.Subject = []byte("$KV.demo.other") }), nil, wrong, Different, "subject"},
+		{"another time", different(func(*jsapi.MsgMeta) {}), different(func(h *jsapi.MsgMeta) { h.Time++ }), nil, wrong, Different, "time"},
+		{"another size", different(func(*jsapi.MsgMeta) {}), different(func(h *jsapi.MsgMeta) { h.Size++ }), nil, wrong, Different, "size"},
+		{"other headers", different(func(*jsapi.MsgMeta) {}), different(func(h *jsapi.MsgMeta) { h.ControlHeaders = []byte("Nats-TTL: 9h\n") }), nil, wrong, Different, "headers"},
+		{"another body", different(func(*jsapi.MsgMeta) {}), different(func(h *jsapi.MsgMeta) { h.Digest = []byte("b") }), nil, wrong, Different, "payload"},
+		{"one digest", different(func(*jsapi.MsgMeta) {}), different(func(h *jsapi.MsgMeta) { h.Digest = nil }), nil, same, "", ""},
+		{"renamed", different(func(h *jsapi.MsgMeta) { h.Subject = []byte("$KV.copy.key") }), different(func(*jsapi.MsgMeta) {}), func(j *judge) {
 			j.rename = func(string) string { return "$KV.copy.key" }
 		}, same, "", ""},
-		{"not renamed", different(func(*jsapi.Head) {}), different(func(*jsapi.Head) {}), func(j *judge) {
+		{"not renamed", different(func(*jsapi.MsgMeta) {}), different(func(*jsapi.MsgMeta) {}), func(j *judge) {
 			j.rename = func(string) string { return "$KV.copy.key" }
 		}, wrong, Different, "subject"},
 

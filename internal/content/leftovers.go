@@ -77,9 +77,9 @@ func (l *Leftovers) Purges() []Purge {
 	return purges
 }
 
-// Standing lists the subjects of which something is left over that cannot be
+// Unpurgeable lists the subjects of which something is left over that cannot be
 // purged.
-func (l *Leftovers) Standing() []string {
+func (l *Leftovers) Unpurgeable() []string {
 	var standing []string
 	for _, subject := range slices.Sorted(maps.Keys(l.subjects)) {
 		if s := l.subjects[subject]; s.standing && s.messages > 0 {
@@ -89,10 +89,10 @@ func (l *Leftovers) Standing() []string {
 	return standing
 }
 
-// FindStanding finds out which subjects cannot be purged because an older message
+// FindUnpurgeable finds out which subjects cannot be purged because an older message
 // is no leftover, by reading the mirror once more. One that keeps one value of each
 // key has none.
-func (c *Comparer) FindStanding(ctx context.Context, l *Leftovers) error {
+func (c *Comparer) FindUnpurgeable(ctx context.Context, l *Leftovers) error {
 	mirror, err := c.Mirror.Stream(ctx, c.MirrorStream)
 	if err != nil {
 		return err

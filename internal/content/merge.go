@@ -12,24 +12,24 @@ import (
 	"nats-kvmirror/internal/jsapi"
 )
 
-// Heads are the messages of one side, by rising sequence; Next returns io.EOF
+// Messages are the messages of one side, by rising sequence; Next returns io.EOF
 // after the last.
-type Heads interface {
-	Next() (*jsapi.Head, error)
+type Messages interface {
+	Next() (*jsapi.MsgMeta, error)
 }
 
 // pair is what stands at one sequence: on both sides, or on one, the other being
 // nil.
-type pair struct{ mirror, origin *jsapi.Head }
+type pair struct{ mirror, origin *jsapi.MsgMeta }
 
 // merge is Merge in pairs.
-func merge(mirror, origin Heads, visit func(pair) error) error {
-	return Merge(mirror, origin, func(m, o *jsapi.Head) error { return visit(pair{m, o}) })
+func merge(mirror, origin Messages, visit func(pair) error) error {
+	return Merge(mirror, origin, func(m, o *jsapi.MsgMeta) error { return visit(pair{m, o}) })
 }
 
 // Merge calls visit for each sequence at which either side holds a message, which
 // is nil for a side that does not. An error of visit ends it.
-func Merge(mirror, origin Heads, visit func(mirror, origin *jsapi.Head) error) error {
+func Merge(mirror, origin Messages, visit func(mirror, origin *jsapi.MsgMeta) error) error {
 	m, err := next(mirror)
 	if err != nil {
 		return err
@@ -64,7 +64,7 @@ func Merge(mirror, origin Heads, visit func(mirror, origin *jsapi.Head) error) e
 }
 
 // next is nil after the last.
-func next(heads Heads) (*jsapi.Head, error) {
+func next(heads Messages) (*jsapi.MsgMeta, error) {
 	h, err := heads.Next()
 	if errors.Is(err, io.EOF) {
 		return nil, nil
@@ -84,7 +84,7 @@ func unlike(p pair, rename func(string) string) string {
 		return "time"
 	case m.Size != o.Size:
 		return "size"
-	case !bytes.Equal(m.Decisive, o.Decisive):
+	case !bytes.Equal(m.ControlHeaders, o.ControlHeaders):
 		return "headers"
 	case m.Digest != nil && o.Digest != nil && !bytes.Equal(m.Digest, o.Digest):
 		return "payload"

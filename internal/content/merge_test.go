@@ -12,12 +12,12 @@ import (
 
 // list is a side in memory. As a walk, it gives the same head each time.
 type list struct {
-	heads []*jsapi.Head
-	head  jsapi.Head
+	heads []*jsapi.MsgMeta
+	head  jsapi.MsgMeta
 	fail  error // at the end
 }
 
-func (l *list) Next() (*jsapi.Head, error) {
+func (l *list) Next() (*jsapi.MsgMeta, error) {
 	if len(l.heads) == 0 {
 		if l.fail != nil {
 			return nil, l.fail
@@ -44,7 +44,7 @@ func FuzzMerge(f *testing.F) {
 					seq += 256
 				}
 				seq += uint64(step)
-				l.heads = append(l.heads, &jsapi.Head{Seq: seq, Size: i})
+				l.heads = append(l.heads, &jsapi.MsgMeta{Seq: seq, Size: i})
 				at[seq] = i
 			}
 			return l, at
@@ -66,7 +66,7 @@ func FuzzMerge(f *testing.F) {
 			seq := p.seq()
 			got = append(got, seq)
 			for _, s := range []struct {
-				head *jsapi.Head
+				head *jsapi.MsgMeta
 				at   map[uint64]int
 			}{{p.mirror, here}, {p.origin, there}} {
 				if i, ok := s.at[seq]; ok != (s.head != nil) || ok && (s.head.Seq != seq || s.head.Size != i) {
@@ -87,7 +87,7 @@ func TestMergeFails(t *testing.T) {
 	heads := func(n int, fail error) *list {
 		l := &list{fail: fail}
 		for i := range n {
-			l.heads = append(l.heads, &jsapi.Head{Seq: uint64(i + 1)})
+			l.heads = append(l.heads, &jsapi.MsgMeta{Seq: uint64(i + 1)})
 		}
 		return l
 	}

@@ -27,7 +27,7 @@ func (c *Comparer) read(ctx context.Context) (moment, error) {
 		if m.mirror, err = c.Mirror.Stream(ctx, c.MirrorStream); err != nil {
 			return m, err
 		}
-		if c.Origin.Taken(ctx, c.OriginStream, m.mirror, target) {
+		if c.Origin.CaughtUp(ctx, c.OriginStream, m.mirror, target) {
 			m.to = target
 			break
 		}

@@ -14,7 +14,7 @@ type side struct {
 }
 
 // Next is the walk's, with the origin's failures marked.
-func (s side) Next() (*jsapi.Head, error) {
+func (s side) Next() (*jsapi.MsgMeta, error) {
 	h, err := s.walk.Next()
 	if err != nil && s.origin {
 		return nil, unread(err)

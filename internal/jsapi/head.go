@@ -11,8 +11,8 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Head is what a [Walk] tells of a message: all but its body.
-type Head struct {
+// MsgMeta is what a [Walk] tells of a message: all but its body.
+type MsgMeta struct {
 	Seq  uint64
 	Time int64 // when it was stored, nanoseconds since 1970; a mirror's are its origin's
 	Size int   // of the body, bytes
@@ -21,9 +21,9 @@ type Head struct {
 	Source uint64
 	// Subject, Decisive and Digest are valid until the next message is read.
 	Subject []byte
-	// Decisive are the headers that decide what becomes of the message or of
+	// ControlHeaders are the headers that decide what becomes of the message or of
 	// those before it, as "Nats-TTL: 5s\n"; mostly there are none.
-	Decisive []byte
+	ControlHeaders []byte
 	// Digest is of the body and of all headers; nil unless bodies were asked for.
 	Digest []byte
 }
@@ -52,8 +52,8 @@ func SourceSeq(header string) (seq uint64, ok bool) {
 }
 
 // Header is the value of a decisive header, "" when the message has none.
-func (h *Head) Header(name string) string {
-	for line := range strings.Lines(string(h.Decisive)) {
+func (h *MsgMeta) Header(name string) string {
+	for line := range strings.Lines(string(h.ControlHeaders)) {
 		if value, ok := strings.CutPrefix(line, name+": "); ok {
 			return strings.TrimSuffix(value, "\n")
 		}
@@ -148,11 +148,11 @@ type headReader struct {
 	buf  *headBuffer
 	at   int // in the data
 	read int // how many heads
-	head Head
+	head MsgMeta
 }
 
 // next is the next head; nil after the last.
-func (r *headReader) next() *Head {
+func (r *headReader) next() *MsgMeta {
 	if r.buf == nil || r.read == r.buf.n {
 		return nil
 	}
@@ -165,7 +165,7 @@ func (r *headReader) next() *Head {
 	r.head.Source = r.uvarint()
 	r.head.Size = int(r.uvarint())
 	r.head.Subject = r.bytes(r.uvarint())
-	r.head.Decisive = r.bytes(r.uvarint())
+	r.head.ControlHeaders = r.bytes(r.uvarint())
 	r.head.Digest = r.bytes(r.uvarint())
 	return &r.head
 }

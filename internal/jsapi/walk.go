@@ -62,14 +62,14 @@ type WalkOptions struct {
 	Filters []string
 	// Bodies asks for the messages' bodies, of which a digest is kept.
 	Bodies bool
-	// Sourced asks for the sequences of the messages that those of the stream
+	// ReadSourceSeq asks for the sequences of the messages that those of the stream
 	// were made from by sourcing another; the header that says so is then left
 	// out of the digest. It is for walks with Bodies.
-	Sourced bool
-	// Resourced leaves that header out of the digest as well where it is the
+	ReadSourceSeq bool
+	// StripSourceHeader leaves that header out of the digest as well where it is the
 	// stream's own, to compare with one that was made from it by sourcing: there
 	// it was replaced.
-	Resourced bool
+	StripSourceHeader bool
 	// Rate is how many messages a second are read at the most; 0 means as many
 	// as come. The server is told so as well, but where it sends bodies; there
 	// flow control keeps it from running ahead by more than 16 MB.
@@ -173,7 +173,7 @@ func (a *API) Walk(ctx context.Context, opts WalkOptions) (*Walk, error) {
 }
 
 // Next is the next message, until the next call; io.EOF after the last.
-func (w *Walk) Next() (*Head, error) {
+func (w *Walk) Next() (*MsgMeta, error) {
 	for {
 		if h := w.reading.next(); h != nil {
 			w.read = h.Seq
@@ -373,7 +373,7 @@ func (w *Walk) leaderHasMore(from uint64) (bool, error) {
 	if !w.opts.Replicated {
 		return false, nil
 	}
-	next, err := w.api.Left(w.ctx, w.opts.Stream, from-1, w.opts.Filters)
+	next, err := w.api.NextPending(w.ctx, w.opts.Stream, from-1, w.opts.Filters)
 	if err != nil {
 		return false, fmt.Errorf("whether the messages were all is not known: %w", err)
 	}
@@ -446,11 +446,11 @@ func (w *Walk) message(m *nats.Msg) {
 	// As the server counts (server/stream.go, jsPubMsg.size), which takes the
 	// subject that it is delivered to.
 	w.got.bytes += m.Size() - len(m.Subject) + len(m.Sub.Subject)
-	if w.opts.Resourced {
+	if w.opts.StripSourceHeader {
 		m.Header.Del(SourceHeader)
 	}
 	before := len(w.got.heads.data)
-	if err := w.got.heads.add(at.seq, at.time, m, w.opts.Bodies, w.opts.Sourced); err != nil {
+	if err := w.got.heads.add(at.seq, at.time, m, w.opts.Bodies, w.opts.ReadSourceSeq); err != nil {
 		w.got.err = &Error{Kind: ErrMalformed, Subject: m.Subject, Description: err.Error()}
 		return
 	}

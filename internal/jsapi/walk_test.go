@@ -290,7 +290,7 @@ func TestHeads(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if h.Seq != stored.Sequence || h.Time != stored.Time.UnixNano() || h.Size != want.size || string(h.Subject) != "s.key" || string(h.Decisive) != want.decisive {
+			if h.Seq != stored.Sequence || h.Time != stored.Time.UnixNano() || h.Size != want.size || string(h.Subject) != "s.key" || string(h.ControlHeaders) != want.decisive {
 				t.Errorf("%+v, want %d, %v", h, seq+1, want)
 			}
 			if (h.Digest != nil) != bodies {
@@ -971,7 +971,7 @@ func FuzzHeads(f *testing.F) {
 				}
 				h := r.next()
 				if h == nil || h.Seq != s || h.Time != at || h.Size != size || string(h.Subject) != m.Subject ||
-					string(h.Decisive) != decisiveOf(m.Header) || (h.Digest != nil) != bodies || bodies && !bytes.Equal(h.Digest, digest(m)) {
+					string(h.ControlHeaders) != decisiveOf(m.Header) || (h.Digest != nil) != bodies || bodies && !bytes.Equal(h.Digest, digest(m)) {
 					t.Fatalf("number %d is %+v", i, h)
 				}
 				if i%2 == 0 && !strings.Contains(ttl, "\n") && h.Header(TTLHeader) != ttl {

@@ -311,7 +311,7 @@ func TestRecreateKeepsStart(t *testing.T) {
 
 // A mirror that may have dropped its oldest messages at a limit, or may have lost
 // them, is not said to hold what its origin holds.
-func TestContentDoubtful(t *testing.T) {
+func TestContentUncertain(t *testing.T) {
 	t.Parallel()
 	sites, kv := pair(t, jetstream.KeyValueConfig{})
 	for i := range 10 {

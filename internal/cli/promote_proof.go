@@ -44,12 +44,12 @@ func (c *copying) compare(ctx context.Context, to uint64) (*proof, error) {
 	}
 	defer ours.Close()
 
-	heads := content.Messages(ours)
+	messages := content.Messages(ours)
 	if c.Sourced {
-		heads = sourced{ours}
+		messages = sourced{ours}
 	}
 	p := &proof{}
-	return p, content.Merge(theirs, heads, func(m, n *jsapi.MsgMeta) error {
+	return p, content.Merge(theirs, messages, func(m, n *jsapi.MsgMeta) error {
 		switch {
 		case n == nil:
 			if !c.mayBeGone(m, false) {

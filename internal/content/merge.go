@@ -1,7 +1,6 @@
-// Package content compares what a mirror and its origin hold, message by
-// message. A mirror keeps its origin's sequence numbers, so both can be read in
-// their order and merged as they stream by, in memory that does not grow with
-// the number of messages.
+// Package content compares a mirror with its origin, message by message. A mirror
+// keeps its origin's sequence numbers, so both streams can be read in order and
+// merged on the way, in memory that does not grow with the number of messages.
 package content
 
 import (
@@ -12,23 +11,30 @@ import (
 	"nats-kvmirror/internal/jsapi"
 )
 
-// Messages are the messages of one side, by rising sequence; Next returns io.EOF
+// Messages are the messages of one side, by rising sequence. Next returns io.EOF
 // after the last.
 type Messages interface {
 	Next() (*jsapi.MsgMeta, error)
 }
 
-// pair is what stands at one sequence: on both sides, or on one, the other being
-// nil.
+// pair are the messages with one sequence. One of them is nil where only the other
+// side has one.
 type pair struct{ mirror, origin *jsapi.MsgMeta }
 
-// merge is Merge in pairs.
+func (p pair) seq() uint64 {
+	if p.mirror != nil {
+		return p.mirror.Seq
+	}
+	return p.origin.Seq
+}
+
+// merge is [Merge] with pairs.
 func merge(mirror, origin Messages, visit func(pair) error) error {
 	return Merge(mirror, origin, func(m, o *jsapi.MsgMeta) error { return visit(pair{m, o}) })
 }
 
-// Merge calls visit for each sequence at which either side holds a message, which
-// is nil for a side that does not. An error of visit ends it.
+// Merge calls visit for each sequence that either side has. The message is nil for
+// a side that does not have it. An error of visit ends the merge.
 func Merge(mirror, origin Messages, visit func(mirror, origin *jsapi.MsgMeta) error) error {
 	m, err := next(mirror)
 	if err != nil {
@@ -63,19 +69,19 @@ func Merge(mirror, origin Messages, visit func(mirror, origin *jsapi.MsgMeta) er
 	return nil
 }
 
-// next is nil after the last.
-func next(heads Messages) (*jsapi.MsgMeta, error) {
-	h, err := heads.Next()
+// next is nil after the last message.
+func next(messages Messages) (*jsapi.MsgMeta, error) {
+	m, err := messages.Next()
 	if errors.Is(err, io.EOF) {
 		return nil, nil
 	}
-	return h, err
+	return m, err
 }
 
-// unlike says in what two messages of the same sequence differ; "" when in
-// nothing. rename makes of an origin's subject the mirror's; nil leaves it. Only
-// a digest that both have is compared.
-func unlike(p pair, rename func(string) string) string {
+// difference names what differs between two messages of one sequence; "" for
+// nothing. rename turns an origin's subject into the mirror's; nil leaves it.
+// Digests are compared only where both have one.
+func difference(p pair, rename func(string) string) string {
 	m, o := p.mirror, p.origin
 	switch {
 	case rename == nil && !bytes.Equal(m.Subject, o.Subject), rename != nil && rename(string(o.Subject)) != string(m.Subject):

@@ -20,7 +20,7 @@ func TestReplySubjects(t *testing.T) {
 		"$JS.ACK.S.c.1.x.1.1700000000000000000.9":               {lost: true},
 		"$JS.ACK.S.c.1.17.1.1700000000000000000":                {failed: true},
 		"$JS.ACK.S.c.1.17.1.1700000000000000000.9.more":         {failed: true},
-		"$JS.ACK.........": {lost: true},
+		"$JS.ACK.........":                                      {lost: true},
 	} {
 		var r received
 		m := &nats.Msg{Subject: "s", Reply: reply, Sub: &nats.Subscription{}, Header: nats.Header{sizeHeader: {"1"}}}

@@ -170,7 +170,7 @@ func left(ctx context.Context, origins *jsapi.API, m *Mirror) *uint64 {
 	if m.Facts.Origin.State.Msgs == 0 {
 		return new(uint64(0))
 	}
-	seq, err := origins.Left(ctx, m.Origin.Stream(), m.Facts.Mirror.State.LastSeq, m.Facts.Mirror.Config.Filters())
+	seq, err := origins.NextPending(ctx, m.Origin.Stream(), m.Facts.Mirror.State.LastSeq, m.Facts.Mirror.Config.Filters())
 	if err != nil {
 		return nil
 	}

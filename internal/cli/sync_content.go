@@ -101,7 +101,7 @@ func (o *syncOptions) planSweep(ctx context.Context, rt *runtime, s *session, re
 			return nil, ctx.Err()
 		}
 		m.Facts.Content = contentFacts(compared, err)
-		r.Mirrors = append(r.Mirrors, member(m, s.own.Prefix(), check.Check(m.Facts, check.DefaultThresholds())))
+		r.Mirrors = append(r.Mirrors, member(m, s.own.Prefix(), check.Findings(m.Facts, check.DefaultThresholds())))
 		member := &r.Mirrors[len(r.Mirrors)-1]
 		member.Action, member.Content = render.Unchanged, compared
 		if err != nil {
@@ -270,7 +270,7 @@ func interruptedSweep(m *render.Member) {
 func (o *syncOptions) proved(j *sweepJob) {
 	m := j.member
 	j.mirror.Facts.Content = contentFacts(m.Content, nil)
-	m.Findings = check.Check(j.mirror.Facts, check.DefaultThresholds())
+	m.Findings = withFixes(check.Findings(j.mirror.Facts, check.DefaultThresholds()))
 	m.State = check.Worst(m.Findings)
 	m.Action = render.Updated
 	m.Note = fmt.Sprintf("%s purged; it %s", plural(int(m.Sweep.Purged), "message"), m.Content.Sentence())

@@ -80,6 +80,9 @@ func (p Problem) Error() string { return fmt.Sprintf("%s: %v", p.What, p.Err) }
 // Unwrap is the cause.
 func (p Problem) Unwrap() error { return p.Err }
 
+// Unreadable is the problem as the findings about the fleet take it.
+func (p Problem) Unreadable() check.Unreadable { return unreadable(p) }
+
 // Fleet is what was read.
 type Fleet struct {
 	Mirrors  []Mirror // by name
@@ -331,21 +334,24 @@ func setOrigin(m *Mirror, f *stream.Info, err error) {
 		err = kvcfg.CheckBucket(f.Config)
 	}
 	if err != nil {
-		m.Facts.Origin, m.Facts.Unread = nil, unread(err)
+		m.Facts.Origin, m.Facts.OriginUnread = nil, unreadable(err)
 		return
 	}
 	m.Facts.Origin = f
 }
 
-func unread(err error) check.Unread {
-	u := check.Unread{Reason: check.Unreachable, Detail: err.Error()}
+// unreadable is an error as a reason that is known to the findings.
+func unreadable(err error) check.Unreadable {
+	u := check.Unreadable{Reason: check.ReasonUnreachable, Detail: err.Error()}
 	switch {
 	case errors.Is(err, jsapi.ErrNotFound):
-		u.Reason = check.Missing
+		u.Reason = check.ReasonMissing
 	case errors.Is(err, kvcfg.ErrNotBucket):
-		u.Reason = check.NotBucket
+		u.Reason = check.ReasonNotBucket
+	case errors.Is(err, kvcfg.ErrNotMirror):
+		u.Reason = check.ReasonNotMirror
 	case errors.Is(err, jsapi.ErrDenied):
-		u.Reason = check.Denied
+		u.Reason = check.ReasonDenied
 	}
 	return u
 }

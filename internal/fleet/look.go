@@ -41,14 +41,14 @@ func (r *Reader) followChains(ctx context.Context, mirrors []Mirror) {
 				err = kvcfg.CheckBucket(above.Config)
 			}
 			if err != nil {
-				m.Facts.AboveUnread = err.Error()
+				m.Facts.AboveUnreadable = err.Error()
 				return
 			}
 			m.Facts.Above = append(m.Facts.Above, above)
 			below = above
 		}
 		if below.Config.Mirror != nil {
-			m.Facts.AboveUnread = fmt.Sprintf("there are more than %d origins above it", maxChain)
+			m.Facts.AboveUnreadable = fmt.Sprintf("there are more than %d origins above it", maxChain)
 		}
 	})
 }
@@ -131,7 +131,7 @@ func (r *Reader) stillLost(ctx context.Context, m *Mirror) error {
 // is why the mirror was not looked at a second time.
 func (r *Reader) again(ctx context.Context, m *Mirror) error {
 	origins := r.Conn.At(m.Origin.Prefix(r.Own.Prefix()))
-	earlier := check.Look{Mirror: m.Facts.Mirror.State, Origin: m.Facts.Origin.State}
+	earlier := check.States{Mirror: m.Facts.Mirror.State, Origin: m.Facts.Origin.State}
 	mirror, err := r.one(ctx, r.Own, m.Facts.Mirror.Config.Name)
 	if err == nil {
 		err = sameOrigin(m, mirror.Config)
@@ -151,7 +151,7 @@ func (r *Reader) again(ctx context.Context, m *Mirror) error {
 	m.Facts.Earlier = &earlier
 	setOrigin(m, origin, nil)
 	if c, ok := m.Facts.Compare(); ok && c.Behind > 0 {
-		m.Facts.Left = left(ctx, origins, m)
+		m.Facts.NextPending = left(ctx, origins, m)
 	}
 	return nil
 }

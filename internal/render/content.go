@@ -190,7 +190,7 @@ func Sweeps(w io.Writer, members []Member, style Style) error {
 		}
 		for _, f := range m.Findings {
 			if f.Severity != check.OK && f.Code != "left-over" {
-				fmt.Fprintf(&b, "! %s: %s; to mend it: %s\n", f.Code, Clean(f.Message), Clean(f.Mend))
+				fmt.Fprintf(&b, "! %s: %s; to mend it: %s\n", f.Code, Clean(f.Message), Clean(f.Fix))
 			}
 		}
 		if _, err := io.WriteString(w, b.String()); err != nil {

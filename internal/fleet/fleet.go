@@ -41,10 +41,11 @@ const (
 	muchMore = 2
 	// maxChain is how many origins above an origin are followed.
 	maxChain = 8
-	// secondLook is the pause before whoever seems to be behind is read again.
-	// An idle link is heard of once a second.
-	secondLook = 1500 * time.Millisecond
 )
+
+// SecondRead is the pause before mirrors that seem to be behind are read again. An
+// idle link is active about once a second.
+const SecondRead = 1500 * time.Millisecond
 
 // Reader reads a fleet over one connection.
 type Reader struct {
@@ -53,6 +54,9 @@ type Reader struct {
 	// Progress, if set, is told how many requests of how many are done. It may
 	// be called from several goroutines.
 	Progress func(done, known int)
+	// SecondRead is the pause before mirrors that seem to be behind are read again; 0
+	// for [SecondRead].
+	SecondRead time.Duration
 
 	count counter
 	begin sync.Once

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -92,7 +93,7 @@ func (r *Reader) lookAgain(ctx context.Context, fleet *Fleet, named bool) error 
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-time.After(secondLook):
+	case <-time.After(cmp.Or(r.SecondRead, SecondRead)):
 	}
 	errs := make([]error, len(suspects))
 	// There are many when a link was down, and then this takes the most time.

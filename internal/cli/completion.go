@@ -12,9 +12,6 @@ import (
 
 	"github.com/choria-io/fisk"
 	"github.com/nats-io/jsm.go/natscontext"
-
-	"nats-kvmirror/internal/fleet"
-	"nats-kvmirror/internal/kvcfg"
 )
 
 // namesWait is how long a completion waits for the names of mirrors.
@@ -269,17 +266,16 @@ func readNames(ctx context.Context, globals []string) []string {
 		return nil
 	}
 	rt.globals.timeout, rt.globals.trace = min(rt.globals.timeout, namesWait), false
-	s, err := rt.connect(ctx)
+	c, err := rt.connect(ctx)
 	if err != nil {
 		return nil
 	}
-	defer s.conn.Close()
-	names, err := (&fleet.Reader{Conn: s.conn, Own: s.own}).Names(ctx)
+	defer c.Close()
+	names, err := c.Names(ctx)
 	if err != nil {
 		return nil
 	}
-	// Any stream can be called KV_ and anything; a shell is about to read this.
-	return slices.DeleteFunc(names, func(name string) bool { return kvcfg.ValidateBucket(name) != nil || !safeWord(name) })
+	return names
 }
 
 // safeWord says whether a word means nothing special to any shell.

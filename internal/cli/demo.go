@@ -13,8 +13,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"nats-kvmirror/internal/mirror"
 	"nats-kvmirror/internal/natstest"
-	"nats-kvmirror/internal/render"
 )
 
 // demoOptions are the flags of demo.
@@ -30,7 +30,7 @@ func addDemo(app *fisk.Application, rt *runtime, selected func(command)) {
 	cmd.HelpLong("Two servers are started on 127.0.0.1 for it, with files that are removed at the end. No other server is connected to: flags and variables that say how to connect are left aside.")
 	cmd.Flag("keep", "Leave both servers running after the story, until Ctrl-C").UnNegatableBoolVar(&o.keep)
 	cmd.Action(func(*fisk.ParseContext) error {
-		selected(func(ctx context.Context) int { return rt.finish(render.Report{}, o.run(ctx, rt)) })
+		selected(func(ctx context.Context) int { return rt.finish(mirror.Report{}, o.run(ctx, rt)) })
 		return nil
 	})
 }
@@ -41,7 +41,7 @@ func (o *demoOptions) run(ctx context.Context, rt *runtime) error {
 	defer stop()
 	if err := o.onServers(ctx, rt); err != nil {
 		if ctx.Err() != nil {
-			return fail(kindInterrupted, "", "interrupted, the demo's servers are stopped and their files removed")
+			return fail(mirror.ErrInterrupted, "", "interrupted, the demo's servers are stopped and their files removed")
 		}
 		return err
 	}

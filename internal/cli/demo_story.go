@@ -283,7 +283,7 @@ func (d *demo) look(ctx context.Context) (s sight, err error) {
 func (d *demo) until(ctx context.Context, what string, ok func(sight) bool) (sight, error) {
 	limit := time.NewTimer(demoPatience)
 	defer limit.Stop()
-	tick := time.NewTicker(pollInterval)
+	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		s, err := d.look(ctx)
@@ -323,7 +323,7 @@ func (d *demo) newTable(title string) demoTable {
 }
 
 func (d *demo) newBareTable(title string, header ...any) demoTable {
-	return demoTable{render.NewTable(d.rt.style(d.rt.globals.colors), title, header...), d}
+	return demoTable{render.NewTable(d.rt.newStyle(d.rt.globals.colors), title, header...), d}
 }
 
 // row adds what value says of each bucket.

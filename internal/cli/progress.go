@@ -8,6 +8,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/progress"
 	"github.com/jedib0t/go-pretty/v6/text"
 
+	"nats-kvmirror/internal/mirror"
 	"nats-kvmirror/internal/render"
 )
 
@@ -27,26 +28,65 @@ type bar struct {
 	done    bool          // what it is for came to its end
 }
 
-// newWaitBar is a bar of sequences that are waited for, shown at once.
-func newWaitBar(rt *runtime, style render.Style, bucket string) *bar {
-	b := newBar(rt, barStyle(style), "Waiting for "+bucket)
-	if b.writer != nil {
-		go b.draw()
+// observer shows on this run's streams what goes on.
+func (rt *runtime) observer() mirror.Observer {
+	return mirror.Observer{
+		Begin:    rt.begin,
+		Finished: rt.finished,
+		Saved: func(bucket, file string) {
+			fmt.Fprintf(rt.Err, "the configuration of bucket %s is saved in %s until it is created again\n", bucket, file)
+		},
+		Reached: func(bucket, what string) { fmt.Fprintf(rt.Err, "Bucket %s has %s\n", bucket, render.Clean(what)) },
 	}
-	return b
 }
 
-// newSlowBar is a bar that shows itself when what it is for takes long.
-func newSlowBar(rt *runtime, style render.Style, what string) *bar {
-	return later(newBar(rt, barStyle(style), what))
+// begin shows a bar for a task: of sequences that are waited for at once, otherwise
+// when it takes long.
+func (rt *runtime) begin(task mirror.Task, bucket string) (at func(done, of uint64), end func(ok bool)) {
+	look := barStyle(rt.style)
+	var b *bar
+	switch task {
+	case mirror.TaskWait:
+		if b = newBar(rt, look, "Waiting for "+bucket); b.writer != nil {
+			go b.draw()
+		}
+	case mirror.TaskRead:
+		b = later(newBar(rt, look, "Reading mirrors"))
+	default:
+		look.Visibility.ETA = true
+		look.Options.ETAPrecision = time.Second
+		what := "Comparing "
+		if task == mirror.TaskPurge {
+			what = "Purging "
+		}
+		b = later(newBar(rt, look, what+bucket))
+	}
+	return b.at, func(ok bool) {
+		b.done = ok
+		b.stop()
+	}
 }
 
-// newContentBar is a slow bar that shows the time left.
-func newContentBar(rt *runtime, style render.Style, what string) *bar {
-	look := barStyle(style)
-	look.Visibility.ETA = true
-	look.Options.ETAPrecision = time.Second
-	return later(newBar(rt, look, what))
+// finished says in a line what became of a mirror.
+func (rt *runtime) finished(m mirror.Member) {
+	text := ""
+	switch {
+	case m.Err != nil:
+		text = ": " + rt.explain(m.Err).Error()
+	case m.Note != "":
+		text = ": " + m.Note
+	case m.Purge != nil && m.Action == mirror.Updated:
+		text = fmt.Sprintf(": %s purged; it %s", plural(m.Purge.Purged, "message"), render.Sentence(m.Content))
+	}
+	rt.say("%s: %s%s", m.Bucket, m.Action, text)
+}
+
+// plural is so many of something.
+func plural[N int | uint64](n N, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %ss", n, one)
 }
 
 func later(b *bar) *bar {
@@ -85,14 +125,6 @@ func (b *bar) at(done, known uint64) {
 	}
 }
 
-// say says in a line, where nothing is drawn, what a bar that has come to its
-// end shows.
-func (b *bar) say(line string) {
-	if b.tracker == nil {
-		fmt.Fprintln(b.rt.Err, render.Clean(line))
-	}
-}
-
 // stop ends the drawing and waits for the last of it.
 func (b *bar) stop() {
 	if b.writer == nil || b.begin != nil && b.begin.Stop() {
@@ -103,7 +135,7 @@ func (b *bar) stop() {
 	} else {
 		b.tracker.MarkAsErrored()
 	}
-	// A writer that has not begun yet does not heed Stop (go-pretty 6.8.3).
+	// A writer that has not begun yet ignores Stop (go-pretty 6.8.3).
 	again := time.NewTicker(10 * time.Millisecond)
 	defer again.Stop()
 	for {

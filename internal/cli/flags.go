@@ -10,7 +10,6 @@ import (
 	"github.com/choria-io/fisk"
 
 	"nats-kvmirror/internal/kvcfg"
-	"nats-kvmirror/internal/units"
 )
 
 // optional is a flag's value that is nil until the user gives one.
@@ -105,7 +104,7 @@ func countFlag(f *fisk.FlagClause, name string, target **int64) *fisk.FlagClause
 }
 
 func sizeFlag(f *fisk.FlagClause, name string, limit int64, target **int64) *fisk.FlagClause {
-	f.SetValue(optional[int64]{name, target, func(s string) (int64, error) { return units.ParseBytes(s, limit) }})
+	f.SetValue(optional[int64]{name, target, func(s string) (int64, error) { return parseBytes(s, limit) }})
 	return f
 }
 
@@ -115,7 +114,7 @@ const (
 )
 
 func durationFlag(f *fisk.FlagClause, name string, target **time.Duration) *fisk.FlagClause {
-	f.SetValue(optional[time.Duration]{name, target, units.ParseDuration})
+	f.SetValue(optional[time.Duration]{name, target, parseDuration})
 	return f
 }
 

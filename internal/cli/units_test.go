@@ -1,4 +1,4 @@
-package units
+package cli
 
 import (
 	"errors"
@@ -20,7 +20,7 @@ func TestParseBytes(t *testing.T) {
 		"8388607T": 8388607 << 40, "9223372036854775807": math.MaxInt64, "9007199254740993": 1<<53 + 1,
 	}
 	for text, want := range tests {
-		if got, err := ParseBytes(text, math.MaxInt64); got != want || err != nil {
+		if got, err := parseBytes(text, math.MaxInt64); got != want || err != nil {
 			t.Errorf("%q is %d, %v; want %d", text, got, err, want)
 		}
 	}
@@ -28,16 +28,16 @@ func TestParseBytes(t *testing.T) {
 
 func TestParseBytesFails(t *testing.T) {
 	tests := map[error][]string{
-		ErrNegative: {"-1", "-1K", " -5", "-0", "-"},
-		ErrTooLarge: {"9223372036854775808", "8388608T", "9223372036854775807K", "99999999999999999999999999", "9007199254740992K"},
-		ErrSyntax: {
+		errNegative: {"-1", "-1K", " -5", "-0", "-"},
+		errTooLarge: {"9223372036854775808", "8388608T", "9223372036854775807K", "99999999999999999999999999", "9007199254740992K"},
+		errSyntax: {
 			"", " ", "K", "1.5G", "1,000", "1_000", "+1", "0x10", "1e3", "1P", "1E", "1X", "1KX", "1KBB", "1iB", "1BK", "1Ki",
 			"1K1", "1 K B", "1K 1", "one", "1\x00", "١", "1Ｋ", "infinity", "1--", "1\n1",
 		},
 	}
 	for want, texts := range tests {
 		for _, text := range texts {
-			if got, err := ParseBytes(text, math.MaxInt64); !errors.Is(err, want) {
+			if got, err := parseBytes(text, math.MaxInt64); !errors.Is(err, want) {
 				t.Errorf("%q is %d, %v; want an error that is %v", text, got, err, want)
 			}
 		}
@@ -47,16 +47,16 @@ func TestParseBytesFails(t *testing.T) {
 func TestParseBytesLimit(t *testing.T) {
 	const limit = 1<<31 - 1 // of a value
 	for text, want := range map[string]error{
-		"2147483647": nil, "2147483648": ErrTooLarge,
-		"2097151K": nil, "2097152K": ErrTooLarge,
-		"2047M": nil, "2048M": ErrTooLarge,
-		"1G": nil, "2G": ErrTooLarge, "1T": ErrTooLarge, "0T": nil,
+		"2147483647": nil, "2147483648": errTooLarge,
+		"2097151K": nil, "2097152K": errTooLarge,
+		"2047M": nil, "2048M": errTooLarge,
+		"1G": nil, "2G": errTooLarge, "1T": errTooLarge, "0T": nil,
 	} {
-		if _, err := ParseBytes(text, limit); !errors.Is(err, want) {
+		if _, err := parseBytes(text, limit); !errors.Is(err, want) {
 			t.Errorf("%q: error is %v, want %v", text, err, want)
 		}
 	}
-	_, err := ParseBytes("2G", limit)
+	_, err := parseBytes("2G", limit)
 	if err == nil || !strings.Contains(err.Error(), `"2G"`) || !strings.Contains(err.Error(), "2147483647") {
 		t.Errorf("the error does not tell the text and the limit: %v", err)
 	}
@@ -78,7 +78,7 @@ func TestParseDuration(t *testing.T) {
 		"1.s": time.Second,
 	}
 	for text, want := range tests {
-		if got, err := ParseDuration(text); got != want || err != nil {
+		if got, err := parseDuration(text); got != want || err != nil {
 			t.Errorf("%q is %v, %v; want %v", text, got, err, want)
 		}
 	}
@@ -86,21 +86,21 @@ func TestParseDuration(t *testing.T) {
 
 func TestParseDurationFails(t *testing.T) {
 	tests := map[error][]string{
-		ErrNegative: {"-1s", "-1d", " -5m", "-"},
-		ErrTooLarge: {
+		errNegative: {"-1s", "-1d", " -5m", "-"},
+		errTooLarge: {
 			"9223372036854775808ns", "2562048h", "2562047h47m16.854775808s", "293y", "106752d", "9223372036854775807ns1ns",
 			"292y292y", "99999999999999999999s", "99999999999999999999d",
 			// Once got wrong: a number beyond a float's is called a syntax error.
 			strings.Repeat("9", 400) + "d",
 		},
-		ErrSyntax: {
+		errSyntax: {
 			"", " ", "1", "5.5", "s", "d", ".", ".s", "1 s", "1s 1s", "1x", "1S", "1H", "1dd", "1hd", "1s2", "1..5s", "1.5.5s", "1,5s",
 			"1e3s", "++1s", "+-1s", "1d-1h", "0x1s", "infinity", "1s\x00", "1\ns", "١s", "one day", "1week", "1mo", "1min",
 		},
 	}
 	for want, texts := range tests {
 		for _, text := range texts {
-			if got, err := ParseDuration(text); !errors.Is(err, want) {
+			if got, err := parseDuration(text); !errors.Is(err, want) {
 				t.Errorf("%.30q is %v, %v; want an error that is %v", text, got, err, want)
 			}
 		}
@@ -110,7 +110,7 @@ func TestParseDurationFails(t *testing.T) {
 // sorted says whether an error is exactly one of this package's.
 func sorted(err error) bool {
 	n := 0
-	for _, e := range []error{ErrSyntax, ErrNegative, ErrTooLarge} {
+	for _, e := range []error{errSyntax, errNegative, errTooLarge} {
 		if errors.Is(err, e) {
 			n++
 		}
@@ -126,7 +126,7 @@ func FuzzParseBytes(f *testing.F) {
 	f.Add("0", int64(-1))
 	f.Add("1T", int64(math.MinInt64))
 	f.Fuzz(func(t *testing.T, text string, limit int64) {
-		got, err := ParseBytes(text, limit)
+		got, err := parseBytes(text, limit)
 		switch {
 		case err != nil && (got != 0 || !sorted(err)):
 			t.Errorf("%q is %d, and the error %v", text, got, err)
@@ -138,15 +138,15 @@ func FuzzParseBytes(f *testing.F) {
 			return
 		}
 		for _, plain := range []string{strconv.FormatInt(limit, 10), strconv.FormatInt(limit, 10) + "B"} {
-			if got, err := ParseBytes(plain, math.MaxInt64); got != limit || err != nil {
+			if got, err := parseBytes(plain, math.MaxInt64); got != limit || err != nil {
 				t.Errorf("%q is %d, %v", plain, got, err)
 			}
 		}
 		if kilos := strconv.FormatInt(limit, 10) + "K"; limit <= math.MaxInt64>>10 {
-			if got, err := ParseBytes(kilos, math.MaxInt64); got != limit<<10 || err != nil {
+			if got, err := parseBytes(kilos, math.MaxInt64); got != limit<<10 || err != nil {
 				t.Errorf("%q is %d, %v", kilos, got, err)
 			}
-		} else if _, err := ParseBytes(kilos, math.MaxInt64); !errors.Is(err, ErrTooLarge) {
+		} else if _, err := parseBytes(kilos, math.MaxInt64); !errors.Is(err, errTooLarge) {
 			t.Errorf("%q: error is %v", kilos, err)
 		}
 	})
@@ -161,14 +161,14 @@ func FuzzParseDuration(f *testing.F) {
 	}
 	f.Add("1s", int64(math.MaxInt64))
 	f.Fuzz(func(t *testing.T, text string, n int64) {
-		got, err := ParseDuration(text)
+		got, err := parseDuration(text)
 		switch {
 		case err != nil && (got != 0 || !sorted(err)):
 			t.Errorf("%q is %d, and the error %v", text, got, err)
 		case err == nil && got < 0:
 			t.Errorf("%q is %d, which is negative", text, got)
 		}
-		if want, goErr := time.ParseDuration(text); goErr == nil && text[0] != '-' && !endsInPoint(text) {
+		if want, goErr := time.parseDuration(text); goErr == nil && text[0] != '-' && !endsInPoint(text) {
 			if err != nil || got != want {
 				t.Errorf("%q is %v, %v; but %v to Go", text, got, err, want)
 			}
@@ -178,7 +178,7 @@ func FuzzParseDuration(f *testing.F) {
 			return
 		}
 		for _, plain := range []string{time.Duration(n).String(), strconv.FormatInt(n, 10) + "ns"} {
-			if got, err := ParseDuration(plain); int64(got) != n || err != nil {
+			if got, err := parseDuration(plain); int64(got) != n || err != nil {
 				t.Errorf("%q is %d, %v; want %d", plain, got, err, n)
 			}
 		}

@@ -1,7 +1,4 @@
-// Package units reads sizes and durations as people type them on a command
-// line. Both parsers take the whole text or nothing: no rest is ignored, nothing
-// wraps around.
-package units
+package cli
 
 import (
 	"errors"
@@ -13,14 +10,18 @@ import (
 	"time"
 )
 
-// Errors of both parsers.
+// The parsers below read sizes and durations as people type them on a command
+// line. Both take the whole text or nothing: no rest is ignored, nothing
+// wraps around.
+// fisk's own parsers truncate fractions.
+
 var (
-	// ErrSyntax is returned for a text that is no size or duration.
-	ErrSyntax = errors.New("cannot be understood")
-	// ErrNegative is returned for a value below zero.
-	ErrNegative = errors.New("is negative")
-	// ErrTooLarge is returned for a value that does not fit.
-	ErrTooLarge = errors.New("is too large")
+	// errSyntax is returned for a text that is no size or duration.
+	errSyntax = errors.New("cannot be understood")
+	// errNegative is returned for a value below zero.
+	errNegative = errors.New("is negative")
+	// errTooLarge is returned for a value that does not fit.
+	errTooLarge = errors.New("is too large")
 )
 
 var (
@@ -29,25 +30,25 @@ var (
 	part     = regexp.MustCompile(`([0-9]+\.?[0-9]*|\.[0-9]+)([a-zA-Zµμ]+)`)
 )
 
-// ParseBytes reads a number of bytes: digits alone, or followed by B, K, M, G
+// parseBytes reads a number of bytes: digits alone, or followed by B, K, M, G
 // or T, each also as KB or KiB; a K is always 1024, as in `nats`. The largest
 // result is limit.
-func ParseBytes(text string, limit int64) (int64, error) {
+func parseBytes(text string, limit int64) (int64, error) {
 	s := strings.TrimSpace(text)
 	if strings.HasPrefix(s, "-") {
-		return 0, fmt.Errorf("%q %w", text, ErrNegative)
+		return 0, fmt.Errorf("%q %w", text, errNegative)
 	}
 	m := size.FindStringSubmatch(s)
 	if m == nil {
-		return 0, fmt.Errorf("%q %w as a size", text, ErrSyntax)
+		return 0, fmt.Errorf("%q %w as a size", text, errSyntax)
 	}
 	shift, ok := shifts(m[2])
 	if !ok {
-		return 0, fmt.Errorf("%q %w as a size: no unit %q", text, ErrSyntax, m[2])
+		return 0, fmt.Errorf("%q %w as a size: no unit %q", text, errSyntax, m[2])
 	}
 	n, err := strconv.ParseInt(m[1], 10, 64)
 	if err != nil || n > limit>>shift {
-		return 0, fmt.Errorf("%q %w: the most is %d bytes", text, ErrTooLarge, limit)
+		return 0, fmt.Errorf("%q %w: the most is %d bytes", text, errTooLarge, limit)
 	}
 	return n << shift, nil
 }
@@ -69,19 +70,19 @@ func shifts(unit string) (int, bool) {
 	return 0, false
 }
 
-// ParseDuration reads a duration of zero or more: Go's units, and d (24 hours),
+// parseDuration reads a duration of zero or more: Go's units, and d (24 hours),
 // w (7 days), M (30 days) and y (365 days), as in `nats`.
-func ParseDuration(text string) (time.Duration, error) {
+func parseDuration(text string) (time.Duration, error) {
 	s := strings.TrimSpace(text)
 	if strings.HasPrefix(s, "-") {
-		return 0, fmt.Errorf("%q %w", text, ErrNegative)
+		return 0, fmt.Errorf("%q %w", text, errNegative)
 	}
 	s = strings.TrimPrefix(s, "+")
 	if s == "0" {
 		return 0, nil
 	}
 	if !duration.MatchString(s) {
-		return 0, fmt.Errorf("%q %w as a duration", text, ErrSyntax)
+		return 0, fmt.Errorf("%q %w as a duration", text, errSyntax)
 	}
 	var total time.Duration
 	for _, m := range part.FindAllStringSubmatch(s, -1) {
@@ -90,7 +91,7 @@ func ParseDuration(text string) (time.Duration, error) {
 			return 0, fmt.Errorf("%q %w", text, err)
 		}
 		if d > math.MaxInt64-total {
-			return 0, fmt.Errorf("%q %w", text, ErrTooLarge)
+			return 0, fmt.Errorf("%q %w", text, errTooLarge)
 		}
 		total += d
 	}
@@ -105,20 +106,20 @@ func parsePart(number, unit string) (time.Duration, error) {
 	if base, ok := long[unit]; ok {
 		n, err := strconv.ParseFloat(number, 64)
 		if err != nil {
-			return 0, ErrTooLarge // the only way in which digits fail
+			return 0, errTooLarge // the only way in which digits fail
 		}
 		// The largest float below 2^63; beyond it the conversion is undefined.
 		if v := n * float64(base); v < math.MaxInt64 {
 			return time.Duration(v), nil
 		}
-		return 0, ErrTooLarge
+		return 0, errTooLarge
 	}
 	d, err := time.ParseDuration(number + unit)
 	switch {
 	case err == nil:
 		return d, nil
 	case strings.Contains(err.Error(), "unknown unit"):
-		return 0, fmt.Errorf("%w as a duration: no unit %q", ErrSyntax, unit)
+		return 0, fmt.Errorf("%w as a duration: no unit %q", errSyntax, unit)
 	}
-	return 0, ErrTooLarge
+	return 0, errTooLarge
 }

@@ -68,18 +68,18 @@ func (s *started) ends(t *testing.T) int {
 	}
 }
 
-// moment is one in the run of a command: the nth request, from 1, whose subject
+// requestPoint is a point in the run of a command: the nth request, from 1, whose subject
 // contains during, once one that contains behind has passed.
-type moment struct {
+type requestPoint struct {
 	name           string
 	behind, during string
 	nth            int
 	verdict        natstest.Verdict // on that request
 }
 
-// signalAt runs a command on the server behind a proxy, sends it a signal at a
-// moment, and returns its exit code and what it wrote.
-func signalAt(t *testing.T, p *natstest.Proxy, signal os.Signal, at moment, cache string, args ...string) (code int, out string) {
+// signalAt runs a command on the server behind a proxy, sends it a signal at such a
+// point, and returns its exit code and what it wrote.
+func signalAt(t *testing.T, p *natstest.Proxy, signal os.Signal, at requestPoint, cache string, args ...string) (code int, out string) {
 	t.Helper()
 	process := make(chan *os.Process, 1)
 	var mu sync.Mutex
@@ -177,8 +177,10 @@ func TestSweepKilled(t *testing.T) {
 			t.Cleanup(p.Close)
 			sweep := []string{"sync", "m", "--content", "--force"}
 			random := rand.New(rand.NewPCG(4, uint64(len(test.name))))
-			purging := func() moment { return moment{name: "purging", during: ".STREAM.PURGE.", nth: 1 + random.IntN(1_000)} }
-			for _, at := range []moment{
+			purging := func() requestPoint {
+				return requestPoint{name: "purging", during: ".STREAM.PURGE.", nth: 1 + random.IntN(1_000)}
+			}
+			for _, at := range []requestPoint{
 				{name: "comparing", during: ".CONSUMER.", nth: 1 + random.IntN(2)}, purging(), purging(), purging(),
 				{name: "comparing again", behind: ".STREAM.PURGE.", during: ".CONSUMER.", nth: 1 + random.IntN(2)},
 			} {
@@ -212,7 +214,7 @@ func TestRecreateKilled(t *testing.T) {
 	// next is the run that follows, and says whether the mirror is there.
 	next := func() (args []string, there bool) {
 		t.Helper()
-		if look(t, nc, "m").there {
+		if readStream(t, nc, "m").there {
 			return []string{"sync", "--recreate", "m", "--force", "--lose", "2000"}, true
 		}
 		saved, err := filepath.Glob(filepath.Join(cache, appName, "m-*.json"))
@@ -221,20 +223,20 @@ func TestRecreateKilled(t *testing.T) {
 		}
 		return []string{"sync", "--recreate", "m", "--config", saved[len(saved)-1]}, false
 	}
-	proving := func(name string) moment {
-		return moment{name: name, behind: ".STREAM.CREATE.", during: ".API.", nth: 1 + random.IntN(4)}
+	proving := func(name string) requestPoint {
+		return requestPoint{name: name, behind: ".STREAM.CREATE.", during: ".API.", nth: 1 + random.IntN(4)}
 	}
 	there := true
 	for _, test := range []struct {
-		moment
+		requestPoint
 		there bool // afterwards
 	}{
-		{moment{name: "comparing", during: ".CONSUMER.", nth: 1 + random.IntN(2)}, true},
-		{moment{name: "before the deletion", during: ".STREAM.DELETE.", nth: 1, verdict: natstest.Drop}, true},
-		{moment{name: "behind the deletion", during: ".STREAM.DELETE.", nth: 1}, false},
-		{moment{name: "before it is restored", during: ".STREAM.CREATE.", nth: 1, verdict: natstest.Drop}, false},
-		{moment{name: "behind that", during: ".STREAM.CREATE.", nth: 1}, true},
-		{moment{name: "before the creation", during: ".STREAM.CREATE.", nth: 1, verdict: natstest.Drop}, false},
+		{requestPoint{name: "comparing", during: ".CONSUMER.", nth: 1 + random.IntN(2)}, true},
+		{requestPoint{name: "before the deletion", during: ".STREAM.DELETE.", nth: 1, verdict: natstest.Drop}, true},
+		{requestPoint{name: "behind the deletion", during: ".STREAM.DELETE.", nth: 1}, false},
+		{requestPoint{name: "before it is restored", during: ".STREAM.CREATE.", nth: 1, verdict: natstest.Drop}, false},
+		{requestPoint{name: "behind that", during: ".STREAM.CREATE.", nth: 1}, true},
+		{requestPoint{name: "before the creation", during: ".STREAM.CREATE.", nth: 1, verdict: natstest.Drop}, false},
 		{proving("proving what was restored"), true},
 		{proving("proving"), true},
 	} {
@@ -242,11 +244,11 @@ func TestRecreateKilled(t *testing.T) {
 		if was != there {
 			t.Fatalf("%s: the mirror is there: %t", test.name, was)
 		}
-		if code, out := signalAt(t, p, os.Kill, test.moment, cache, args...); code != -1 {
+		if code, out := signalAt(t, p, os.Kill, test.requestPoint, cache, args...); code != -1 {
 			t.Errorf("%s: exit code %d\n%s", test.name, code, out)
 		}
 		there = test.there
-		waitUntil(t, test.name+": what was sent is done", func() bool { return look(t, nc, "m").there == there })
+		waitUntil(t, test.name+": what was sent is done", func() bool { return readStream(t, nc, "m").there == there })
 	}
 	args, _ := next()
 	s := start(t, cache, append(args, "--server", sites.Leaf.URL(), "--no-context")...)
@@ -280,7 +282,7 @@ func TestContentPrompts(t *testing.T) {
 	}
 	answer := func(keys string, want int, question string, args ...string) string {
 		t.Helper()
-		p := sitDown(t, sites.Leaf.URL(), args...)
+		p := startOnTerminal(t, sites.Leaf.URL(), args...)
 		p.isAsked(question)
 		p.types(keys)
 		if code := p.leaves(); code != want {
@@ -310,7 +312,7 @@ func TestContentPrompts(t *testing.T) {
 func TestContentChangedWhileAsking(t *testing.T) {
 	t.Parallel()
 	sites := leftBehind(t, 3)
-	p := sitDown(t, sites.Leaf.URL(), "sync", "--recreate", "m", "--force")
+	p := startOnTerminal(t, sites.Leaf.URL(), "sync", "--recreate", "m", "--force")
 	p.isAsked("Really delete bucket m and lose 3 messages?")
 	if o := runJSON(t, t.Context(), "edit", "m", "--description", "changed", "--force", "--server", sites.Leaf.URL()); o.code != 0 {
 		t.Fatal(o)

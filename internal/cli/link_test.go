@@ -59,7 +59,7 @@ func TestDomainCut(t *testing.T) {
 	if took := time.Since(begin); took > time.Minute {
 		t.Errorf("it took %v", took)
 	}
-	if is := look(t, connectTo(t, sites.Leaf.URL()), "m"); !is.there || is.State.Msgs != 2 {
+	if is := readStream(t, connectTo(t, sites.Leaf.URL()), "m"); !is.there || is.State.Msgs != 2 {
 		t.Errorf("the mirror is %+v", is)
 	}
 

@@ -36,13 +36,13 @@ func pair(t *testing.T, demo jetstream.KeyValueConfig, more ...string) (*natstes
 func isAt(t *testing.T, sites *natstest.Sites, seq uint64) {
 	t.Helper()
 	nc := connectTo(t, sites.Leaf.URL())
-	waitUntil(t, fmt.Sprintf("the mirror is at sequence %d", seq), func() bool { return look(t, nc, "m").State.Last >= seq })
+	waitUntil(t, fmt.Sprintf("the mirror is at sequence %d", seq), func() bool { return readStream(t, nc, "m").State.Last >= seq })
 }
 
 // holds is how many messages the mirror holds; -1 when it is not there.
 func holds(t *testing.T, sites *natstest.Sites) int {
 	t.Helper()
-	is := look(t, connectTo(t, sites.Leaf.URL()), "m")
+	is := readStream(t, connectTo(t, sites.Leaf.URL()), "m")
 	if !is.there {
 		return -1
 	}
@@ -228,7 +228,7 @@ func TestRecreateAsksOriginAgain(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			sites := mirrored(t, 100)
-			p := sitDown(t, sites.Leaf.URL(), "sync", "--recreate", "m")
+			p := startOnTerminal(t, sites.Leaf.URL(), "sync", "--recreate", "m")
 			p.isAsked("Really delete bucket m and create it again?")
 			test.change(t, sites)
 			p.types("y\r")

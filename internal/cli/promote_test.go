@@ -200,7 +200,7 @@ func TestPromoteSourcedOrigin(t *testing.T) {
 	must(t)(keyValue(t, sites.Hub.URL(), jetstream.KeyValueConfig{Bucket: "other"}).PutString(t.Context(), "key", "value"))
 	keyValue(t, sites.Hub.URL(), jetstream.KeyValueConfig{Bucket: "demo", Sources: []*jetstream.StreamSource{{Name: "other"}}})
 	hub := connectTo(t, sites.Hub.URL())
-	waitUntil(t, "the origin has the value", func() bool { return look(t, hub, "demo").State.Msgs == 1 })
+	waitUntil(t, "the origin has the value", func() bool { return readStream(t, hub, "demo").State.Msgs == 1 })
 	runJSON(t, t.Context(), "add", "plain", "--mirror", "demo", "--mirror-domain", "hub", "--wait", "20s", "--server", url).mustBe(t, 0, render.Created, "")
 	request(t, hub, "$JS.API.STREAM.DELETE.KV_demo", "")
 	runJSON(t, t.Context(), append(asOld(t, url), "promote", "plain", "--into", "fresh")...).mustBe(t, 0, render.Promoted, "")
@@ -458,7 +458,7 @@ func TestPromoteIntoInterruptedSilencing(t *testing.T) {
 }
 
 // Each way in which the write can go wrong, and the verdict that is true.
-func TestFateOfPromotion(t *testing.T) {
+func TestPromoteUnderFaults(t *testing.T) {
 	t.Parallel()
 	for _, f := range []struct {
 		name      string
@@ -569,7 +569,7 @@ func TestPromoteIntoDiffers(t *testing.T) {
 }
 
 // A copy that is full stands still, which is noticed.
-func TestPromoteIntoStandsStill(t *testing.T) {
+func TestPromoteIntoStalls(t *testing.T) {
 	t.Parallel()
 	sites := lostOrigin(t)
 	url := sites.Leaf.URL()
@@ -718,7 +718,7 @@ func TestPromoteMirrorOfMirror(t *testing.T) {
 
 // A write of a copy that is lost on the way is followed, or said to be unknown;
 // a second run finishes.
-func TestFateOfCopies(t *testing.T) {
+func TestPromoteIntoUnderFaults(t *testing.T) {
 	t.Parallel()
 	for _, subject := range []string{"STREAM.CREATE.KV_fresh", "STREAM.UPDATE.KV_fresh"} {
 		for direction, applied := range map[natstest.Direction]bool{natstest.ToServer: false, natstest.ToClient: true} {

@@ -458,7 +458,7 @@ func TestPromoteIntoInterruptedSilencing(t *testing.T) {
 }
 
 // Each way in which the write can go wrong, and the verdict that is true.
-func TestPromoteUnderFaults(t *testing.T) {
+func TestPromoteOutcomes(t *testing.T) {
 	t.Parallel()
 	for _, f := range []struct {
 		name      string
@@ -718,7 +718,7 @@ func TestPromoteMirrorOfMirror(t *testing.T) {
 
 // A write of a copy that is lost on the way is followed, or said to be unknown;
 // a second run finishes.
-func TestPromoteIntoUnderFaults(t *testing.T) {
+func TestPromoteIntoOutcomes(t *testing.T) {
 	t.Parallel()
 	for _, subject := range []string{"STREAM.CREATE.KV_fresh", "STREAM.UPDATE.KV_fresh"} {
 		for direction, applied := range map[natstest.Direction]bool{natstest.ToServer: false, natstest.ToClient: true} {

@@ -28,7 +28,7 @@ func updates(p *natstest.Proxy) map[string]int {
 
 // Whatever becomes of one mirror, the others are mended, and the verdict on it
 // is true; a second run does what is left.
-func TestSyncUnderFaults(t *testing.T) {
+func TestSyncOutcomes(t *testing.T) {
 	t.Parallel()
 	const n = 6
 	for _, test := range []struct {

@@ -17,7 +17,7 @@ import (
 
 // Each way in which a write can go wrong between the client and the server, and
 // the verdict that is true.
-func TestWritesUnderFaults(t *testing.T) {
+func TestWriteOutcomes(t *testing.T) {
 	t.Parallel()
 	const timeout = 2 * brief
 	writes := []struct {

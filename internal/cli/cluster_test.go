@@ -17,6 +17,7 @@ import (
 // In a cluster: a mirror of three replicas is created, repaired and shown, and a
 // leader that steps down in between changes nothing.
 func TestCluster(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	servers, err := natstest.Cluster(3, "c")
 	if err != nil {

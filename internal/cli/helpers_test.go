@@ -22,6 +22,14 @@ import (
 // "1m": only a test that fails gets there.
 const longest = time.Minute
 
+// slow leaves a test out of go test -short: it takes seconds.
+func slow(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("it is slow")
+	}
+}
+
 // plainSites starts a hub and a leaf with a bucket and a mirror of it as other
 // tools make them, and returns the leaf's address.
 func plainSites(t *testing.T) *natstest.Sites {

@@ -52,6 +52,7 @@ func holds(t *testing.T, sites *natstest.Sites) int {
 // What a sweep cannot take without taking more, or what may be the last copy, is
 // left alone and said.
 func TestSweepTakesNoMore(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	askHub := func(t *testing.T, sites *natstest.Sites, subject, body string) {
 		t.Helper()
@@ -164,6 +165,7 @@ func TestSweepTakesNoMore(t *testing.T) {
 // An interrupt while it is proved what a sweep did is no failure, and says what
 // was purged.
 func TestSweepInterruptedInProof(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	sites := leftBehind(t, 20)
 	p, err := natstest.NewProxy(sites.Leaf.Addr())
@@ -209,6 +211,7 @@ func TestRecreateCountsHistory(t *testing.T) {
 // The origin goes, or what it holds, while the question stands: the mirror is the
 // last copy then, and is not deleted.
 func TestRecreateAsksOriginAgain(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	for _, test := range []struct {
 		name   string
@@ -312,6 +315,7 @@ func TestRecreateKeepsStart(t *testing.T) {
 // A mirror that may have dropped its oldest messages at a limit, or may have lost
 // them, is not said to hold what its origin holds.
 func TestContentDoubtful(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	sites, kv := pair(t, jetstream.KeyValueConfig{})
 	for i := range 10 {

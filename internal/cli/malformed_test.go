@@ -12,6 +12,7 @@ import (
 
 // An answer of 10 MB.
 func TestHugeAnswer(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	s, err := natstest.Start("listen: 127.0.0.1:-1\nmax_payload: 60MB\nmax_pending: 200MB")
 	if err != nil {

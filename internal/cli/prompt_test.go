@@ -302,6 +302,7 @@ func TestPromoteAfterAsking(t *testing.T) {
 // A link that comes back while the question stands is seen at the mirror where the
 // origin cannot be read.
 func TestPromoteLinkBackAfterAsking(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	sites, link, err := natstest.HubAndLeafVia()
 	if err != nil {
@@ -391,6 +392,7 @@ func TestAddWaitsWithBar(t *testing.T) {
 
 // A bar that is stopped is stopped, however soon: nothing is drawn after it.
 func TestBarStops(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	ours, tty, err := pty.Open()
 	if err != nil {

@@ -25,12 +25,12 @@ import (
 	"nats-kvmirror/internal/natstest"
 )
 
-var update = flag.Bool("update", false, "write the golden parts of the scripts anew")
+var update = flag.Bool("update", false, "write the golden parts of the scripts")
 
 func TestMain(m *testing.M) {
 	// Most tests wait for servers: as many at once as there are cores would leave
 	// these idle. What the command line says comes later and counts.
-	if err := flag.Set("test.parallel", "8"); err != nil {
+	if err := flag.Set("test.parallel", "16"); err != nil {
 		panic(err)
 	}
 	testscript.Main(withCache{m}, map[string]func(){

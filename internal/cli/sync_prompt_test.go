@@ -120,6 +120,7 @@ func TestSyncTerminatedWhileAsking(t *testing.T) {
 
 // On a terminal there are colors, and a bar when the reading takes long.
 func TestFleetOnTerminal(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	_, proxy := plainMirrors(t, 1)
 	began := time.Now()

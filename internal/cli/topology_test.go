@@ -16,6 +16,7 @@ import (
 // A mirror of a mirror, below a leaf: made, told that its chain has lost per-key
 // TTL, and mended from the top to the bottom.
 func TestLeafBelowLeaf(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	chain, err := natstest.LeafBelowLeaf()
 	if err != nil {
@@ -71,6 +72,7 @@ func TestLeafBelowLeaf(t *testing.T) {
 // Over accounts of which one shares too little: the messages are compared where
 // they can be, and where not, that is said and nothing is purged.
 func TestContentOverAccounts(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	for _, test := range []struct {
 		name string
@@ -130,6 +132,7 @@ func accounts(t *testing.T, kind natstest.AccountsKind, leafnode bool) (origin, 
 // side and over a leafnode. Whatever looks at it finds it, and what the mirror has
 // not got is not taken for anything else.
 func TestStallOverAccounts(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	for name, leafnode := range map[string]bool{"side by side": false, "over a leafnode": true} {
 		t.Run(name, func(t *testing.T) {
@@ -170,6 +173,7 @@ func TestStallOverAccounts(t *testing.T) {
 // Clusters on both sides: a leader that steps down, and a server that is stopped,
 // while a mirror of three replicas is edited, mended and swept.
 func TestTwoClusters(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	hub, leaf, err := natstest.Clusters(3)
 	if err != nil {
@@ -224,6 +228,7 @@ func TestTwoClusters(t *testing.T) {
 // connected to the account, nothing at all (nats-server, Account.checkJetStream):
 // nothing is created, changed or taken for known.
 func TestOriginWithoutJetStream(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	hub, err := natstest.Start(`
 server_name: HUB

@@ -18,6 +18,7 @@ import (
 // Each way in which a write can go wrong between the client and the server, and
 // the verdict that is true.
 func TestWriteOutcomes(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	const timeout = 2 * brief
 	writes := []struct {
@@ -220,6 +221,7 @@ func TestOlderServers(t *testing.T) {
 // A mirror that keeps what is gone at its origin, although its server echoes
 // the setting, is found out.
 func TestEditFindsLeftovers(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	sites := plainSites(t)
 	kv := keyValue(t, sites.Hub.URL(), jetstream.KeyValueConfig{Bucket: "demo", LimitMarkerTTL: time.Second})
@@ -248,6 +250,7 @@ func TestEditFindsLeftovers(t *testing.T) {
 // A connection that is lost for good after the write, while the command looks at
 // what came of it or waits: it ends in time, and says what was written.
 func TestCutAfterTheWrite(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	st := newTestSites(t)
 	// A mirror that does not get on.

@@ -5,31 +5,31 @@ import (
 )
 
 // Facts are what was read about one mirror. They are gathered beforehand, so
-// that a check needs no connection.
+// that finding problems needs no connection.
 type Facts struct {
 	Mirror *stream.Info
-	// Level is the API level of the mirror's server; nil when it did not say.
+	// Level is the API level of the mirror's server; nil when it is not known.
 	Level *int
 
-	Origin *stream.Info // nil when it was not read
-	Unread Unread       // why not
+	Origin       *stream.Info // nil when it could not be read
+	OriginUnread Unreadable   // why not
 	// Above are the origin's own origins, the nearest first, when the origin is
 	// a mirror itself.
 	Above []*stream.Info
-	// AboveUnread is why the chain could not be followed to its top; empty when
-	// it was.
-	AboveUnread string
+	// AboveUnreadable is why the chain could not be followed to its top; empty
+	// when it was.
+	AboveUnreadable string
 
-	// Earlier is what an earlier look saw; nil when there was one look alone.
-	// Whoever is suspicious is looked at twice.
-	Earlier *Look
-	// Left is the sequence of the first message that the mirror still has to
-	// take, as the origin says; 0 when there is none, because those between have
-	// expired, or are of keys that the mirror does not take. It is nil when
-	// nobody asked, or there was no answer.
-	Left *uint64
-	// Content is what comparing the messages one by one has shown; nil when
-	// that was not done.
+	// Earlier are the states of an earlier reading; nil when there was only one.
+	// A mirror that is [Facts.Suspicious] is read twice.
+	Earlier *States
+	// NextPending is the sequence of the origin's next message for the mirror, as
+	// the origin reports it; 0 when there is none, because those between have
+	// expired, or are of keys that the mirror does not take. It is nil when the
+	// origin was not asked, or did not answer.
+	NextPending *uint64
+	// Content is the result of comparing the messages one by one; nil when that
+	// was not done.
 	Content *Content
 }
 
@@ -37,48 +37,50 @@ type Facts struct {
 // reason, as counted one by one.
 type Content struct {
 	LeftOver, Missing, Different map[string]uint64
-	// Unproved is why not all could be compared; empty when all was.
-	Unproved string
+	// Unverified is why not all could be compared; empty when all was.
+	Unverified string
 }
 
-// Look is what both sides held at a moment.
-type Look struct{ Mirror, Origin stream.State }
+// States are the states of both sides, read shortly after each other.
+type States struct{ Mirror, Origin stream.State }
 
-// Unread is why an origin was not read; Detail is the failure's own words.
-type Unread struct {
+// Unreadable is why something could not be read. Detail is the text of the
+// failure.
+type Unreadable struct {
 	Reason Reason
 	Detail string
 }
 
-// Reason is a kind of failure to read an origin.
+// Reason is a kind of failure to read something.
 type Reason string
 
 // The reasons.
 const (
-	Missing     Reason = "missing"      // there is no such stream
-	NotBucket   Reason = "not-a-bucket" // the stream is something else
-	Denied      Reason = "denied"       // the reader may not ask
-	Unreachable Reason = "unreachable"  // no responders, or not in time
+	ReasonMissing     Reason = "missing"      // there is no such stream
+	ReasonNotBucket   Reason = "not-a-bucket" // the stream is no Key-Value bucket
+	ReasonNotMirror   Reason = "not-a-mirror" // the bucket is no mirror
+	ReasonDenied      Reason = "denied"       // permissions do not allow it
+	ReasonUnreachable Reason = "unreachable"  // no responders, or a timeout
 )
 
-// Compare sets mirror and origin side by side; ok is false when the origin was
-// not read.
+// Compare compares the states of mirror and origin; ok is false when the origin
+// could not be read.
 func (f Facts) Compare() (c Comparison, ok bool) {
 	if f.Origin == nil {
 		return Comparison{}, false
 	}
 	c = Compare(f.Mirror.Config, f.Origin.Config, f.Mirror.State, f.Origin.State)
-	if f.Left != nil && *f.Left == 0 {
+	if f.NextPending != nil && *f.NextPending == 0 {
 		c.Behind = 0
 	}
 	return c, true
 }
 
 // LeftOver is the smallest number of messages that the mirror holds and its
-// origin does not; 0 when that is not known. What the mirror holds now is set
-// against what the origin held at the earlier look and has got since: a message
-// that expires is gone from both sides within a second, though not at the same
-// moment, and is not counted.
+// origin does not; 0 when that is not known. What the mirror holds now is compared
+// with what the origin held earlier and has received since: a message that expires
+// is gone from both sides within a second, though not at the same time, and is not
+// counted.
 func (f Facts) LeftOver() uint64 {
 	if f.Origin == nil || f.Earlier == nil {
 		return 0
@@ -88,10 +90,10 @@ func (f Facts) LeftOver() uint64 {
 
 // Missing is the smallest number of messages that the origin holds and the
 // mirror does not; 0 when that is not known. It is LeftOver with the sides
-// changed. A mirror that drops messages by a limit of its own may hold less.
+// exchanged. A mirror that drops messages at a limit of its own may hold fewer.
 func (f Facts) Missing() uint64 {
 	c, ok := f.Compare()
-	if !ok || f.Earlier == nil || !c.Counted || f.dropsOfItself() {
+	if !ok || f.Earlier == nil || !c.Counted || f.dropsMore() {
 		return 0
 	}
 	held := f.Earlier.Mirror.Msgs
@@ -104,30 +106,34 @@ func (f Facts) Missing() uint64 {
 	return f.Origin.State.Msgs - held
 }
 
-// dropsOfItself says that the mirror does not keep all that its origin keeps: it
-// has a shorter maximum age, or drops the oldest messages at a limit.
-func (f Facts) dropsOfItself() bool {
+// dropsMore reports whether the mirror is configured to drop what its origin
+// keeps: it has a shorter maximum age, or drops the oldest messages at a limit.
+func (f Facts) dropsMore() bool {
 	c, age := f.Mirror.Config, f.Origin.Config.MaxAge
 	return c.MaxAge > 0 && (age <= 0 || c.MaxAge < age) || c.Discard != "new" && (c.MaxBytes > 0 || c.MaxMsgs > 0)
 }
 
-// tailUnread says that a filtered mirror seems to be behind, as it does whenever
-// the origin's last message is not for it, and that nobody knows better.
-func (f Facts) tailUnread() bool {
+// tailUnknown reports whether a filtered mirror seems to be behind, as it does
+// whenever the origin's last message is not for it, and the origin did not tell
+// what is pending.
+func (f Facts) tailUnknown() bool {
 	c, ok := f.Compare()
-	return ok && c.Behind > 0 && f.Mirror.Config.Filtered() && f.Left == nil
+	return ok && c.Behind > 0 && f.Mirror.Config.Filtered() && f.NextPending == nil
 }
 
-// Suspicious says that one look does not suffice: the two sides are not read at
-// the same moment, so what seems to be behind, too much or too little may only
-// be on its way.
+// Suspicious reports whether the mirror has to be read a second time: the two
+// sides are not read at the same time, so a message that seems to be pending, left
+// over or missing may only be on its way.
 func (f Facts) Suspicious() bool {
 	c, ok := f.Compare()
-	return ok && (c.Behind > 0 || c.LeftOver() > 0 || c.Missing > 0 || f.Mirror.State.LastSeq > f.Origin.State.LastSeq || f.neverHeard())
+	return ok && (c.Behind > 0 || c.LeftOver() > 0 || c.Missing > 0 || f.Mirror.State.LastSeq > f.Origin.State.LastSeq || f.neverActive())
 }
 
-// neverHeard says that the mirror has never heard of its origin, which is also so
-// of one that was just created.
-func (f Facts) neverHeard() bool {
+// neverActive reports whether the mirror has never received anything from its
+// origin, which is also true of one that was just created.
+func (f Facts) neverActive() bool {
 	return f.Mirror.Mirror != nil && !f.Mirror.Mirror.EverActive()
 }
+
+// originHasTTL reports whether keys expire at the origin.
+func (f Facts) originHasTTL() bool { return f.Origin != nil && f.Origin.Config.AllowMsgTTL }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"testing"
+	"time"
 
 	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/stream"
@@ -70,10 +71,9 @@ func wantKnown(t testing.TB, err error, known []error) {
 	}
 }
 
-// wantPlanned asserts that a plan changes a configuration in nothing but fields that
-// it is about, and tells of each change; unsaid are fields that it may drop without
-// a word.
-func wantPlanned(t testing.TB, current stream.Raw, p kvcfg.Plan, about []string, unsaid ...string) {
+// wantPlanned asserts that a plan changes nothing but the fields that it is about, and
+// lists each change; unlisted are fields that it may drop without that.
+func wantPlanned(t testing.TB, current stream.Raw, p kvcfg.Plan, about []string, unlisted ...string) {
 	t.Helper()
 	want, have := maps.Clone(current), maps.Clone(p.Config)
 	for _, c := range p.Changes {
@@ -81,13 +81,73 @@ func wantPlanned(t testing.TB, current stream.Raw, p kvcfg.Plan, about []string,
 			t.Errorf("%s changes from %s, but it is %s", c.Field, c.From, got)
 		}
 		if !slices.Contains(about, c.Field) {
-			t.Errorf("%s changes to %s, which nobody asked for", c.Field, c.To)
+			t.Errorf("%s changes to %s, which was not asked for", c.Field, c.To)
 		}
 		want[c.Field] = c.To
 	}
-	for _, field := range unsaid {
+	for _, field := range unlisted {
 		delete(want, field)
 		delete(have, field)
 	}
 	wantTouched(t, want, have)
 }
+
+// healthy are the facts of a mirror in which nothing is to be found.
+func healthy() Facts {
+	state := stream.State{Msgs: 10, Bytes: 1000, FirstSeq: 1, LastSeq: 10, FirstTime: time.Unix(2000, 0)}
+	origin := stream.Config{
+		Name: "KV_demo", Subjects: []string{"$KV.demo.>"}, Storage: "file", Discard: "new", AllowMsgTTL: true, AllowDirect: true, AllowRollup: true, DenyDelete: true,
+		MaxMsgsPerSubject: 5, MaxAge: time.Hour, MaxMsgSize: 1024, MaxBytes: -1, MaxMsgs: -1, Metadata: map[string]string{"_nats.ver": "2.15.2"},
+	}
+	mirror := origin
+	mirror.Subjects, mirror.MirrorDirect = nil, true
+	mirror.Mirror = &stream.Source{Name: "KV_demo", External: &stream.External{APIPrefix: "$JS.hub.API"}}
+	return Facts{
+		Mirror: &stream.Info{Config: mirror, State: state, Created: time.Unix(3000, 0), Prefix: "$JS.API", Mirror: &stream.SourceInfo{Name: "KV_demo", Active: time.Second}},
+		Origin: &stream.Info{Config: origin, State: state, Created: time.Unix(1000, 0), Prefix: "$JS.hub.API"},
+		Level:  new(4),
+	}
+}
+
+// from is healthy but for what change does.
+func from(change func(f *Facts)) Facts {
+	f := healthy()
+	change(&f)
+	return f
+}
+
+// readTwice makes the states, as they are, those of the earlier reading as well.
+func readTwice(f *Facts) {
+	f.Earlier = &States{Mirror: f.Mirror.State, Origin: f.Origin.State}
+}
+
+// unreadableBecause takes the origin away.
+func unreadableBecause(reason Reason) func(*Facts) {
+	return func(f *Facts) {
+		f.Origin, f.OriginUnread = nil, Unreadable{Reason: reason, Detail: "the words of the failure"}
+	}
+}
+
+// runsOn sets the version and storage of the mirror's stream.
+func runsOn(f *Facts, version, storage string, ttl bool) {
+	f.Mirror.Config.Metadata = map[string]string{"_nats.ver": version}
+	f.Mirror.Config.Storage, f.Mirror.Config.AllowMsgTTL = storage, ttl
+}
+
+// aboveWith is an origin's origin.
+func aboveWith(name string, ttl bool) *stream.Info {
+	return &stream.Info{Config: stream.Config{Name: "KV_" + name, AllowMsgTTL: ttl}, Prefix: "$JS.top.API"}
+}
+
+func filtered(f *Facts) {
+	f.Mirror.Config.Mirror.FilterSubject = "$KV.demo.a.>"
+}
+
+// youngOrigin makes the origin, with all that it holds, younger than the mirror's
+// messages.
+func youngOrigin(f *Facts) {
+	f.Origin.Created, f.Origin.State.FirstTime = time.Unix(2500, 0), time.Unix(2600, 0)
+}
+
+// behindBy takes the origin ahead.
+func behindBy(f *Facts, n uint64) { f.Origin.State.LastSeq = f.Mirror.State.LastSeq + n }

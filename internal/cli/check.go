@@ -36,14 +36,14 @@ func addCheck(app *fisk.Application, rt *runtime, selected func(command)) {
 	o := &checkOptions{}
 	cmd := app.Command("check", "Finds what is wrong with mirrors, for people and monitoring systems")
 	cmd.Tag("scope:user", "impact:ro")
-	cmd.HelpLong("Exit codes are those of monitoring plugins in every format: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN. Whatever could not be looked at is UNKNOWN.\n\nWith --content, all messages of mirror and origin are read, without their bodies, and compared one by one; what differs is looked at a second time.\n\nFindings: " + strings.Join(codes(), ", "))
+	cmd.HelpLong("Exit codes are those of monitoring plugins in every format: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN. Whatever could not be looked at is UNKNOWN.\n\nWith --content, all messages of mirror and origin are read, without their bodies, and compared one by one; what differs is looked at a second time.\n\nFindings: " + strings.Join(check.Codes(), ", "))
 	d := check.DefaultThresholds()
 	cmd.Arg("bucket", "The mirrors to check; all when left out").StringsVar(&o.buckets)
 	countFlag(cmd.Flag("lag-warn", fmt.Sprintf("Warn of a mirror that is more messages behind its origin's last sequence; default %d", d.LagWarn)), "lag-warn", &o.lagWarn).PlaceHolder("MSGS")
 	countFlag(cmd.Flag("lag-critical", fmt.Sprintf("The same, critical; default %d", d.LagCritical)), "lag-critical", &o.lagCrit).PlaceHolder("MSGS")
 	durationFlag(cmd.Flag("seen-warn", fmt.Sprintf("Warn of a mirror that has not heard of its origin for longer; default %v", d.SeenWarn)), "seen-warn", &o.seenWarn).PlaceHolder("DURATION")
 	durationFlag(cmd.Flag("seen-critical", fmt.Sprintf("The same, critical; default %v", d.SeenCritical)), "seen-critical", &o.seenCrit).PlaceHolder("DURATION")
-	cmd.Flag("ignore", "Leave out the findings with this code (can be repeated)").PlaceHolder("CODE").HintOptions(codes()...).StringsVar(&o.ignore)
+	cmd.Flag("ignore", "Leave out the findings with this code (can be repeated)").PlaceHolder("CODE").HintOptions(check.Codes()...).StringsVar(&o.ignore)
 	countFlag(cmd.Flag("expect", "How many mirrors there must be"), "expect", &o.expect).PlaceHolder("MIRRORS")
 	o.messages.addContent(cmd, "Compare the messages of mirror and origin one by one", "With --content, ")
 	cmd.Flag("quick", "With --content, be content with a sample where all counts agree").UnNegatableBoolVar(&o.quick)
@@ -53,17 +53,6 @@ func addCheck(app *fisk.Application, rt *runtime, selected func(command)) {
 		selected(func(ctx context.Context) int { return o.finish(rt, o.run(ctx, rt)) })
 		return nil
 	})
-}
-
-// unreadCodes are the codes of findings about the fleet as a whole.
-func unreadCodes() []string { return []string{"unread", "not-found", "not-a-mirror", "count"} }
-
-func codes() []string {
-	var codes []string
-	for _, k := range check.Kinds() {
-		codes = append(codes, k.Code)
-	}
-	return append(codes, unreadCodes()...)
 }
 
 // checkResult is what a check came to.
@@ -97,8 +86,8 @@ func (o *checkOptions) complete() error {
 		return fail(kindUsage, "", "--quick needs --content")
 	}
 	for _, code := range o.ignore {
-		if !slices.Contains(codes(), code) {
-			return fail(kindUsage, "the codes are "+strings.Join(codes(), ", "), "--ignore: there is no finding %q", code)
+		if !slices.Contains(check.Codes(), code) {
+			return fail(kindUsage, "the codes are "+strings.Join(check.Codes(), ", "), "--ignore: there is no finding %q", code)
 		}
 	}
 	return o.messages.complete(o.messages.content)
@@ -128,7 +117,7 @@ func (o *checkOptions) run(ctx context.Context, rt *runtime) checkResult {
 		}
 	}
 	for i, m := range read.Mirrors {
-		member := member(m, s.own.Prefix(), check.Check(m.Facts, o.thresholds, o.ignore...))
+		member := member(m, s.own.Prefix(), check.Findings(m.Facts, o.thresholds, o.ignore...))
 		if o.messages.content {
 			member.Content = r.contents[i]
 		}
@@ -166,31 +155,11 @@ func (o *checkOptions) compare(ctx context.Context, rt *runtime, s *session, rea
 
 // fleetFindings are the findings about the fleet as a whole.
 func (o *checkOptions) fleetFindings(read fleet.Fleet) []check.Finding {
-	var findings []check.Finding
-	add := func(f check.Finding) {
-		if !slices.Contains(o.ignore, f.Code) {
-			findings = append(findings, f)
-		}
-	}
-	have := int64(len(read.Mirrors))
-	wrong := check.Finding{Code: "count", Severity: check.Critical, Remedy: check.ByNothing, Mend: "see what became of the mirrors, or correct --expect"}
+	facts := check.FleetFacts{Mirrors: len(read.Mirrors), Named: len(o.buckets) > 0, Expected: o.expect}
 	for _, p := range read.Problems {
-		f := problemFinding(p)
-		add(f)
-		if f.Severity == check.Unknown {
-			wrong.Severity = check.Unknown // there may be more of them
-		}
+		facts.Problems = append(facts.Problems, p.Unreadable())
 	}
-	switch {
-	case o.expect != nil && have != *o.expect:
-		wrong.Message = fmt.Sprintf("there are %d mirrors and %d were expected", have, *o.expect)
-		add(wrong)
-	case o.expect == nil && have == 0 && len(o.buckets) == 0:
-		wrong.Message = "there is no mirror"
-		wrong.Mend = "say --expect 0 if there is to be none"
-		add(wrong)
-	}
-	return findings
+	return withFixes(check.FleetFindings(facts, o.ignore...))
 }
 
 // finish shows the result and returns the exit code of a monitoring plugin.
@@ -203,7 +172,9 @@ func (o *checkOptions) finish(rt *runtime, r checkResult) int {
 		status = check.Unknown
 		_, r.fleet.Error = rt.verdict(r.err)
 		r.fleet.Action = render.Failed
-		r.fleet.Findings = []check.Finding{{Code: "unread", Severity: check.Unknown, Message: r.fleet.Error.Message, Remedy: check.ByNothing, Mend: r.fleet.Error.Hint}}
+		problem := check.Unreadable{Reason: check.ReasonUnreachable, Detail: r.fleet.Error.Message}
+		r.fleet.Findings = check.FleetFindings(check.FleetFacts{Named: true, Problems: []check.Unreadable{problem}})
+		r.fleet.Findings[0].Fix = r.fleet.Error.Hint
 	}
 	r.fleet.Status = &status
 	code := map[check.Severity]int{check.OK: 0, check.Warning: 1, check.Critical: 2, check.Unknown: 3}[status]

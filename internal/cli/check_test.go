@@ -31,7 +31,7 @@ func TestPartlyRead(t *testing.T) {
 	const unread = `stream "KV_m0" at "FAKE.API": its servers do not answer`
 
 	for format, want := range map[string]string{
-		"nagios":     "UNKNOWN mirrors Warn:unknown: " + unread + " [unread] | mirrors=1 ok=1 ",
+		"nagios":     "UNKNOWN mirrors Warn:unknown: " + unread + " [unreadable] | mirrors=1 ok=1 ",
 		"json":       `"status": "UNKNOWN"`,
 		"prometheus": `status="UNKNOWN"} 3`,
 		"text":       "mirrors: UNKNOWN\n",

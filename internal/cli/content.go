@@ -96,17 +96,17 @@ func contentFacts(r *render.Content, err error) *check.Content {
 	f := &check.Content{LeftOver: r.LeftOver, Missing: r.Missing, Different: r.Different}
 	switch {
 	case err != nil:
-		f.Unproved = err.Error()
-	case r.Unread != "":
-		f.Unproved = r.Unread
+		f.Unverified = err.Error()
+	case r.OriginUnreadable != "":
+		f.Unverified = r.OriginUnreadable
 	case r.Pending > 0:
-		f.Unproved = fmt.Sprintf("the mirror is %s behind, and %d of its messages may be replaced by what is yet to come", plural(int(r.Behind), "sequence"), r.Pending)
+		f.Unverified = fmt.Sprintf("the mirror is %s behind, and %d of its messages may be replaced by what is yet to come", plural(int(r.Behind), "sequence"), r.Pending)
 	case r.Ahead > 0:
-		f.Unproved = fmt.Sprintf("the mirror is %s ahead of its origin, which is not the one that it was filled from", plural(int(r.Ahead), "sequence"))
-	case r.Doubtful > 0:
-		f.Unproved = fmt.Sprintf("%s older than the mirror's first, which it has dropped at its limit, or lacks", plural(int(r.Doubtful), "message is", "messages are"))
-	case r.Verdict == content.Unproved:
-		f.Unproved = fmt.Sprintf("the mirror may be %s behind", plural(int(r.Behind), "sequence"))
+		f.Unverified = fmt.Sprintf("the mirror is %s ahead of its origin, which is not the one that it was filled from", plural(int(r.Ahead), "sequence"))
+	case r.Uncertain > 0:
+		f.Unverified = fmt.Sprintf("%s older than the mirror's first, which it has dropped at its limit, or lacks", plural(int(r.Uncertain), "message is", "messages are"))
+	case r.Verdict == content.Unverified:
+		f.Unverified = fmt.Sprintf("the mirror may be %s behind", plural(int(r.Behind), "sequence"))
 	}
 	return f
 }

@@ -84,9 +84,9 @@ func linkedCommands(st *testSites) []scenario {
 				askAPI(t, st.leaf, "STREAM.UPDATE.KV_"+bucket, config, &struct{}{})
 			}
 			// For how long it has not been seen is the server's affair.
-			w.args = func(b string) []string { return []string{"check", b, "--ignore", "not-seen"} }
+			w.args = func(b string) []string { return []string{"check", b, "--ignore", "link-stale"} }
 			all = append(all, w)
-			w.name, w.args = "check --content, the same", func(b string) []string { return []string{"check", b, "--content", "--ignore", "not-seen"} }
+			w.name, w.args = "check --content, the same", func(b string) []string { return []string{"check", b, "--content", "--ignore", "link-stale"} }
 			all = append(all, w)
 		}
 	}

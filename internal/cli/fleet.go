@@ -2,13 +2,12 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"nats-kvmirror/internal/check"
 	"nats-kvmirror/internal/fleet"
-	"nats-kvmirror/internal/jsapi"
 	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/render"
 )
@@ -57,7 +56,7 @@ func member(m fleet.Mirror, own string, findings []check.Finding) render.Member 
 		Bytes:     f.Mirror.State.Bytes,
 		LastSeq:   f.Mirror.State.LastSeq,
 		State:     check.Worst(findings),
-		Findings:  findings,
+		Findings:  withFixes(findings),
 	}
 	if f.Mirror.Mirror != nil {
 		member.Active = &f.Mirror.Mirror.Active
@@ -71,17 +70,33 @@ func member(m fleet.Mirror, own string, findings []check.Finding) render.Member 
 	return member
 }
 
-// problemFinding is a problem of reading as a finding about the fleet: what is
-// known not to be there is critical, and what is not known is unknown.
-func problemFinding(p fleet.Problem) check.Finding {
-	f := check.Finding{Code: "unread", Severity: check.Unknown, Message: p.Error(), Remedy: check.ByNothing, Mend: "see to the cause and look again"}
-	switch {
-	case errors.Is(p, jsapi.ErrNotFound):
-		f.Code, f.Severity = "not-found", check.Critical
-	case errors.Is(p, kvcfg.ErrNotMirror), errors.Is(p, kvcfg.ErrNotBucket):
-		f.Code, f.Severity = "not-a-mirror", check.Critical
+// withFixes says in each finding what to do about it.
+func withFixes(findings []check.Finding) []check.Finding {
+	for i := range findings {
+		findings[i].Fix = fix(findings[i])
 	}
-	return f
+	return findings
+}
+
+// fix is the command that fixes a finding, and the advice.
+func fix(f check.Finding) string {
+	var parts []string
+	switch f.Remedy {
+	case check.Repair:
+		parts = append(parts, "run `sync`")
+	case check.Prune:
+		parts = append(parts, "run `sync --content`")
+	case check.Recreate:
+		command := "run `sync --recreate`"
+		if f.Code == "ttl-origin-ignored" {
+			command = "run `sync --recreate --no-allow-msg-ttl`"
+		}
+		parts = append(parts, command)
+	}
+	if f.Advice != "" {
+		parts = append(parts, f.Advice)
+	}
+	return strings.Join(parts, "; ")
 }
 
 // finishFleet shows what a command on many mirrors did and returns the exit

@@ -77,7 +77,7 @@ func (s *session) compareWithOrigin(ctx context.Context, mirror *stream.Info, or
 	if mirror.Config.Filtered() {
 		go func() {
 			there := s.conn.At(origin.Prefix(s.own.Prefix()))
-			next, err := there.Left(ctx, origin.Stream(), mirror.State.LastSeq, mirror.Config.Filters())
+			next, err := there.NextPending(ctx, origin.Stream(), mirror.State.LastSeq, mirror.Config.Filters())
 			tails <- tail{next, err}
 		}()
 	} else {

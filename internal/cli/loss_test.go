@@ -314,7 +314,7 @@ func TestRecreateKeepsStart(t *testing.T) {
 
 // A mirror that may have dropped its oldest messages at a limit, or may have lost
 // them, is not said to hold what its origin holds.
-func TestContentDoubtful(t *testing.T) {
+func TestContentUncertain(t *testing.T) {
 	slow(t)
 	t.Parallel()
 	sites, kv := pair(t, jetstream.KeyValueConfig{})
@@ -332,7 +332,7 @@ func TestContentDoubtful(t *testing.T) {
 	for _, before := range []string{"6", "11"} {
 		request(t, leaf, "$JS.API.STREAM.PURGE.KV_m", `{"seq":`+before+`}`)
 		o := runFleet(t, t.Context(), "check", "m", "--content", "--ignore", "discard-old", "--server", sites.Leaf.URL())
-		if m := o.fleet.Mirrors[0]; o.code != 3 && o.code != 2 || m.Content.Verdict != content.Unproved || m.Content.Doubtful == 0 {
+		if m := o.fleet.Mirrors[0]; o.code != 3 && o.code != 2 || m.Content.Verdict != content.Unverified || m.Content.Uncertain == 0 {
 			t.Errorf("purged up to %s: exit code %d, %+v", before, o.code, m.Content)
 		}
 	}

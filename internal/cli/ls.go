@@ -63,7 +63,7 @@ func (o *lsOptions) run(ctx context.Context, rt *runtime) (render.Fleet, error) 
 	rt.noteProblems(&r, read)
 	var shown []fleet.Mirror
 	for _, m := range read.Mirrors {
-		member := member(m, s.own.Prefix(), check.Check(m.Facts, check.DefaultThresholds()))
+		member := member(m, s.own.Prefix(), check.Findings(m.Facts, check.DefaultThresholds()))
 		if o.wants(member) {
 			r.Mirrors = append(r.Mirrors, member)
 			shown = append(shown, m)

@@ -281,7 +281,7 @@ func (c *copying) reached(ctx context.Context) (uint64, error) {
 // left is the sequence of the next message on the mirror after one; 0 when there
 // is none.
 func (c *copying) left(ctx context.Context, after uint64) (uint64, error) {
-	return c.s.own.Left(ctx, c.mirror.Config.Name, after, nil)
+	return c.s.own.NextPending(ctx, c.mirror.Config.Name, after, nil)
 }
 
 // standsStill says that the copy does not get on.

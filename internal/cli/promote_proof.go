@@ -30,26 +30,26 @@ func (p *proof) fault(count *int, seq uint64) {
 // headers and bodies are to be the same.
 func (c *copying) compare(ctx context.Context, to uint64) (*proof, error) {
 	theirs, err := c.s.own.Walk(ctx, jsapi.WalkOptions{
-		Stream: c.mirror.Config.Name, To: to, Bodies: true, Resourced: c.Sourced, Replicated: c.mirror.Config.Replicas > 1,
+		Stream: c.mirror.Config.Name, To: to, Bodies: true, StripSourceHeader: c.Sourced, Replicated: c.mirror.Config.Replicas > 1,
 	})
 	if err != nil {
 		return nil, err
 	}
 	defer theirs.Close()
 	ours, err := c.s.own.Walk(ctx, jsapi.WalkOptions{
-		Stream: c.stream.Config.Name, To: c.stream.State.LastSeq, Bodies: true, Sourced: c.Sourced, Replicated: c.stream.Config.Replicas > 1,
+		Stream: c.stream.Config.Name, To: c.stream.State.LastSeq, Bodies: true, ReadSourceSeq: c.Sourced, Replicated: c.stream.Config.Replicas > 1,
 	})
 	if err != nil {
 		return nil, err
 	}
 	defer ours.Close()
 
-	heads := content.Heads(ours)
+	messages := content.Messages(ours)
 	if c.Sourced {
-		heads = sourced{ours}
+		messages = sourced{ours}
 	}
 	p := &proof{}
-	return p, content.Merge(theirs, heads, func(m, n *jsapi.Head) error {
+	return p, content.Merge(theirs, messages, func(m, n *jsapi.MsgMeta) error {
 		switch {
 		case n == nil:
 			if !c.mayBeGone(m, false) {
@@ -73,7 +73,7 @@ func (c *copying) compare(ctx context.Context, to uint64) (*proof, error) {
 type sourced struct{ walk *jsapi.Walk }
 
 // Next is the walk's next message.
-func (s sourced) Next() (*jsapi.Head, error) {
+func (s sourced) Next() (*jsapi.MsgMeta, error) {
 	h, err := s.walk.Next()
 	if err != nil {
 		return nil, err
@@ -84,14 +84,14 @@ func (s sourced) Next() (*jsapi.Head, error) {
 }
 
 // alike says whether a message of the copy is that of the mirror.
-func (c *copying) alike(theirs, ours *jsapi.Head) bool {
+func (c *copying) alike(theirs, ours *jsapi.MsgMeta) bool {
 	key, ok := bytes.CutPrefix(theirs.Subject, []byte("$KV."+c.StoredAs+"."))
 	return ok && string(ours.Subject) == "$KV."+c.Into+"."+string(key) &&
 		(c.Sourced || ours.Time == theirs.Time) && bytes.Equal(ours.Digest, theirs.Digest)
 }
 
 // mayBeGone says that a message of one side may have expired on the other.
-func (c *copying) mayBeGone(h *jsapi.Head, ours bool) bool {
+func (c *copying) mayBeGone(h *jsapi.MsgMeta, ours bool) bool {
 	config, ttl := c.mirror.Config, content.TTL(h)
 	if !config.AllowMsgTTL {
 		ttl = 0

@@ -42,7 +42,7 @@ func TestMayBeGone(t *testing.T) {
 		if test.old {
 			stored = time.Now().Add(-time.Hour)
 		}
-		h := &jsapi.Head{Time: stored.UnixNano(), Decisive: []byte(test.ttl)}
+		h := &jsapi.MsgMeta{Time: stored.UnixNano(), ControlHeaders: []byte(test.ttl)}
 		if got := c.mayBeGone(h, test.ours); got != test.want {
 			t.Errorf("%s: %t, want %t", test.name, got, test.want)
 		}

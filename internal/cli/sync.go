@@ -38,24 +38,13 @@ func addSync(app *fisk.Application, rt *runtime, selected func(command)) {
 	cmd.HelpLong("Shows for every mirror what will be changed, asks once, and changes several at a time. What no update can mend is listed with its remedy. A second run does what is left, and nothing when nothing is.\n\nWith --content, mirror and origin are compared message by message, what is left over on the mirror is purged, and a second comparison proves it.\n\nWith --recreate, one mirror is deleted and created again, after it was made sure that its origin holds what it holds; then it is compared with its origin.")
 	cmd.Arg("bucket", "The mirrors to mend").StringsVar(&o.buckets)
 	cmd.Flag("all", "Mend all mirrors").UnNegatableBoolVar(&o.all)
-	cmd.Flag("only", "Mend only the findings with this code (can be repeated)").PlaceHolder("CODE").HintOptions(mendableCodes()...).StringsVar(&o.only)
+	cmd.Flag("only", "Mend only the findings with this code (can be repeated)").PlaceHolder("CODE").HintOptions(check.FixableCodes()...).StringsVar(&o.only)
 	o.messages.addContent(cmd, "Purge the messages that are left over on the mirrors, and nothing else", "With --content or --recreate, ")
 	o.addRecreate(cmd)
 	cmd.Flag("force", "Change without asking").Short('f').UnNegatableBoolVar(&o.force)
 	cmd.Flag("dry-run", "Show what would be changed and change nothing; exit code 2 when there is something to change").UnNegatableBoolVar(&o.dryRun)
 	jsonFlag(cmd, rt)
 	cmd.Action(reports(rt, selected, o.run, rt.finishFleet))
-}
-
-// mendableCodes are the codes of findings that an update mends.
-func mendableCodes() []string {
-	var codes []string
-	for _, k := range check.Kinds() {
-		if k.Remedy == check.ByUpdate {
-			codes = append(codes, k.Code)
-		}
-	}
-	return codes
 }
 
 func (o *syncOptions) complete() error {
@@ -70,8 +59,8 @@ func (o *syncOptions) complete() error {
 		return fail(kindUsage, "", "--content and --only exclude each other")
 	}
 	for _, code := range o.only {
-		if !slices.Contains(mendableCodes(), code) {
-			return fail(kindUsage, "the codes are "+strings.Join(mendableCodes(), ", "), "--only: there is no finding %q that an update mends", code)
+		if !slices.Contains(check.FixableCodes(), code) {
+			return fail(kindUsage, "the codes are "+strings.Join(check.FixableCodes(), ", "), "--only: there is no finding %q that an update fixes", code)
 		}
 	}
 	if err := o.recreateOptions.complete(o.buckets); err != nil {
@@ -170,7 +159,7 @@ func unreadFailure(read fleet.Fleet) error {
 func unreadOrigins(read fleet.Fleet) error {
 	var unread []fleet.Mirror
 	for _, m := range read.Mirrors {
-		if r := m.Facts.Unread.Reason; m.Facts.Origin == nil && (r == check.Unreachable || r == check.Denied) {
+		if r := m.Facts.OriginUnread.Reason; m.Facts.Origin == nil && (r == check.ReasonUnreachable || r == check.ReasonDenied) {
 			unread = append(unread, m)
 		}
 	}
@@ -178,7 +167,7 @@ func unreadOrigins(read fleet.Fleet) error {
 		return nil
 	}
 	return fail(kindOriginUnread, "running the command again looks again",
-		"whether %s is to be changed is not known, because the origin could not be read; the first is %q: %s", plural(len(unread), "mirror"), unread[0].Bucket, unread[0].Facts.Unread.Detail)
+		"whether %s is to be changed is not known, because the origin could not be read; the first is %q: %s", plural(len(unread), "mirror"), unread[0].Bucket, unread[0].Facts.OriginUnread.Detail)
 }
 
 // plan decides what to change. Members are listed that have changes, or findings
@@ -187,18 +176,18 @@ func (o *syncOptions) plan(s *session, r *render.Fleet, read fleet.Fleet) ([]*me
 	var jobs []*mendJob
 	r.Mirrors = make([]render.Member, 0, len(read.Mirrors))
 	for _, m := range read.Mirrors {
-		findings := check.Check(m.Facts, check.DefaultThresholds())
+		findings := check.Findings(m.Facts, check.DefaultThresholds())
 		r.Mirrors = append(r.Mirrors, member(m, s.own.Prefix(), findings))
 		member := &r.Mirrors[len(r.Mirrors)-1]
 		member.Action = render.Unchanged
-		codes := check.Mendable(findings, o.only)
+		codes := check.Fixable(findings, o.only)
 		if len(o.only) > 0 {
 			codes = slices.DeleteFunc(codes, func(c string) bool { return !slices.Contains(o.only, c) })
 		}
 		if len(codes) == 0 {
 			continue
 		}
-		plan, err := check.Mend(m.Facts.Mirror.Config.Raw(), originConfig(m), codes)
+		plan, err := check.Fix(m.Facts.Mirror.Config.Raw(), originConfig(m), codes)
 		if err != nil {
 			return nil, fmt.Errorf("bucket %q: %w", m.Bucket, err)
 		}
@@ -318,7 +307,7 @@ func (o *syncOptions) mendOne(ctx context.Context, s *session, j *mendJob) {
 		j.member.Action, j.member.Note = render.Skipped, "it was changed since the plan was shown; run sync again"
 		return
 	}
-	plan, err := check.Mend(now.Config.Raw(), originConfig(j.mirror), j.codes)
+	plan, err := check.Fix(now.Config.Raw(), originConfig(j.mirror), j.codes)
 	if err != nil {
 		failed(err)
 		return

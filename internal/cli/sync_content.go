@@ -101,7 +101,7 @@ func (o *syncOptions) planSweep(ctx context.Context, rt *runtime, s *session, re
 			return nil, ctx.Err()
 		}
 		m.Facts.Content = contentFacts(compared, err)
-		r.Mirrors = append(r.Mirrors, member(m, s.own.Prefix(), check.Check(m.Facts, check.DefaultThresholds())))
+		r.Mirrors = append(r.Mirrors, member(m, s.own.Prefix(), check.Findings(m.Facts, check.DefaultThresholds())))
 		member := &r.Mirrors[len(r.Mirrors)-1]
 		member.Action, member.Content = render.Unchanged, compared
 		if err != nil {
@@ -124,23 +124,23 @@ func (o *syncOptions) compareForSweep(ctx context.Context, rt *runtime, s *sessi
 		leftovers.Add(i)
 		return file.add(m.Bucket, i)
 	})
-	if err != nil || compared.Unread != "" {
+	if err != nil || compared.OriginUnreadable != "" {
 		return compared, err
 	}
-	return compared, c.FindStanding(ctx, leftovers)
+	return compared, c.FindUnpurgeable(ctx, leftovers)
 }
 
 // sweepable says whether something can be purged from a mirror, and notes what
 // can not.
 func (o *syncOptions) sweepable(m fleet.Mirror, member *render.Member, leftovers *content.Leftovers) bool {
-	standing := leftovers.Standing()
+	standing := leftovers.Unpurgeable()
 	purges := leftovers.Purges()
 	sweep := &render.Sweep{StandingKeys: len(standing), Standing: []string{}}
 	for _, subject := range standing[:min(len(standing), o.messages.shown())] {
 		sweep.Standing = append(sweep.Standing, kvcfg.Key(subject))
 	}
 	member.Sweep = sweep
-	if member.Content.Unread == "" && len(purges) == 0 {
+	if member.Content.OriginUnreadable == "" && len(purges) == 0 {
 		return false
 	}
 	if why := unsafeToPurge(m, member); why != "" {
@@ -159,7 +159,7 @@ func unsafeToPurge(m fleet.Mirror, member *render.Member) string {
 	recreated := func(f check.Finding) bool { return f.Code == check.OriginRecreated }
 	const remedy = "; `sync --recreate` makes it anew"
 	switch {
-	case member.Content.Unread != "":
+	case member.Content.OriginUnreadable != "":
 		return "the origin's messages cannot be read"
 	case slices.ContainsFunc(member.Findings, recreated):
 		return "the origin was created again, so that the mirror may hold what nobody else does" + remedy
@@ -209,7 +209,7 @@ func (o *syncOptions) sweep(ctx context.Context, rt *runtime, s *session, j *swe
 		}
 		j.leftovers = &content.Leftovers{Max: sweptAtOnce}
 		compared, err := o.compareForSweep(ctx, rt, s, j.mirror, j.leftovers, &itemFile{})
-		proved := err == nil && compared.Unread == ""
+		proved := err == nil && compared.OriginUnreadable == ""
 		left := len(j.leftovers.Purges()) > 0
 		switch {
 		case unsure == nil && ctx.Err() != nil:
@@ -221,7 +221,7 @@ func (o *syncOptions) sweep(ctx context.Context, rt *runtime, s *session, j *swe
 			return
 		case !proved:
 			if err == nil {
-				err = errors.New(compared.Unread)
+				err = errors.New(compared.OriginUnreadable)
 			}
 			m.Action, m.Failure = render.Failed, failureOf(purgedSoFar(m, fmt.Errorf("the proof failed: %w", err)))
 			return
@@ -270,7 +270,7 @@ func interruptedSweep(m *render.Member) {
 func (o *syncOptions) proved(j *sweepJob) {
 	m := j.member
 	j.mirror.Facts.Content = contentFacts(m.Content, nil)
-	m.Findings = check.Check(j.mirror.Facts, check.DefaultThresholds())
+	m.Findings = withFixes(check.Findings(j.mirror.Facts, check.DefaultThresholds()))
 	m.State = check.Worst(m.Findings)
 	m.Action = render.Updated
 	m.Note = fmt.Sprintf("%s purged; it %s", plural(int(m.Sweep.Purged), "message"), m.Content.Sentence())
@@ -363,7 +363,7 @@ func summarizeSweep(jobs []*sweepJob) error {
 
 // uncompared says that nothing is known of a mirror's messages.
 func uncompared(m render.Member) bool {
-	return m.Content == nil || m.Failure != nil || m.Content.Unread != ""
+	return m.Content == nil || m.Failure != nil || m.Content.OriginUnreadable != ""
 }
 
 // unsound is the failure that some mirrors do not hold what their origins hold, or

@@ -197,8 +197,8 @@ func (o *syncOptions) lostBy(ctx context.Context, rt *runtime, c *recreation, fo
 	switch {
 	case err != nil:
 		return c.before.State.Msgs, err.Error(), nil
-	case compared.Unread != "":
-		return c.before.State.Msgs, compared.Unread, nil
+	case compared.OriginUnreadable != "":
+		return c.before.State.Msgs, compared.OriginUnreadable, nil
 	}
 	return compared.LeftOver[content.Gone] + content.Sum(compared.Different) + compared.Pending + compared.Kept, "", nil
 }

@@ -31,7 +31,7 @@ func (s *session) reach(ctx context.Context, mirror *stream.Info, origin originR
 	defer tick.Stop()
 	for {
 		bar.at(mirror.State.LastSeq, target)
-		if mirror.State.LastSeq >= target || inTouch(mirror) && origin.api.Taken(ctx, origin.origin.Stream(), mirror, target) {
+		if mirror.State.LastSeq >= target || inTouch(mirror) && origin.api.CaughtUp(ctx, origin.origin.Stream(), mirror, target) {
 			bar.done = true
 			return mirror, nil
 		}

@@ -41,7 +41,7 @@ type document struct {
 		Findings []struct {
 			Code     string `json:"code"`
 			Severity string `json:"severity"`
-			Mend     string `json:"mend"`
+			Fix      string `json:"fix"`
 		} `json:"findings"`
 	} `json:"mirrors"`
 }
@@ -94,12 +94,12 @@ func (r result) codes(bucket string) []string {
 	return codes
 }
 
-// mend is what is said to mend a finding on a bucket.
-func (r result) mend(bucket, code string) string {
+// fix is what is said to fix a finding on a bucket.
+func (r result) fix(bucket, code string) string {
 	for _, m := range r.Mirrors {
 		for _, f := range m.Findings {
 			if m.Bucket == bucket && f.Code == code {
-				return f.Mend
+				return f.Fix
 			}
 		}
 	}

@@ -17,7 +17,7 @@ type versionCase struct {
 var (
 	nothing   = []string{}
 	ttlIsOff  = []string{leftOver, "ttl-off"}
-	leaves    = []string{leftOver, "server-leaves-expired", "ttl-off"}
+	leaves    = []string{leftOver, "server-keeps-expired", "ttl-off"}
 	tooOld    = []string{leftOver, "server-too-old", "ttl-off"}
 	stillLeft = []string{leftOver}
 )
@@ -34,10 +34,10 @@ var (
 // versions are the versions and what they do. What is not said in a word was
 // seen on these servers with these tests.
 func versions() []versionCase {
-	const bySync, byNew = "`sync` does", "`sync --recreate` makes it anew"
+	const bySync, byNew = "run `sync`", "run `sync --recreate`"
 	works := behaviour{
 		Add: created, AddTTL: true,
-		Mend:   bySync,
+		Fix:    bySync,
 		File:   old{Before: ttlIsOff, Edit: updated, After: nothing, Later: true},
 		Memory: old{Before: ttlIsOff, Edit: updated, After: nothing, Later: true},
 		Sync:   updated, Synced: nothing,
@@ -48,7 +48,7 @@ func versions() []versionCase {
 	// like any other.
 	none := behaviour{
 		Add: oldServer, AddWithout: created,
-		Mend:   "upgrade the mirror's server to 2.11 or later",
+		Fix:    "upgrade the mirror's server to 2.11 or later",
 		File:   old{Before: tooOld, Edit: oldServer, After: tooOld},
 		Memory: old{Before: tooOld, Edit: oldServer, After: tooOld},
 		Sync:   unchanged, Synced: tooOld,
@@ -70,12 +70,12 @@ func versions() []versionCase {
 	// creation".
 	refused := behaviour{
 		Add: created, AddTTL: true,
-		Mend:   byNew,
+		Fix:    byNew,
 		File:   old{Before: leaves, Edit: oldServer, After: leaves},
 		Memory: old{Before: leaves, Edit: oldServer, After: leaves},
 		Sync:   unchanged, Synced: leaves,
 		Restarted: leaves,
-		Swept:     []string{"server-leaves-expired", "ttl-off"}, SweptMemory: []string{"server-leaves-expired", "ttl-off"},
+		Swept:     []string{"server-keeps-expired", "ttl-off"}, SweptMemory: []string{"server-keeps-expired", "ttl-off"},
 		Recreated: nothing,
 		Anew:      nothing,
 	}

@@ -19,9 +19,9 @@ type behaviour struct {
 	// zero when it did not fail.
 	AddWithout outcome
 
-	// Mend is what check says mends a mirror without per-key TTL; empty when it
+	// Fix is what check says fixes a mirror without per-key TTL; empty when it
 	// finds nothing wrong with that.
-	Mend string
+	Fix string
 	// File and Memory are what becomes of old mirrors in these storages.
 	File, Memory old
 	// Sync is sync of an old mirror in a file, Synced what check then finds.
@@ -95,7 +95,7 @@ func (b *binaries) play(ctx context.Context, t *testing.T, hub, leaf string, wan
 
 	found := b.run(ctx, t, p, "check", file, memory)
 	saw.File.Before, saw.Memory.Before = found.codes(file), found.codes(memory)
-	saw.Mend = found.mend(file, "ttl-off")
+	saw.Fix = found.fix(file, "ttl-off")
 	saw.File.Edit, saw.Memory.Edit = b.edit(ctx, t, p, file), b.edit(ctx, t, p, memory)
 	saw.Sync = b.run(ctx, t, p, "sync", synced, "--force").outcome
 

@@ -1,272 +1,139 @@
 package content
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"io"
 	"sync"
 	"time"
 
 	"nats-kvmirror/internal/jsapi"
-	"nats-kvmirror/internal/kvcfg"
-	"nats-kvmirror/internal/stream"
 )
 
-const (
-	// secondLook is the pause before what differs is looked at again. Servers
-	// look for expired messages about once a second.
-	secondLook = 2500 * time.Millisecond
-	// patience is how long a mirror may take to get what came at its origin
-	// while we were reading, and poll how often it is asked.
-	patience = 5 * time.Second
-	poll     = 100 * time.Millisecond
-	// tellEvery is after how many messages the progress is told.
-	tellEvery = 64
-	// samples is how many ranges of sampleSize sequences a quick comparison
-	// reads.
-	samples    = 8
-	sampleSize = 500
-)
+// progressEvery is how many messages are read between two calls of
+// [Comparer.Progress].
+const progressEvery = 64
 
-// Verdict is what a comparison came to.
-type Verdict string
-
-// The verdicts.
-const (
-	Identical Verdict = "identical" // every message was compared
-	Alike     Verdict = "alike"     // the counts agree, and a sample of messages
-	Differs   Verdict = "differs"
-	Unproved  Verdict = "unproved" // not all could be compared
-)
-
-// ErrRenames is returned for a mirror that renames keys in a way that cannot be
-// followed.
+// ErrRenames is returned for a mirror whose subject transform cannot be followed.
 var ErrRenames = errors.New("the mirror renames keys in a way that cannot be compared")
+
+// Waits are how long a comparison waits for what. A zero duration means the default.
+type Waits struct {
+	// Recheck is the pause before messages that differ are read a second time.
+	// Servers look for expired messages about once a second.
+	Recheck time.Duration
+	// CatchUp is how long a mirror may take to get what arrives at its origin
+	// during the comparison, and Poll the pause between two readings of its
+	// stream info.
+	CatchUp time.Duration
+	Poll    time.Duration
+}
+
+// DefaultWaits are the waits of a [Comparer] that sets none.
+func DefaultWaits() Waits {
+	return Waits{Recheck: 2500 * time.Millisecond, CatchUp: 5 * time.Second, Poll: 100 * time.Millisecond}
+}
+
+// orDefault replaces zero durations.
+func (w Waits) orDefault() Waits {
+	d := DefaultWaits()
+	return Waits{
+		Recheck: cmp.Or(w.Recheck, d.Recheck), CatchUp: cmp.Or(w.CatchUp, d.CatchUp), Poll: cmp.Or(w.Poll, d.Poll),
+	}
+}
 
 // Comparer compares a mirror with its origin.
 type Comparer struct {
 	Mirror, Origin             *jsapi.API
 	MirrorStream, OriginStream string
-	// DeliverPrefix is where the messages of an origin in another account
-	// arrive; "" where they come straight to the inbox.
+	// DeliverPrefix is the deliver prefix of an origin in another account; ""
+	// where messages come straight to the inbox.
 	DeliverPrefix string
-	// Bodies asks for the bodies and all headers to be compared, by their
-	// digests.
+	// Bodies compares the bodies and all headers as well, by their digests.
 	Bodies bool
-	// Rate is how many messages a second are read of the origin at the most; 0
-	// means as many as come.
+	// Rate limits how many messages a second are read from the origin; 0 means no
+	// limit.
 	Rate int
-	// Quick is content with a sample where all counts agree.
+	// Quick accepts a sample where all counts agree.
 	Quick bool
-	// Found is told of each item, by rising sequence; nil to count them alone.
-	// Its error ends the comparison.
+	// Found gets each item, by rising sequence; nil to only count them. Its error
+	// ends the comparison.
 	Found func(Item) error
-	// Progress is told how many of about how many messages were read; nil for
-	// nobody.
+	// Progress gets how many messages of about how many were read; it may be nil.
 	Progress func(done, of uint64)
+	// Waits are shorter in tests.
+	Waits Waits
 }
 
-// Result is what a comparison found.
-type Result struct {
-	Verdict Verdict `json:"verdict"`
-	// Through is the last sequence that was compared, and Compared how many
-	// messages are the same on both sides.
-	Through  uint64 `json:"through"`
-	Compared uint64 `json:"compared"`
-	Payload  bool   `json:"payload"` // whether the bodies were compared
-	// Missing and the others are how many messages differ, by reason.
-	Missing   map[string]uint64 `json:"missing"`
-	LeftOver  map[string]uint64 `json:"left_over"`
-	Different map[string]uint64 `json:"different"`
-	// ByDesign is how many messages only one side is meant to hold, and Kept how
-	// many of them that is the mirror.
-	ByDesign uint64 `json:"by_design"`
-	Kept     uint64 `json:"kept_by_design"`
-	// Doubtful is how many messages the mirror has dropped at its limit, or lacks.
-	Doubtful uint64 `json:"doubtful"`
-	// Pending is how many messages of the mirror may go when it has caught up,
-	// and Behind how many sequences it lacks up to the origin's last.
-	Pending uint64 `json:"pending"`
-	Behind  uint64 `json:"behind"`
-	// Ahead is how many sequences the origin lacks up to the mirror's last: it is
-	// not the one that the mirror was filled from.
-	Ahead uint64 `json:"ahead"`
-	// Unread is why the origin's messages could not be read; what is left over
-	// is then what the mirror alone shows to be.
-	Unread string `json:"unread,omitempty"`
-}
-
-// wrong is how many messages are not as they should be.
-func (r *Result) wrong() uint64 { return Sum(r.Missing) + Sum(r.LeftOver) + Sum(r.Different) }
-
-// design counts what only one side is meant to hold.
-func (r *Result) design(p pair) {
-	r.ByDesign++
-	if p.mirror != nil {
-		r.Kept++
-	}
-}
-
-// Sum is how many messages a map of reasons counts.
-func Sum(reasons map[string]uint64) uint64 {
-	var n uint64
-	for _, count := range reasons {
-		n += count
-	}
-	return n
-}
-
-// Compare compares. What differs is looked at a second time, after a pause,
-// before it is counted: messages come and expire all the while, and not on both
-// sides at once. An origin whose messages cannot be read is no error; the
-// verdict is then [Unproved].
+// Compare compares. Messages that differ are read a second time, after a pause,
+// before they are counted: messages arrive and expire all the time, and not on both
+// sides at once. An origin whose messages cannot be read is not an error; the
+// verdict is then [Unverified].
 func (c *Comparer) Compare(ctx context.Context) (Result, error) {
 	result := c.newResult()
 	err := c.compare(ctx, &result)
-	if u := (*unreadError)(nil); errors.As(err, &u) && ctx.Err() == nil {
+	if e := (*originError)(nil); errors.As(err, &e) && ctx.Err() == nil {
 		err = nil
-		if result.wrong() == 0 { // else what was told of already is true
+		if result.differences() == 0 { // else what was reported already holds
 			result = c.newResult()
-			err = c.alone(ctx, &result)
+			err = c.compareMirrorOnly(ctx, &result)
 		}
-		result.Unread = u.err.Error()
+		result.OriginUnreadable = e.err.Error()
 	}
 	return result, err
 }
 
 func (c *Comparer) newResult() Result {
 	return Result{
-		Verdict: Unproved, Payload: c.Bodies,
+		Verdict: Unverified, Payload: c.Bodies,
 		Missing: map[string]uint64{}, LeftOver: map[string]uint64{}, Different: map[string]uint64{},
 	}
 }
 
 func (c *Comparer) compare(ctx context.Context, result *Result) error {
-	now, err := c.read(ctx)
+	now, err := c.snapshot(ctx)
 	if err != nil {
 		return err
 	}
-	if c.Quick && now.agree() {
+	if c.Quick && now.countsAgree() {
 		if alike, err := c.sample(ctx, now, result); err != nil || alike {
 			return err
 		}
 	}
-	suspects, err := c.suspects(ctx, now, result)
+	candidates, err := c.candidates(ctx, now, result)
 	if err != nil {
 		return err
 	}
-	if suspects.n > 0 {
-		if now, err = c.confirm(ctx, suspects, result); err != nil {
+	if candidates.n > 0 {
+		if now, err = c.recheck(ctx, candidates, result); err != nil {
 			return err
 		}
 	}
 	result.Behind, result.Ahead = now.behind, now.ahead
 	switch {
-	case result.wrong() > 0:
+	case result.differences() > 0:
 		result.Verdict = Differs
-	case result.Pending == 0 && result.Behind == 0 && result.Ahead == 0 && result.Doubtful == 0:
+	case result.Pending == 0 && result.Behind == 0 && result.Ahead == 0 && result.Uncertain == 0:
 		result.Verdict = Identical
 	}
 	return nil
 }
 
-// alone looks at the mirror by itself, where the origin's messages cannot be
-// read: what has expired there should not be there.
-func (c *Comparer) alone(ctx context.Context, result *Result) error {
-	mirror, err := c.Mirror.Stream(ctx, c.MirrorStream)
-	if err != nil {
-		return err
-	}
-	now := moment{mirror: mirror, origin: &stream.Info{}, to: mirror.State.LastSeq}
-	if origin, err := c.Origin.Stream(ctx, c.OriginStream); err == nil {
-		now.origin = origin
-	}
-	j, err := now.judge()
-	if err != nil {
-		return err
-	}
-	heads, err := c.openMirror(ctx, now, Range{max(mirror.State.FirstSeq, 1), now.to}, false)
-	if err != nil {
-		return err
-	}
-	defer heads.close()
-	tell, _ := c.teller(now)
-	result.Through = now.to
-	return merge(heads, nothing{}, func(p pair) error {
-		tell()
-		v, kind, reason := j.judge(p)
-		if v == wrong && reason != Gone {
-			return c.report(j, p, kind, reason, result)
-		}
-		return nil
-	})
-}
-
-// nothing is a side without messages.
-type nothing struct{}
-
-// Next is the end.
-func (nothing) Next() (*jsapi.Head, error) { return nil, io.EOF }
-
-// sample compares some ranges and says whether all is the same there.
-func (c *Comparer) sample(ctx context.Context, now moment, result *Result) (bool, error) {
-	j, err := now.judge()
-	if err != nil {
-		return false, err
-	}
-	alike := true
-	var compared uint64
-	for _, r := range sampleOf(now.all()) {
-		err := c.walk(ctx, now, r, func() {}, func(p pair) error {
-			if v, _, _ := j.judge(p); v != same {
-				alike = false
-			} else {
-				compared++
-			}
-			return nil
-		})
-		if err != nil || !alike {
-			return false, err
-		}
-	}
-	result.Verdict, result.Compared, result.Through = Alike, compared, now.to
-	return true, nil
-}
-
-// sampleOf spreads samples over a range, the first and the last sequence among
-// them.
-func sampleOf(all Range) []Range {
-	if all.To < all.From || all.To-all.From < samples*sampleSize {
-		return []Range{all}
-	}
-	var ranges []Range
-	step := (all.To - all.From + 1 - sampleSize) / (samples - 1)
-	for i := range uint64(samples - 1) {
-		from := all.From + i*step
-		ranges = append(ranges, Range{from, from + sampleSize - 1})
-	}
-	return append(ranges, Range{all.To - sampleSize + 1, all.To})
-}
-
-// suspects compares everything and returns the sequences that are to be looked
-// at again.
-func (c *Comparer) suspects(ctx context.Context, now moment, result *Result) (*trace, error) {
-	found := &trace{}
-	j, err := c.judgeOf(ctx, now)
+// candidates compares all messages and returns the sequences to recheck.
+func (c *Comparer) candidates(ctx context.Context, now snapshot, result *Result) (*seqSet, error) {
+	found := &seqSet{}
+	cl, err := c.classifier(ctx, now)
 	if err != nil {
 		return found, err
 	}
-	tell, end := c.teller(now)
-	err = c.walk(ctx, now, now.all(), tell, func(p pair) error {
-		switch v, _, _ := j.judge(p); v {
-		case same:
-			result.Compared++
-		case designed:
-			result.design(p)
-		case doubtful:
-			result.Doubtful++
+	progress, end := c.progress(now)
+	err = c.walk(ctx, now, now.all(), func(p pair) error {
+		progress()
+		switch class, _, _ := cl.classify(p); class {
 		case wrong, pending:
 			found.add(p.seq())
+		default:
+			result.count(p, class)
 		}
 		return nil
 	})
@@ -275,44 +142,36 @@ func (c *Comparer) suspects(ctx context.Context, now moment, result *Result) (*t
 	return found, err
 }
 
-// confirm looks at the suspects again and reports those that are still wrong.
-func (c *Comparer) confirm(ctx context.Context, suspects *trace, result *Result) (now moment, err error) {
+// recheck reads the candidates once more and reports those that are wrong again.
+func (c *Comparer) recheck(ctx context.Context, candidates *seqSet, result *Result) (now snapshot, err error) {
 	select {
-	case <-time.After(secondLook):
+	case <-time.After(c.Waits.orDefault().Recheck):
 	case <-ctx.Done():
 		return now, ctx.Err()
 	}
-	now, err = c.read(ctx)
+	now, err = c.snapshot(ctx)
 	if err != nil {
 		return now, err
 	}
-	j, err := c.judgeOf(ctx, now)
+	cl, err := c.classifier(ctx, now)
 	if err != nil {
 		return now, err
 	}
-	ranges := suspects.ranges()
-	if j.kept != nil {
-		ranges = []Range{now.all()} // counting takes all of them
+	ranges := candidates.ranges()
+	if cl.kept != nil {
+		ranges = []Range{now.all()} // the history counts every message
 	}
-	known := suspects.reader()
+	known := candidates.reader()
 	for _, r := range ranges {
-		err := c.walk(ctx, now, r, func() {}, func(p pair) error {
-			v, kind, reason := j.judge(p)
+		err := c.walk(ctx, now, r, func(p pair) error {
+			class, kind, reason := cl.classify(p)
 			if !known.has(p.seq()) {
 				return nil
 			}
-			switch v {
-			case same:
-				result.Compared++
-			case designed:
-				result.design(p)
-			case doubtful:
-				result.Doubtful++
-			case pending:
-				result.Pending++
-			case wrong:
-				return c.report(j, p, kind, reason, result)
+			if class == wrong {
+				return c.report(cl.itemOf(p, kind, reason), result)
 			}
+			result.count(p, class)
 			return nil
 		})
 		if err != nil {
@@ -322,59 +181,43 @@ func (c *Comparer) confirm(ctx context.Context, suspects *trace, result *Result)
 	return now, nil
 }
 
-// report counts an item and tells of it.
-func (c *Comparer) report(j *judge, p pair, kind Kind, reason string, result *Result) error {
+// report counts an item and passes it on.
+func (c *Comparer) report(i Item, result *Result) error {
 	counts := map[Kind]map[string]uint64{Missing: result.Missing, LeftOver: result.LeftOver, Different: result.Different}
-	counts[kind][reason]++
+	counts[i.Kind][i.Reason]++
 	if c.Found == nil {
 		return nil
 	}
-	return c.Found(j.itemOf(p, kind, reason))
+	return c.Found(i)
 }
 
-// itemOf describes a message, as the mirror has it, or would have it.
-func (j *judge) itemOf(p pair, kind Kind, reason string) Item {
-	h := p.mirror
-	if h == nil {
-		h = p.origin
-	}
-	subject := string(h.Subject)
-	if p.mirror == nil && j.rename != nil {
-		subject = j.rename(subject)
-	}
-	return Item{
-		Kind: kind, Reason: reason, Seq: h.Seq, Key: kvcfg.Key(subject), Time: time.Unix(0, h.Time).UTC(),
-		TTL: h.Header(jsapi.TTLHeader), Subject: subject,
-	}
-}
-
-// judgeOf is who judges now, with the keys counted where the histories are
-// unlike.
-func (c *Comparer) judgeOf(ctx context.Context, now moment) (*judge, error) {
-	j, err := now.judge()
+// classifier makes the classifier of a snapshot. Where the histories differ it
+// counts the messages of each key.
+func (c *Comparer) classifier(ctx context.Context, now snapshot) (*classifier, error) {
+	cl, err := now.classifier()
 	if err != nil {
 		return nil, err
 	}
-	unlike, onMirror := unlikeHistories(now.mirror.Config, now.origin.Config)
-	if !unlike {
-		return j, nil
+	differ, onMirror := historiesDiffer(now.mirror.Config, now.origin.Config)
+	if !differ {
+		return cl, nil
 	}
-	j.kept = newHistory(onMirror)
+	cl.kept = newHistory(onMirror)
 	open := c.openOrigin
 	if onMirror {
 		open = c.openMirror
 	}
-	heads, err := open(ctx, now, now.all(), false)
+	messages, err := open(ctx, now, now.all(), false)
 	if err != nil {
 		return nil, err
 	}
-	defer heads.close()
-	return j, j.kept.count(heads)
+	defer messages.close()
+	return cl, cl.kept.count(messages)
 }
 
-// walk merges a range of both sides.
-func (c *Comparer) walk(ctx context.Context, now moment, r Range, tell func(), visit func(pair) error) error {
-	var mirror, origin side
+// walk visits a range of both sides.
+func (c *Comparer) walk(ctx context.Context, now snapshot, r Range, visit func(pair) error) error {
+	var mirror, origin reader
 	var mirrorErr, originErr error
 	var wg sync.WaitGroup
 	wg.Go(func() { mirror, mirrorErr = c.openMirror(ctx, now, r, c.Bodies) })
@@ -389,15 +232,11 @@ func (c *Comparer) walk(ctx context.Context, now moment, r Range, tell func(), v
 	if err := errors.Join(mirrorErr, originErr); err != nil {
 		return err
 	}
-	return merge(mirror, origin, func(p pair) error {
-		tell()
-		return visit(p)
-	})
+	return merge(mirror, origin, visit)
 }
 
-// teller counts the messages that were read for the progress; end tells that all
-// were.
-func (c *Comparer) teller(now moment) (tell, end func()) {
+// progress returns what to call for each message that was read, and at the end.
+func (c *Comparer) progress(now snapshot) (message, end func()) {
 	if c.Progress == nil {
 		return func() {}, func() {}
 	}
@@ -407,18 +246,10 @@ func (c *Comparer) teller(now moment) (tell, end func()) {
 		of = now.mirror.State.Msgs
 	}
 	c.Progress(0, of)
-	tell = func() {
-		if done++; done%tellEvery == 0 {
+	message = func() {
+		if done++; done%progressEvery == 0 {
 			c.Progress(done, max(of, done))
 		}
 	}
-	return tell, func() { c.Progress(done, done) }
-}
-
-// seq is the sequence of a pair.
-func (p pair) seq() uint64 {
-	if p.mirror != nil {
-		return p.mirror.Seq
-	}
-	return p.origin.Seq
+	return message, func() { c.Progress(done, done) }
 }

@@ -33,7 +33,7 @@ func TestCompare(t *testing.T) {
 	compare := func() Result {
 		items = nil
 		c := &Comparer{
-			Mirror: mirror, Origin: origin, MirrorStream: "KV_demo", OriginStream: "KV_demo", Bodies: true,
+			Mirror: mirror, Origin: origin, MirrorStream: "KV_demo", OriginStream: "KV_demo", Bodies: true, Waits: short,
 			Found: func(i Item) error { items = append(items, i); return nil },
 		}
 		r, err := c.Compare(t.Context())
@@ -48,13 +48,13 @@ func TestCompare(t *testing.T) {
 	if n, err := origin.Purge(t.Context(), "KV_demo", "$KV.demo.key.7", 1_000); err != nil || n != 1 {
 		t.Fatal(n, err)
 	}
-	if r := compare(); r.Verdict != Differs || r.LeftOver[Gone] != 1 || r.wrong() != 1 || len(items) != 1 || items[0].Key != "key.7" || items[0].Seq != 8 {
+	if r := compare(); r.Verdict != Differs || r.LeftOver[Gone] != 1 || r.differences() != 1 || len(items) != 1 || items[0].Key != "key.7" || items[0].Seq != 8 {
 		t.Errorf("a purged key: %+v %+v", r, items)
 	}
 	if n, err := mirror.Purge(t.Context(), "KV_demo", "$KV.demo.key.2999", 4_000); err != nil || n != 1 {
 		t.Fatal(n, err)
 	}
-	if r := compare(); r.Verdict != Differs || r.LeftOver[Gone] != 1 || r.Missing[Absent] != 1 || r.wrong() != 2 || len(items) != 2 {
+	if r := compare(); r.Verdict != Differs || r.LeftOver[Gone] != 1 || r.Missing[Absent] != 1 || r.differences() != 2 || len(items) != 2 {
 		t.Errorf("a missing key: %+v %+v", r, items)
 	}
 	js, err := jetstream.New(connect(t, sites.Leaf.URL()), jetstream.WithDefaultTimeout(time.Minute))
@@ -67,8 +67,8 @@ func TestCompare(t *testing.T) {
 	}
 }
 
-// A quick comparison is content with a sample where the counts agree, and says
-// so; where they do not, everything is read.
+// A quick comparison accepts a sample where the counts agree, and says so; where
+// they do not, everything is read.
 func TestQuick(t *testing.T) {
 	t.Parallel()
 	c := newCouple(t, jetstream.StreamConfig{MaxMsgsPerSubject: 1}, jetstream.StreamConfig{MaxMsgsPerSubject: 1, AllowMsgTTL: true})
@@ -76,7 +76,7 @@ func TestQuick(t *testing.T) {
 	c.put(t, keys, "value", nil)
 	c.caughtUp(t)
 	compare := func() Result {
-		comparer := &Comparer{Mirror: c.mirror, Origin: c.origin, MirrorStream: "KV_demo", OriginStream: "KV_demo", Quick: true}
+		comparer := &Comparer{Mirror: c.mirror, Origin: c.origin, MirrorStream: "KV_demo", OriginStream: "KV_demo", Quick: true, Waits: short}
 		r, err := comparer.Compare(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -87,18 +87,18 @@ func TestQuick(t *testing.T) {
 		t.Errorf("the same: %+v", r)
 	}
 	purge(t, c.origin, keys[700])
-	if r := compare(); r.Verdict != Differs || r.LeftOver[Gone] != 1 || r.wrong() != 1 {
-		t.Errorf("unlike counts: %+v", r)
+	if r := compare(); r.Verdict != Differs || r.LeftOver[Gone] != 1 || r.differences() != 1 {
+		t.Errorf("other counts: %+v", r)
 	}
 	// The counts agree again, and a sample shows that the messages do not.
 	purge(t, c.mirror, keys[100])
-	if r := compare(); r.Verdict != Differs || r.LeftOver[Gone] != 1 || r.Missing[Absent] != 1 || r.wrong() != 2 {
-		t.Errorf("unlike messages: %+v", r)
+	if r := compare(); r.Verdict != Differs || r.LeftOver[Gone] != 1 || r.Missing[Absent] != 1 || r.differences() != 2 {
+		t.Errorf("other messages: %+v", r)
 	}
 }
 
 // An origin whose messages cannot be read leaves what the mirror alone shows.
-func TestUnreadOrigin(t *testing.T) {
+func TestOriginUnreadable(t *testing.T) {
 	t.Parallel()
 	c := newCouple(t, jetstream.StreamConfig{MaxMsgsPerSubject: 1}, jetstream.StreamConfig{MaxMsgsPerSubject: 1})
 	c.put(t, keysOf("k", 100), "value", func(int) string { return "1h" })
@@ -106,7 +106,7 @@ func TestUnreadOrigin(t *testing.T) {
 	purge(t, c.origin, "k.0000003")
 	c.origin = c.conn.At("$JS.nowhere.API")
 	var over time.Time
-	for range 5 { // until it was done in time
+	for range 5 { // until it is done in time
 		begin := time.Now()
 		c.put(t, keysOf("t", 100), "value", func(int) string { return "1s" })
 		c.caughtUp(t)
@@ -115,20 +115,20 @@ func TestUnreadOrigin(t *testing.T) {
 		if time.Since(begin) > Grace {
 			continue
 		}
-		if r.Verdict != Unproved || r.wrong() != 0 || r.Unread == "" {
+		if r.Verdict != Unverified || r.differences() != 0 || r.OriginUnreadable == "" {
 			t.Errorf("within the grace: %+v", r)
 		}
 		break
 	}
 	eventually(t, "the grace to be over", func() bool { return time.Now().After(over) })
 	r, items := c.compare(t, false)
-	if r.Verdict != Unproved || r.LeftOver[Expired] != 100 || r.wrong() != 100 || r.Unread == "" || items[0].Key != "t.0000000" || items[0].TTL != "1s" {
+	if r.Verdict != Unverified || r.LeftOver[Expired] != 100 || r.differences() != 100 || r.OriginUnreadable == "" || items[0].Key != "t.0000000" || items[0].TTL != "1s" {
 		t.Errorf("%+v", r)
 	}
 }
 
-// A comparison that is cancelled, or told to end, does so and leaves no consumer
-// on either side.
+// A comparison that is cancelled, or ended by Found, leaves no consumer on either
+// side.
 func TestCompareEnds(t *testing.T) {
 	t.Parallel()
 	c := newCouple(t, jetstream.StreamConfig{MaxMsgsPerSubject: 1}, jetstream.StreamConfig{MaxMsgsPerSubject: 1})
@@ -140,7 +140,7 @@ func TestCompareEnds(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		told := 0
 		comparer := &Comparer{
-			Mirror: c.mirror, Origin: c.origin, MirrorStream: "KV_demo", OriginStream: "KV_demo",
+			Mirror: c.mirror, Origin: c.origin, MirrorStream: "KV_demo", OriginStream: "KV_demo", Waits: short,
 			Found: func(Item) error { told++; return enough },
 		}
 		want := context.Canceled
@@ -173,8 +173,8 @@ func TestCompareEnds(t *testing.T) {
 	}
 }
 
-// What a mirror that is behind has not got yet, and what it keeps because it has
-// not heard that it was replaced, is no difference, and no proof either.
+// What a mirror that is behind does not have yet, and what it keeps because the
+// replacement has not arrived, is no difference; the verdict is unverified.
 func TestBehind(t *testing.T) {
 	t.Parallel()
 	sites, link, err := natstest.HubAndLeafVia()
@@ -195,7 +195,7 @@ func TestBehind(t *testing.T) {
 	link.CutAll()
 	c.put(t, keysOf("k", 50), "another", nil)
 	c.put(t, keysOf("new", 50), "value", nil)
-	if r, items := c.compare(t, false); r.Verdict != Unproved || r.Behind != 100 || r.Pending != 50 || r.Compared != 450 || r.Through != 500 {
+	if r, items := c.compare(t, false); r.Verdict != Unverified || r.Behind != 100 || r.Pending != 50 || r.Compared != 450 || r.Through != 500 {
 		t.Errorf("behind: %+v %+v", r, items)
 	}
 	link.Refuse(false)

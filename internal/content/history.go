@@ -6,23 +6,23 @@ import (
 	"nats-kvmirror/internal/stream"
 )
 
-// history counts the messages of each key on the side that keeps more of them,
-// so that what the other drops by design is told from what it lacks. It takes
-// memory for each key, which only a pair with unlike histories costs.
+// history counts the messages of each key on the side that keeps more of them. It
+// tells what the other side drops by design from what it lacks. It takes memory for
+// each key, and is used only where the histories differ.
 type history struct {
 	onMirror bool
 	seed     maphash.Seed
-	left     map[uint64]int64 // messages still to come, by the key's hash
+	left     map[uint64]int64 // messages not yet passed, by the key's hash
 }
 
-// unlikeHistories says whether the sides keep unlike numbers of values, and
-// whether the mirror is the one that keeps more.
-func unlikeHistories(mirror, origin stream.Config) (unlike, onMirror bool) {
+// historiesDiffer says whether the sides keep different numbers of values of a key,
+// and whether the mirror keeps more.
+func historiesDiffer(mirror, origin stream.Config) (differ, onMirror bool) {
 	here, there := bound(mirror.MaxMsgsPerSubject), bound(origin.MaxMsgsPerSubject)
 	return here != there, here > there
 }
 
-// bound makes "unlimited" a large number.
+// bound turns "unlimited" into a large number.
 func bound(n int64) int64 {
 	if n <= 0 {
 		return 1<<63 - 1
@@ -35,9 +35,9 @@ func newHistory(onMirror bool) *history {
 }
 
 // count counts all messages of the side.
-func (h *history) count(heads Heads) error {
+func (h *history) count(messages Messages) error {
 	for {
-		m, err := next(heads)
+		m, err := next(messages)
 		if m == nil || err != nil {
 			return err
 		}
@@ -45,8 +45,8 @@ func (h *history) count(heads Heads) error {
 	}
 }
 
-// pass goes past a sequence and returns how many newer messages of its key are
-// on the side that is counted.
+// pass moves past a sequence and returns how many newer messages of its key the
+// counted side has.
 func (h *history) pass(p pair) int64 {
 	if h == nil {
 		return 0

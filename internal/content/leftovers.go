@@ -8,35 +8,35 @@ import (
 )
 
 // Leftovers are messages that are left over on a mirror, by subject. A purge of a
-// subject up to a sequence takes all that the mirror holds of it up to there, so a
-// subject of which an older message is no leftover cannot be purged. Nor can one
-// whose messages the mirror lacks, for then the sequences of both sides may not be
-// the same, or one with wildcards, which would purge other keys as well.
+// subject up to a sequence removes every message of it up to there. So a subject
+// cannot be purged when an older message of it is not left over, when the mirror
+// lacks messages of it (the sequences of both sides may then differ), or when it
+// has wildcards, because the purge would remove other keys as well.
 type Leftovers struct {
-	// Max is how many subjects are held at the most; those beyond are left for
-	// another time.
+	// Max limits how many subjects are held; those beyond it are left for the next
+	// run.
 	Max int
 
 	subjects map[string]leftover
 }
 
 type leftover struct {
-	last     uint64 // the last sequence that is left over
-	messages uint64 // that are left over
-	standing bool   // it cannot be purged
+	last        uint64 // the last sequence that is left over
+	messages    uint64 // how many messages are left over
+	unpurgeable bool
 }
 
-// Add adds an item. It matters if it is left over or missing.
+// Add adds an item that is left over or missing; others are ignored.
 func (l *Leftovers) Add(i Item) {
 	have, known := l.subjects[i.Subject]
 	switch {
 	case i.Kind == Different:
 		return
 	case i.Kind == Missing:
-		have.standing = true
+		have.unpurgeable = true
 	default:
 		have.last, have.messages = max(have.last, i.Seq), have.messages+1
-		have.standing = have.standing || hasWildcard(i.Subject)
+		have.unpurgeable = have.unpurgeable || hasWildcard(i.Subject)
 	}
 	if !known && len(l.subjects) >= l.Max {
 		return
@@ -47,8 +47,8 @@ func (l *Leftovers) Add(i Item) {
 	l.subjects[i.Subject] = have
 }
 
-// hasWildcard says whether a subject means others when it is a filter. Servers
-// store messages under such subjects (seen on 2.15.2).
+// hasWildcard says whether a subject matches others when it is a filter. Servers
+// store messages with such subjects (seen on 2.15.2).
 func hasWildcard(subject string) bool {
 	for token := range strings.SplitSeq(subject, ".") {
 		if token == "*" || token == ">" {
@@ -58,8 +58,7 @@ func hasWildcard(subject string) bool {
 	return false
 }
 
-// Purge is what is to be purged of a subject: all below a sequence, which are so
-// many messages.
+// Purge is what to purge of a subject: all messages below a sequence.
 type Purge struct {
 	Subject  string
 	Before   uint64
@@ -70,29 +69,28 @@ type Purge struct {
 func (l *Leftovers) Purges() []Purge {
 	var purges []Purge
 	for _, subject := range slices.Sorted(maps.Keys(l.subjects)) {
-		if s := l.subjects[subject]; !s.standing {
+		if s := l.subjects[subject]; !s.unpurgeable {
 			purges = append(purges, Purge{subject, s.last + 1, s.messages})
 		}
 	}
 	return purges
 }
 
-// Standing lists the subjects of which something is left over that cannot be
-// purged.
-func (l *Leftovers) Standing() []string {
-	var standing []string
+// Unpurgeable lists the subjects that have messages left over and cannot be purged.
+func (l *Leftovers) Unpurgeable() []string {
+	var subjects []string
 	for _, subject := range slices.Sorted(maps.Keys(l.subjects)) {
-		if s := l.subjects[subject]; s.standing && s.messages > 0 {
-			standing = append(standing, subject)
+		if s := l.subjects[subject]; s.unpurgeable && s.messages > 0 {
+			subjects = append(subjects, subject)
 		}
 	}
-	return standing
+	return subjects
 }
 
-// FindStanding finds out which subjects cannot be purged because an older message
-// is no leftover, by reading the mirror once more. One that keeps one value of each
-// key has none.
-func (c *Comparer) FindStanding(ctx context.Context, l *Leftovers) error {
+// FindUnpurgeable reads the mirror once more to find the subjects that cannot be
+// purged because an older message is not left over. A mirror that keeps one value
+// of each key has none.
+func (c *Comparer) FindUnpurgeable(ctx context.Context, l *Leftovers) error {
 	mirror, err := c.Mirror.Stream(ctx, c.MirrorStream)
 	if err != nil {
 		return err
@@ -104,27 +102,27 @@ func (c *Comparer) FindStanding(ctx context.Context, l *Leftovers) error {
 	for _, s := range l.subjects {
 		last = max(last, s.last)
 	}
-	heads, err := c.openMirror(ctx, moment{mirror: mirror}, Range{1, last}, false)
+	messages, err := c.openMirror(ctx, snapshot{mirror: mirror}, Range{1, last}, false)
 	if err != nil {
 		return err
 	}
-	defer heads.close()
-	held := map[string]uint64{} // messages, by subject, up to the last that is left over
+	defer messages.close()
+	held := map[string]uint64{} // how many messages up to the last that is left over, by subject
 	for {
-		h, err := next(heads)
+		m, err := next(messages)
 		if err != nil {
 			return err
 		}
-		if h == nil {
+		if m == nil {
 			break
 		}
-		if s, ok := l.subjects[string(h.Subject)]; ok && h.Seq <= s.last {
-			held[string(h.Subject)]++
+		if s, ok := l.subjects[string(m.Subject)]; ok && m.Seq <= s.last {
+			held[string(m.Subject)]++
 		}
 	}
 	for subject, n := range held {
 		if s := l.subjects[subject]; n > s.messages {
-			s.standing = true
+			s.unpurgeable = true
 			l.subjects[subject] = s
 		}
 	}

@@ -1,7 +1,6 @@
-// Package content compares what a mirror and its origin hold, message by
-// message. A mirror keeps its origin's sequence numbers, so both can be read in
-// their order and merged as they stream by, in memory that does not grow with
-// the number of messages.
+// Package content compares a mirror with its origin, message by message. A mirror
+// keeps its origin's sequence numbers, so both streams can be read in order and
+// merged on the way, in memory that does not grow with the number of messages.
 package content
 
 import (
@@ -12,24 +11,31 @@ import (
 	"nats-kvmirror/internal/jsapi"
 )
 
-// Heads are the messages of one side, by rising sequence; Next returns io.EOF
+// Messages are the messages of one side, by rising sequence. Next returns io.EOF
 // after the last.
-type Heads interface {
-	Next() (*jsapi.Head, error)
+type Messages interface {
+	Next() (*jsapi.MsgMeta, error)
 }
 
-// pair is what stands at one sequence: on both sides, or on one, the other being
-// nil.
-type pair struct{ mirror, origin *jsapi.Head }
+// pair are the messages with one sequence. One of them is nil where only the other
+// side has one.
+type pair struct{ mirror, origin *jsapi.MsgMeta }
 
-// merge is Merge in pairs.
-func merge(mirror, origin Heads, visit func(pair) error) error {
-	return Merge(mirror, origin, func(m, o *jsapi.Head) error { return visit(pair{m, o}) })
+func (p pair) seq() uint64 {
+	if p.mirror != nil {
+		return p.mirror.Seq
+	}
+	return p.origin.Seq
 }
 
-// Merge calls visit for each sequence at which either side holds a message, which
-// is nil for a side that does not. An error of visit ends it.
-func Merge(mirror, origin Heads, visit func(mirror, origin *jsapi.Head) error) error {
+// merge is [Merge] with pairs.
+func merge(mirror, origin Messages, visit func(pair) error) error {
+	return Merge(mirror, origin, func(m, o *jsapi.MsgMeta) error { return visit(pair{m, o}) })
+}
+
+// Merge calls visit for each sequence that either side has. The message is nil for
+// a side that does not have it. An error of visit ends the merge.
+func Merge(mirror, origin Messages, visit func(mirror, origin *jsapi.MsgMeta) error) error {
 	m, err := next(mirror)
 	if err != nil {
 		return err
@@ -63,19 +69,19 @@ func Merge(mirror, origin Heads, visit func(mirror, origin *jsapi.Head) error) e
 	return nil
 }
 
-// next is nil after the last.
-func next(heads Heads) (*jsapi.Head, error) {
-	h, err := heads.Next()
+// next is nil after the last message.
+func next(messages Messages) (*jsapi.MsgMeta, error) {
+	m, err := messages.Next()
 	if errors.Is(err, io.EOF) {
 		return nil, nil
 	}
-	return h, err
+	return m, err
 }
 
-// unlike says in what two messages of the same sequence differ; "" when in
-// nothing. rename makes of an origin's subject the mirror's; nil leaves it. Only
-// a digest that both have is compared.
-func unlike(p pair, rename func(string) string) string {
+// difference names what differs between two messages of one sequence; "" for
+// nothing. rename turns an origin's subject into the mirror's; nil leaves it.
+// Digests are compared only where both have one.
+func difference(p pair, rename func(string) string) string {
 	m, o := p.mirror, p.origin
 	switch {
 	case rename == nil && !bytes.Equal(m.Subject, o.Subject), rename != nil && rename(string(o.Subject)) != string(m.Subject):
@@ -84,7 +90,7 @@ func unlike(p pair, rename func(string) string) string {
 		return "time"
 	case m.Size != o.Size:
 		return "size"
-	case !bytes.Equal(m.Decisive, o.Decisive):
+	case !bytes.Equal(m.ControlHeaders, o.ControlHeaders):
 		return "headers"
 	case m.Digest != nil && o.Digest != nil && !bytes.Equal(m.Digest, o.Digest):
 		return "payload"

@@ -10,26 +10,26 @@ import (
 	"nats-kvmirror/internal/jsapi"
 )
 
-// list is a side in memory. As a walk, it gives the same head each time.
+// list are messages in memory. Like a walk, it returns the same pointer each time.
 type list struct {
-	heads []*jsapi.Head
-	head  jsapi.Head
-	fail  error // at the end
+	messages []*jsapi.MsgMeta
+	current  jsapi.MsgMeta
+	fail     error // at the end
 }
 
-func (l *list) Next() (*jsapi.Head, error) {
-	if len(l.heads) == 0 {
+func (l *list) Next() (*jsapi.MsgMeta, error) {
+	if len(l.messages) == 0 {
 		if l.fail != nil {
 			return nil, l.fail
 		}
 		return nil, io.EOF
 	}
-	l.head, l.heads = *l.heads[0], l.heads[1:]
-	return &l.head, nil
+	l.current, l.messages = *l.messages[0], l.messages[1:]
+	return &l.current, nil
 }
 
 // FuzzMerge compares the merge with maps: every sequence of either side is
-// visited once, in order, with what each side has there.
+// visited once, in order, with the message of each side.
 func FuzzMerge(f *testing.F) {
 	f.Add([]byte{1, 1, 1}, []byte{1, 1, 1})
 	f.Add([]byte{}, []byte{3, 200})
@@ -44,7 +44,7 @@ func FuzzMerge(f *testing.F) {
 					seq += 256
 				}
 				seq += uint64(step)
-				l.heads = append(l.heads, &jsapi.Head{Seq: seq, Size: i})
+				l.messages = append(l.messages, &jsapi.MsgMeta{Seq: seq, Size: i})
 				at[seq] = i
 			}
 			return l, at
@@ -66,11 +66,11 @@ func FuzzMerge(f *testing.F) {
 			seq := p.seq()
 			got = append(got, seq)
 			for _, s := range []struct {
-				head *jsapi.Head
-				at   map[uint64]int
+				message *jsapi.MsgMeta
+				at      map[uint64]int
 			}{{p.mirror, here}, {p.origin, there}} {
-				if i, ok := s.at[seq]; ok != (s.head != nil) || ok && (s.head.Seq != seq || s.head.Size != i) {
-					t.Errorf("at %d there is %+v", seq, s.head)
+				if i, ok := s.at[seq]; ok != (s.message != nil) || ok && (s.message.Seq != seq || s.message.Size != i) {
+					t.Errorf("at %d: %+v", seq, s.message)
 				}
 			}
 			return nil
@@ -81,13 +81,13 @@ func FuzzMerge(f *testing.F) {
 	})
 }
 
-// A failure of either side, and of who looks, ends the merge.
+// A failure of either side, and of visit, ends the merge.
 func TestMergeFails(t *testing.T) {
 	failure := errors.New("failure")
-	heads := func(n int, fail error) *list {
+	messages := func(n int, fail error) *list {
 		l := &list{fail: fail}
 		for i := range n {
-			l.heads = append(l.heads, &jsapi.Head{Seq: uint64(i + 1)})
+			l.messages = append(l.messages, &jsapi.MsgMeta{Seq: uint64(i + 1)})
 		}
 		return l
 	}
@@ -97,11 +97,11 @@ func TestMergeFails(t *testing.T) {
 		stop           uint64
 		visits         uint64
 	}{
-		{"the mirror at once", heads(0, failure), heads(3, nil), 0, 0},
-		{"the origin at once", heads(3, nil), heads(0, failure), 0, 0},
-		{"the mirror", heads(2, failure), heads(9, nil), 0, 2},
-		{"the origin", heads(9, nil), heads(2, failure), 0, 2},
-		{"who looks", heads(9, nil), heads(9, nil), 4, 4},
+		{"the mirror at once", messages(0, failure), messages(3, nil), 0, 0},
+		{"the origin at once", messages(3, nil), messages(0, failure), 0, 0},
+		{"the mirror", messages(2, failure), messages(9, nil), 0, 2},
+		{"the origin", messages(9, nil), messages(2, failure), 0, 2},
+		{"visit", messages(9, nil), messages(9, nil), 4, 4},
 	} {
 		var visits uint64
 		err := merge(test.mirror, test.origin, func(p pair) error {
@@ -116,25 +116,25 @@ func TestMergeFails(t *testing.T) {
 	}
 }
 
-// FuzzTrace: what was added is found again, and nothing else, and the ranges
+// FuzzSeqSet: what was added is found again, and nothing else, and the ranges
 // cover it and no more than they must.
-func FuzzTrace(f *testing.F) {
+func FuzzSeqSet(f *testing.F) {
 	f.Add([]byte{1, 0, 0, 0, 1, 0, 0, 0})
 	f.Add([]byte{0, 0, 0, 128, 32, 78, 0, 0, 31, 78, 0, 0})
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var seqs []uint64
 		var seq uint64
-		tr := &trace{}
+		set := &seqSet{}
 		for ; len(data) >= 4; data = data[4:] {
 			seq += uint64(max(binary.LittleEndian.Uint32(data), 1))
 			seqs = append(seqs, seq)
-			tr.add(seq)
+			set.add(seq)
 		}
-		if tr.n != len(seqs) {
-			t.Errorf("%d of %d", tr.n, len(seqs))
+		if set.n != len(seqs) {
+			t.Errorf("%d of %d", set.n, len(seqs))
 		}
-		ranges, r := tr.ranges(), 0
+		ranges, r := set.ranges(), 0
 		for i, seq := range seqs {
 			for r < len(ranges) && ranges[r].To < seq {
 				r++
@@ -147,16 +147,16 @@ func FuzzTrace(f *testing.F) {
 			}
 		}
 		in, around := map[uint64]bool{}, []uint64{}
-		some := tr.reader()
+		some := set.reader()
 		for i, seq := range seqs {
 			in[seq] = true
 			around = append(around, seq-1, seq, seq+1)
-			if i%2 == 1 && !some.has(seq) { // those between are passed over
+			if i%2 == 1 && !some.has(seq) { // those between are skipped
 				t.Errorf("%d is not found", seq)
 			}
 		}
 		slices.Sort(around)
-		all := tr.reader()
+		all := set.reader()
 		for _, seq := range slices.Compact(around) {
 			if seq > 0 && all.has(seq) != in[seq] {
 				t.Errorf("has %d is not %v", seq, in[seq])

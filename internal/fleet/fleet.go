@@ -41,10 +41,11 @@ const (
 	muchMore = 2
 	// maxChain is how many origins above an origin are followed.
 	maxChain = 8
-	// secondLook is the pause before whoever seems to be behind is read again.
-	// An idle link is heard of once a second.
-	secondLook = 1500 * time.Millisecond
 )
+
+// SecondRead is the pause before mirrors that seem to be behind are read again. An
+// idle link is active about once a second.
+const SecondRead = 1500 * time.Millisecond
 
 // Reader reads a fleet over one connection.
 type Reader struct {
@@ -53,6 +54,9 @@ type Reader struct {
 	// Progress, if set, is told how many requests of how many are done. It may
 	// be called from several goroutines.
 	Progress func(done, known int)
+	// SecondRead is the pause before mirrors that seem to be behind are read again; 0
+	// for [SecondRead].
+	SecondRead time.Duration
 
 	count counter
 	begin sync.Once
@@ -79,6 +83,9 @@ func (p Problem) Error() string { return fmt.Sprintf("%s: %v", p.What, p.Err) }
 
 // Unwrap is the cause.
 func (p Problem) Unwrap() error { return p.Err }
+
+// Unreadable is the problem as the findings about the fleet take it.
+func (p Problem) Unreadable() check.Unreadable { return unreadable(p) }
 
 // Fleet is what was read.
 type Fleet struct {
@@ -331,21 +338,24 @@ func setOrigin(m *Mirror, f *stream.Info, err error) {
 		err = kvcfg.CheckBucket(f.Config)
 	}
 	if err != nil {
-		m.Facts.Origin, m.Facts.Unread = nil, unread(err)
+		m.Facts.Origin, m.Facts.OriginUnread = nil, unreadable(err)
 		return
 	}
 	m.Facts.Origin = f
 }
 
-func unread(err error) check.Unread {
-	u := check.Unread{Reason: check.Unreachable, Detail: err.Error()}
+// unreadable is an error as a reason that is known to the findings.
+func unreadable(err error) check.Unreadable {
+	u := check.Unreadable{Reason: check.ReasonUnreachable, Detail: err.Error()}
 	switch {
 	case errors.Is(err, jsapi.ErrNotFound):
-		u.Reason = check.Missing
+		u.Reason = check.ReasonMissing
 	case errors.Is(err, kvcfg.ErrNotBucket):
-		u.Reason = check.NotBucket
+		u.Reason = check.ReasonNotBucket
+	case errors.Is(err, kvcfg.ErrNotMirror):
+		u.Reason = check.ReasonNotMirror
 	case errors.Is(err, jsapi.ErrDenied):
-		u.Reason = check.Denied
+		u.Reason = check.ReasonDenied
 	}
 	return u
 }

@@ -105,7 +105,7 @@ func settled(t *testing.T, s *natstest.Server, messages map[string]uint64) {
 // worry.
 func codesOf(m Mirror) string {
 	var codes []string
-	for _, f := range check.Check(m.Facts, check.DefaultThresholds()) {
+	for _, f := range check.Findings(m.Facts, check.DefaultThresholds()) {
 		if f.Severity != check.OK {
 			codes = append(codes, f.Code)
 		}
@@ -222,7 +222,7 @@ func TestReadAcrossAccounts(t *testing.T) {
 		codes  string
 	}{
 		{"works", natstest.CrossAccount, "", ""},
-		{"unreadable", natstest.CrossAccountUnreadable, check.Unreachable, "origin-unreachable"},
+		{"unreadable", natstest.CrossAccountUnreadable, check.ReasonUnreachable, "origin-unreachable"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -275,8 +275,8 @@ func TestReadAcrossAccounts(t *testing.T) {
 				t.Fatal(err, fleet.Problems)
 			}
 			m := mirror(t, fleet, "demo")
-			if got := codesOf(m); m.Facts.Unread.Reason != test.unread || got != test.codes {
-				t.Errorf("unread %q, found %q; want %q, %q", m.Facts.Unread.Reason, got, test.unread, test.codes)
+			if got := codesOf(m); m.Facts.OriginUnread.Reason != test.unread || got != test.codes {
+				t.Errorf("unread %q, found %q; want %q, %q", m.Facts.OriginUnread.Reason, got, test.unread, test.codes)
 			}
 		})
 	}
@@ -310,8 +310,8 @@ func TestReadDenied(t *testing.T) {
 	if err != nil || !slices.Equal(names(fleet), []string{"m", "other"}) {
 		t.Fatal(err, names(fleet))
 	}
-	if got := unreadOnes(fleet); got["m"] != check.Denied || got["other"] != check.Denied {
-		t.Errorf("unread %v, want %q", got, check.Denied)
+	if got := unreadOnes(fleet); got["m"] != check.ReasonDenied || got["other"] != check.ReasonDenied {
+		t.Errorf("unread %v, want %q", got, check.ReasonDenied)
 	}
 	fleet, err = r.Named(t.Context(), []string{"m", "other"})
 	if err != nil || !slices.Equal(names(fleet), []string{"other"}) || len(fleet.Problems) != 1 || !errors.Is(fleet.Problems[0], jsapi.ErrDenied) {

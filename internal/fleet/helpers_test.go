@@ -183,7 +183,7 @@ func unreadOnes(f Fleet) map[string]check.Reason {
 	unread := map[string]check.Reason{}
 	for _, m := range f.Mirrors {
 		if m.Facts.Origin == nil {
-			unread[m.Bucket] = m.Facts.Unread.Reason
+			unread[m.Bucket] = m.Facts.OriginUnread.Reason
 		}
 	}
 	return unread

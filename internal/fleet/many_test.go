@@ -98,7 +98,7 @@ func TestMany(t *testing.T) {
 			t.Errorf("the names are %q", got)
 		}
 		for _, m := range fleet.Mirrors {
-			if got := check.Check(m.Facts, check.DefaultThresholds()); len(got) > 0 {
+			if got := check.Findings(m.Facts, check.DefaultThresholds()); len(got) > 0 {
 				t.Errorf("%s: %+v", m.Bucket, got)
 			}
 			if m.Facts.Level == nil || m.Facts.Mirror.State.LastSeq != 1 || m.Facts.Mirror.Prefix != fake.own || m.Facts.Origin.Prefix != fake.origins {
@@ -196,7 +196,7 @@ func TestMany(t *testing.T) {
 			}
 			return c.forward()
 		})
-		if got := unreadOnes(fleet); len(fleet.Mirrors) != many || len(got) != 2 || got[first] != check.Unreachable || got[last] != check.Missing {
+		if got := unreadOnes(fleet); len(fleet.Mirrors) != many || len(got) != 2 || got[first] != check.ReasonUnreachable || got[last] != check.ReasonMissing {
 			t.Errorf("%d mirrors, unread %v", len(fleet.Mirrors), got)
 		}
 	})
@@ -332,7 +332,7 @@ func TestMany(t *testing.T) {
 				t.Errorf("%d mirrors, %d unread, want at least %d; %d origins were asked for", len(fleet.Mirrors), len(unread), test.unread, n)
 			}
 			for _, m := range fleet.Mirrors {
-				if u := m.Facts.Unread; m.Facts.Origin == nil && u.Reason != check.Unreachable {
+				if u := m.Facts.OriginUnread; m.Facts.Origin == nil && u.Reason != check.ReasonUnreachable {
 					t.Errorf("%s: %+v", m.Bucket, u)
 				}
 			}
@@ -417,7 +417,7 @@ func TestMany(t *testing.T) {
 		_, fleet := all(t, patience, offline(false))
 		problem(t, fleet, many-1, errOffline, `stream "KV_`+first+`"`)
 		_, fleet = all(t, patience, offline(true))
-		if got := unreadOnes(fleet); len(fleet.Mirrors) != many || len(got) != 1 || got[first] != check.Unreachable {
+		if got := unreadOnes(fleet); len(fleet.Mirrors) != many || len(got) != 1 || got[first] != check.ReasonUnreachable {
 			t.Errorf("%d mirrors, unread %v", len(fleet.Mirrors), got)
 		}
 	})
@@ -551,7 +551,7 @@ func TestMany(t *testing.T) {
 			if (m.Facts.Earlier != nil) != twice {
 				t.Errorf("%s: looked at twice: %t", m.Bucket, !twice)
 			}
-			for _, f := range check.Check(m.Facts, check.DefaultThresholds()) {
+			for _, f := range check.Findings(m.Facts, check.DefaultThresholds()) {
 				findings["KV_"+m.Bucket] += f.Code
 			}
 		}

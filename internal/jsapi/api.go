@@ -110,10 +110,10 @@ func messageOf(subject string, from uint64, data []byte) (seq uint64, of string,
 	return r.Message.Seq, r.Message.Subject, nil
 }
 
-// Left is the sequence of the first message after a sequence that a mirror with
+// NextPending is the sequence of the first message after a sequence that a mirror with
 // these filters (none means all keys) still has to take; 0 when there is none,
 // because those between have expired or are not for it.
-func (a *API) Left(ctx context.Context, stream string, after uint64, filters []string) (uint64, error) {
+func (a *API) NextPending(ctx context.Context, stream string, after uint64, filters []string) (uint64, error) {
 	if len(filters) == 0 {
 		filters = []string{">"}
 	}
@@ -133,13 +133,13 @@ func (a *API) Left(ctx context.Context, stream string, after uint64, filters []s
 	return first, nil
 }
 
-// Taken says that a mirror has taken all that its origin, a stream of this API,
+// CaughtUp says that a mirror has taken all that its origin, a stream of this API,
 // holds up to a sequence. That it cannot be found out is a no.
-func (a *API) Taken(ctx context.Context, origin string, mirror *stream.Info, to uint64) bool {
+func (a *API) CaughtUp(ctx context.Context, origin string, mirror *stream.Info, to uint64) bool {
 	if mirror.State.LastSeq >= to {
 		return true
 	}
-	next, err := a.Left(ctx, origin, mirror.State.LastSeq, mirror.Config.Filters())
+	next, err := a.NextPending(ctx, origin, mirror.State.LastSeq, mirror.Config.Filters())
 	return err == nil && (next == 0 || next > to)
 }
 

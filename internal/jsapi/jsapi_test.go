@@ -293,7 +293,7 @@ jetstream { store_dir: "{{dir}}", max_memory_store: 64MB, max_file_store: 64MB }
 		{0, nil, 1}, {1, nil, 2}, {3, nil, 0}, {1, []string{"$KV.a.x.*"}, 3}, {2, []string{"$KV.a.y.>"}, 0},
 		{0, []string{"$KV.a.y.>", "$KV.a.x.2"}, 2},
 	} {
-		if got, err := api.Left(t.Context(), "KV_a", test.after, test.filters); err != nil || got != test.want {
+		if got, err := api.NextPending(t.Context(), "KV_a", test.after, test.filters); err != nil || got != test.want {
 			t.Errorf("after %d of %q: %d, %v; want %d", test.after, test.filters, got, err, test.want)
 		}
 	}

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// pace keeps to a rate.
+// pace limits a rate.
 type pace struct {
-	each time.Duration // 0 for as fast as can be
+	each time.Duration // 0 for no limit
 	due  time.Time
 }
 
@@ -27,7 +27,7 @@ func (p *pace) wait(ctx context.Context) error {
 	ahead := time.Until(p.due)
 	switch {
 	case ahead < -time.Second:
-		p.due = time.Now() // what was missed is not made up for
+		p.due = time.Now() // lost time is not made up for
 	case ahead > 10*time.Millisecond:
 		select {
 		case <-time.After(ahead):

@@ -73,8 +73,8 @@ func (c Content) Sentence() string {
 	if c.Pending > 0 {
 		text += "; " + messages(c.Pending, "", "") + "may go when the mirror has caught up"
 	}
-	if c.Doubtful > 0 {
-		text += "; " + messages(c.Doubtful, "is", "are") + " older than the mirror's first, dropped at its limit or missing"
+	if c.Uncertain > 0 {
+		text += "; " + messages(c.Uncertain, "is", "are") + " older than the mirror's first, dropped at its limit or missing"
 	}
 	if c.Behind > 0 {
 		text += "; the mirror is " + counted(c.Behind, "sequence") + " behind"
@@ -87,7 +87,7 @@ func (c Content) Sentence() string {
 
 // unproved is the verdict where not all could be compared.
 func (c Content) unproved(through, same string) string {
-	if c.Unread == "" {
+	if c.OriginUnreadable == "" {
 		return fmt.Sprintf("is not proved to hold what its origin holds: %s, %s", through, same)
 	}
 	text := "could not be compared with its origin"
@@ -190,7 +190,7 @@ func Sweeps(w io.Writer, members []Member, style Style) error {
 		}
 		for _, f := range m.Findings {
 			if f.Severity != check.OK && f.Code != "left-over" {
-				fmt.Fprintf(&b, "! %s: %s; to mend it: %s\n", f.Code, Clean(f.Message), Clean(f.Mend))
+				fmt.Fprintf(&b, "! %s: %s; to mend it: %s\n", f.Code, Clean(f.Message), Clean(f.Fix))
 			}
 		}
 		if _, err := io.WriteString(w, b.String()); err != nil {

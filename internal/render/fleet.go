@@ -205,10 +205,10 @@ func MemberChanges(w io.Writer, members []Member) error {
 			fmt.Fprintf(&b, "- %s: %s\n+ %s: %s\n", c.Field, Value(c.Field, c.From), c.Field, Value(c.Field, c.To))
 		}
 		for _, f := range m.Findings {
-			if f.Remedy == check.ByUpdate && len(m.Changes) > 0 || f.Severity == check.OK {
+			if f.Remedy == check.Repair && len(m.Changes) > 0 || f.Severity == check.OK {
 				continue
 			}
-			fmt.Fprintf(&b, "! %s: %s; to mend it: %s\n", f.Code, Clean(f.Message), Clean(f.Mend))
+			fmt.Fprintf(&b, "! %s: %s; to mend it: %s\n", f.Code, Clean(f.Message), Clean(f.Fix))
 		}
 		b.WriteString("\n")
 	}

@@ -16,7 +16,7 @@ const nasty = "a\x1b[31m\u202e\n\"b"
 // members are mirrors in all states.
 func members() []Member {
 	finding := func(code string, s check.Severity, remedy check.Remedy) check.Finding {
-		return check.Finding{Code: code, Severity: s, Message: "the words of " + code, Remedy: remedy, Mend: "do something about " + code}
+		return check.Finding{Code: code, Severity: s, Message: "the words of " + code, Remedy: remedy, Fix: "do something about " + code}
 	}
 	origin := func(bucket, prefix string) MemberOrigin {
 		return MemberOrigin{Bucket: bucket, Stream: "KV_" + bucket, APIPrefix: prefix, Reachable: true, PerKeyTTL: new(true), LastSeq: new(uint64(2000))}
@@ -25,21 +25,21 @@ func members() []Member {
 		{
 			Bucket: "broken", Stream: "KV_broken", Origin: origin("demo", "$JS.hub.API"), Values: 1234, Bytes: 5 << 20, LastSeq: 1900,
 			Behind: new(uint64(100)), Active: new(1500 * time.Millisecond), State: check.Critical,
-			Findings: []check.Finding{finding("ttl-off", check.Critical, check.ByUpdate), finding("stops-when-full", check.Warning, check.ByNothing), finding("discard-old", check.OK, check.ByNothing)},
+			Findings: []check.Finding{finding("ttl-off", check.Critical, check.Repair), finding("stops-when-full", check.Warning, check.None), finding("discard-old", check.OK, check.None)},
 			Changes:  []kvcfg.Change{{Field: "allow_msg_ttl", From: json.RawMessage("false"), To: json.RawMessage("true"), Source: kvcfg.FromOrigin}},
 			Action:   WouldUpdate,
 		},
 		{
 			Bucket: "far", Stream: "KV_far", Origin: MemberOrigin{Bucket: "demo", Stream: "KV_demo", APIPrefix: "JS.A.API"}, PerKeyTTL: true,
-			Active: new(time.Duration(-1)), State: check.Unknown, Findings: []check.Finding{finding("origin-unreachable", check.Unknown, check.ByNothing)},
+			Active: new(time.Duration(-1)), State: check.Unknown, Findings: []check.Finding{finding("origin-unreachable", check.Unknown, check.None)},
 		},
 		{
 			Bucket: nasty, Stream: "KV_" + nasty, Origin: MemberOrigin{Bucket: nasty, Stream: "KV_" + nasty, APIPrefix: nasty}, State: check.Warning,
-			Findings: []check.Finding{{Code: "mirror-error", Severity: check.Warning, Message: nasty + " | x=1", Remedy: check.ByNothing, Mend: nasty}},
+			Findings: []check.Finding{{Code: "mirror-error", Severity: check.Warning, Message: nasty + " | x=1", Remedy: check.None, Fix: nasty}},
 		},
 		{
 			Bucket: "fine", Stream: "KV_fine", Origin: origin("demo", "$JS.hub.API"), PerKeyTTL: true, Values: 2, Bytes: 80, LastSeq: 2000,
-			Behind: new(uint64(0)), Active: new(350 * time.Millisecond), State: check.OK, Findings: []check.Finding{finding("discard-old", check.OK, check.ByNothing)},
+			Behind: new(uint64(0)), Active: new(350 * time.Millisecond), State: check.OK, Findings: []check.Finding{finding("discard-old", check.OK, check.None)},
 		},
 	}
 }
@@ -106,8 +106,8 @@ func TestListOnTerminal(t *testing.T) {
 func TestMemberChanges(t *testing.T) {
 	var b strings.Builder
 	all := members()
-	// A finding that an update mends, and of which nothing is to be done now.
-	all[3].Findings = append(all[3].Findings, check.Finding{Code: "rollup-off", Severity: check.Warning, Message: "roll-ups are off", Remedy: check.ByUpdate, Mend: "`sync` does"})
+	// A finding that an update fixes, and of which nothing is to be done now.
+	all[3].Findings = append(all[3].Findings, check.Finding{Code: "rollup-off", Severity: check.Warning, Message: "roll-ups are off", Remedy: check.Repair, Fix: "`sync`"})
 	if err := MemberChanges(&b, append(all, Member{Bucket: "nothing", State: check.OK})); err != nil {
 		t.Fatal(err)
 	}

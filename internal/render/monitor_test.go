@@ -20,7 +20,7 @@ func checked(s check.Severity) Fleet {
 		f.Mirrors = all[2:]
 	case check.Unknown:
 		f.Mirrors = all[1:]
-		f.Findings = []check.Finding{{Code: "unread", Severity: check.Unknown, Message: "streams 257 to 300 of 300"}}
+		f.Findings = []check.Finding{{Code: "unreadable", Severity: check.Unknown, Message: "streams 257 to 300 of 300"}}
 	case check.Critical:
 		f.Mirrors = all
 		f.Findings = []check.Finding{{Code: "count", Severity: check.Critical, Message: "there are 4 mirrors and 5 were expected"}}

@@ -78,7 +78,7 @@ func bucketStream(t *testing.T, config string) *stream.Info {
 		t.Fatal(err)
 	}
 	return &stream.Info{
-		Config: c,
+		Config:  c,
 		Created: time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC),
 		State:   stream.State{Msgs: 12345, Bytes: 1536 * 1024, FirstSeq: 1, LastSeq: 20000, LastTime: time.Date(2026, 3, 4, 6, 0, 0, 0, time.UTC)},
 	}

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,14 +42,14 @@ func (r *Reader) followChains(ctx context.Context, mirrors []Mirror) {
 				err = kvcfg.CheckBucket(above.Config)
 			}
 			if err != nil {
-				m.Facts.AboveUnread = err.Error()
+				m.Facts.AboveUnreadable = err.Error()
 				return
 			}
 			m.Facts.Above = append(m.Facts.Above, above)
 			below = above
 		}
 		if below.Config.Mirror != nil {
-			m.Facts.AboveUnread = fmt.Sprintf("there are more than %d origins above it", maxChain)
+			m.Facts.AboveUnreadable = fmt.Sprintf("there are more than %d origins above it", maxChain)
 		}
 	})
 }
@@ -92,7 +93,7 @@ func (r *Reader) lookAgain(ctx context.Context, fleet *Fleet, named bool) error 
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-time.After(secondLook):
+	case <-time.After(cmp.Or(r.SecondRead, SecondRead)):
 	}
 	errs := make([]error, len(suspects))
 	// There are many when a link was down, and then this takes the most time.
@@ -131,7 +132,7 @@ func (r *Reader) stillLost(ctx context.Context, m *Mirror) error {
 // is why the mirror was not looked at a second time.
 func (r *Reader) again(ctx context.Context, m *Mirror) error {
 	origins := r.Conn.At(m.Origin.Prefix(r.Own.Prefix()))
-	earlier := check.Look{Mirror: m.Facts.Mirror.State, Origin: m.Facts.Origin.State}
+	earlier := check.States{Mirror: m.Facts.Mirror.State, Origin: m.Facts.Origin.State}
 	mirror, err := r.one(ctx, r.Own, m.Facts.Mirror.Config.Name)
 	if err == nil {
 		err = sameOrigin(m, mirror.Config)
@@ -151,7 +152,7 @@ func (r *Reader) again(ctx context.Context, m *Mirror) error {
 	m.Facts.Earlier = &earlier
 	setOrigin(m, origin, nil)
 	if c, ok := m.Facts.Compare(); ok && c.Behind > 0 {
-		m.Facts.Left = left(ctx, origins, m)
+		m.Facts.NextPending = left(ctx, origins, m)
 	}
 	return nil
 }
@@ -170,7 +171,7 @@ func left(ctx context.Context, origins *jsapi.API, m *Mirror) *uint64 {
 	if m.Facts.Origin.State.Msgs == 0 {
 		return new(uint64(0))
 	}
-	seq, err := origins.Left(ctx, m.Origin.Stream(), m.Facts.Mirror.State.LastSeq, m.Facts.Mirror.Config.Filters())
+	seq, err := origins.NextPending(ctx, m.Origin.Stream(), m.Facts.Mirror.State.LastSeq, m.Facts.Mirror.Config.Filters())
 	if err != nil {
 		return nil
 	}

@@ -13,13 +13,13 @@ import (
 )
 
 // fixOrigin is the origin of [streamtest.Unfit].
-func mendOrigin() stream.Config {
+func fixOrigin() stream.Config {
 	return stream.Config{Name: "KV_demo", AllowMsgTTL: true, MaxMsgsPerSubject: 5, MaxAge: time.Minute, MaxMsgSize: 1024}
 }
 
-// Each finding that an update mends is mended by the fields that it is about and
-// by no other; to mend it again changes nothing, and then it is found no more.
-func TestMend(t *testing.T) {
+// Each finding that an update fixes is fixed by the fields that it is about and by
+// no other; then it is found no more, and fixing it again changes nothing.
+func TestFix(t *testing.T) {
 	changes := map[string][]change{
 		"ttl-off":           {{"allow_msg_ttl", "null", "true", kvcfg.FromOrigin}},
 		"max-age":           {{"max_age", "0", "60000000000", kvcfg.FromOrigin}, {"duplicate_window", "120000000000", "60000000000", kvcfg.FromDerived}},
@@ -31,14 +31,14 @@ func TestMend(t *testing.T) {
 		"mirror-direct-off": {{"mirror_direct", "null", "true", kvcfg.FromDerived}},
 	}
 	for _, k := range Kinds() {
-		if _, ok := changes[k.Code]; ok != (k.Remedy == ByUpdate) {
-			t.Errorf("%s is mended by %q and %t that there is a case for it", k.Code, k.Remedy, ok)
+		if _, ok := changes[k.Code]; ok != (k.Remedy == Repair) {
+			t.Errorf("%s: remedy %q, and a case: %t", k.Code, k.Remedy, ok)
 		}
 	}
 	found := func(raw stream.Raw, code string) bool {
 		f := healthy()
-		f.Mirror.Config, f.Origin.Config = streamtest.Typed(t, raw), mendOrigin()
-		return slices.ContainsFunc(Check(f, DefaultThresholds()), func(f Finding) bool { return f.Code == code })
+		f.Mirror.Config, f.Origin.Config = streamtest.Typed(t, raw), fixOrigin()
+		return slices.ContainsFunc(Findings(f, DefaultThresholds()), func(f Finding) bool { return f.Code == code })
 	}
 	for code, want := range changes {
 		t.Run(code, func(t *testing.T) {
@@ -47,7 +47,7 @@ func TestMend(t *testing.T) {
 				t.Fatal("it is not found to begin with")
 			}
 			kept := maps.Clone(before)
-			plan, err := Mend(before, mendOrigin(), []string{code})
+			plan, err := Fix(before, fixOrigin(), []string{code})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -64,7 +64,7 @@ func TestMend(t *testing.T) {
 				t.Error("it is found again")
 			}
 
-			again, err := Mend(plan.Config, mendOrigin(), []string{code})
+			again, err := Fix(plan.Config, fixOrigin(), []string{code})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -74,14 +74,10 @@ func TestMend(t *testing.T) {
 	}
 }
 
-// All at once, and nothing that no update mends.
-func TestMendAll(t *testing.T) {
+// All at once, and nothing that no update fixes.
+func TestFixAll(t *testing.T) {
 	before := streamtest.Parse(t, streamtest.Unfit)
-	var all []string
-	for _, k := range Kinds() {
-		all = append(all, k.Code)
-	}
-	plan, err := Mend(before, mendOrigin(), all)
+	plan, err := Fix(before, fixOrigin(), Codes())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +85,7 @@ func TestMendAll(t *testing.T) {
 	wantValue(t, plan.Config, "unheard_of", `{"a": [1, null, {"b": 1e3}]}`)
 
 	for _, codes := range [][]string{nil, {"left-over", "stalled", "nosuch"}} {
-		plan, err := Mend(before, mendOrigin(), codes)
+		plan, err := Fix(before, fixOrigin(), codes)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -99,14 +95,14 @@ func TestMendAll(t *testing.T) {
 }
 
 // The duplicate window is only cut down, and only if it is too long.
-func TestMendKeepsShortDuplicateWindow(t *testing.T) {
+func TestFixKeepsShortDuplicateWindow(t *testing.T) {
 	for window, want := range map[string][]string{
 		`"duplicate_window": 120000000000`: {"duplicate_window", "max_age"},
 		`"duplicate_window": 60000000000`:  {"max_age"},
 		`"duplicate_window": 0`:            {"max_age"},
 	} {
 		before := streamtest.Parse(t, strings.Replace(streamtest.Unfit, `"duplicate_window": 120000000000`, window, 1))
-		plan, err := Mend(before, mendOrigin(), []string{"max-age"})
+		plan, err := Fix(before, fixOrigin(), []string{"max-age"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -114,30 +110,30 @@ func TestMendKeepsShortDuplicateWindow(t *testing.T) {
 	}
 }
 
-func TestMendRefuses(t *testing.T) {
+func TestFixRefuses(t *testing.T) {
 	for text, want := range map[string]error{
 		`{"name":"KV_copy","subjects":["$KV.copy.>"],"max_msgs_per_subject":1}`: kvcfg.ErrNotMirror,
 		`{"name":"ORDERS","mirror":{"name":"KV_demo"}}`:                         kvcfg.ErrNotBucket,
 		`{"name":"KV_copy","mirror":{"name":"ORDERS"}}`:                         kvcfg.ErrNotBucket,
 		`{"name":"KV_copy","max_age":"long","mirror":{"name":"KV_demo"}}`:       stream.ErrMalformed,
 	} {
-		_, err := Mend(streamtest.Parse(t, text), mendOrigin(), []string{"ttl-off"})
+		_, err := Fix(streamtest.Parse(t, text), fixOrigin(), []string{"ttl-off"})
 		wantErr(t, err, want)
 	}
 }
 
-func TestMendable(t *testing.T) {
+func TestFixable(t *testing.T) {
 	findings := []Finding{
-		{Code: "a", Severity: Critical, Remedy: ByUpdate},
-		{Code: "b", Severity: OK, Remedy: ByUpdate},
-		{Code: "c", Severity: Critical, Remedy: ByPurge},
-		{Code: "d", Severity: Warning, Remedy: ByUpdate},
-		{Code: "e", Severity: Critical, Remedy: ByNothing},
+		{Code: "a", Severity: Critical, Remedy: Repair},
+		{Code: "b", Severity: OK, Remedy: Repair},
+		{Code: "c", Severity: Critical, Remedy: Prune},
+		{Code: "d", Severity: Warning, Remedy: Repair},
+		{Code: "e", Severity: Critical, Remedy: None},
 	}
-	if got, want := Mendable(findings, nil), []string{"a", "d"}; !slices.Equal(got, want) {
+	if got, want := Fixable(findings, nil), []string{"a", "d"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if got, want := Mendable(findings, []string{"b", "c"}), []string{"a", "b", "d"}; !slices.Equal(got, want) {
+	if got, want := Fixable(findings, []string{"b", "c"}), []string{"a", "b", "d"}; !slices.Equal(got, want) {
 		t.Errorf("with names: got %q, want %q", got, want)
 	}
 }
@@ -202,15 +198,15 @@ func FuzzFix(f *testing.F) {
 				find, about = append(find, c.code), append(about, c.fields...)
 			}
 		}
-		p, err := Mend(current, found, find)
+		p, err := Fix(current, found, find)
 		if err != nil {
 			wantKnown(t, err, []error{kvcfg.ErrNotBucket, kvcfg.ErrNotMirror, stream.ErrMalformed})
 			return
 		}
 		wantPlanned(t, current, p, about)
-		again, err := Mend(p.Config, found, find)
+		again, err := Fix(p.Config, found, find)
 		if err != nil {
-			t.Fatalf("mending again: %v", err)
+			t.Fatalf("fixing again: %v", err)
 		}
 		wantChanges(t, again.Changes)
 		wantTouched(t, p.Config, again.Config)

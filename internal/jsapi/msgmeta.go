@@ -11,24 +11,24 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Head is what a [Walk] tells of a message: all but its body.
-type Head struct {
+// MsgMeta is what a [Walk] returns of a message: all but its body.
+type MsgMeta struct {
 	Seq  uint64
-	Time int64 // when it was stored, nanoseconds since 1970; a mirror's are its origin's
+	Time int64 // when it was stored, nanoseconds since 1970; a mirror keeps its origin's
 	Size int   // of the body, bytes
-	// Source is the sequence of the message that this one was made from; 0 unless
-	// [WalkOptions] has Sourced.
+	// Source is the sequence of the message that this one was sourced from; 0 unless
+	// [WalkOptions] has ReadSourceSeq.
 	Source uint64
-	// Subject, Decisive and Digest are valid until the next message is read.
+	// Subject, ControlHeaders and Digest are valid until the next message is read.
 	Subject []byte
-	// Decisive are the headers that decide what becomes of the message or of
-	// those before it, as "Nats-TTL: 5s\n"; mostly there are none.
-	Decisive []byte
+	// ControlHeaders are the headers that decide what a server does with the message
+	// or with those before it, as "Nats-TTL: 5s\n"; most messages have none.
+	ControlHeaders []byte
 	// Digest is of the body and of all headers; nil unless bodies were asked for.
 	Digest []byte
 }
 
-// Headers that decide what becomes of a message (ADR-8, ADR-43).
+// Headers that decide what a server does with a message (ADR-8, ADR-43).
 const (
 	TTLHeader       = "Nats-TTL"
 	operationHeader = "KV-Operation"
@@ -37,8 +37,8 @@ const (
 	sizeHeader      = "Nats-Msg-Size"
 )
 
-// SourceHeader names the message that a sourced one was made from: its stream,
-// its sequence, and more (server/stream.go, genSourceHeader).
+// SourceHeader names the message that another was sourced from: its stream, its
+// sequence, and more (server/stream.go, genSourceHeader).
 const SourceHeader = "Nats-Stream-Source"
 
 // SourceSeq is the sequence in a [SourceHeader]; ok is false when there is none.
@@ -51,9 +51,9 @@ func SourceSeq(header string) (seq uint64, ok bool) {
 	return seq, err == nil && seq > 0
 }
 
-// Header is the value of a decisive header, "" when the message has none.
-func (h *Head) Header(name string) string {
-	for line := range strings.Lines(string(h.Decisive)) {
+// Header is the value of a control header; "" when the message does not have it.
+func (m *MsgMeta) Header(name string) string {
+	for line := range strings.Lines(string(m.ControlHeaders)) {
 		if value, ok := strings.CutPrefix(line, name+": "); ok {
 			return strings.TrimSuffix(value, "\n")
 		}
@@ -61,45 +61,45 @@ func (h *Head) Header(name string) string {
 	return ""
 }
 
-// headBuffer holds heads one after the other, in some 40 bytes each: a hundred
+// metaBuffer holds messages one after the other, in some 40 bytes each: a hundred
 // thousand of them wait to be read while the other side is slower.
-type headBuffer struct {
+type metaBuffer struct {
 	data []byte
 	n    int
 	seq  uint64 // of the last one
 	time int64
 }
 
-// maxKept is how large a buffer may be to be used again.
-const maxKept = 4 << 20
+// maxReused is how large a buffer may be to be used again.
+const maxReused = 4 << 20
 
-// emptied is an empty buffer, with the memory of this one unless it is large.
-func (b headBuffer) emptied() headBuffer {
-	if cap(b.data) > maxKept {
-		return headBuffer{}
+// emptied is an empty buffer with the memory of this one, unless that is large.
+func (b metaBuffer) emptied() metaBuffer {
+	if cap(b.data) > maxReused {
+		return metaBuffer{}
 	}
-	return headBuffer{data: b.data[:0]}
+	return metaBuffer{data: b.data[:0]}
 }
 
 var (
 	errNoSize   = errors.New("a message without its body does not say its size")
-	errNoSource = errors.New("a message does not say what it was made from")
+	errNoSource = errors.New("a message does not say what it was sourced from")
 )
 
 // add appends a message.
-func (b *headBuffer) add(seq uint64, time int64, m *nats.Msg, bodies, sourced bool) error {
+func (b *metaBuffer) add(seq uint64, time int64, m *nats.Msg, bodies, readSource bool) error {
 	var source uint64
-	if sourced {
+	if readSource {
 		var ok bool
 		if source, ok = SourceSeq(m.Header.Get(SourceHeader)); !ok {
 			return fmt.Errorf("message %d: %w", seq, errNoSource)
 		}
-		m.Header.Del(SourceHeader) // it is not the source's
+		m.Header.Del(SourceHeader) // the source does not have it
 	}
 	size := len(m.Data)
 	if !bodies {
-		// The server's is the last: the message may have one of its own, as
-		// those have that were republished without their bodies.
+		// The server's is the last: the message may have one of its own, if it was
+		// republished without its body.
 		values := m.Header[sizeHeader]
 		if len(values) == 0 {
 			return fmt.Errorf("message %d: %w", seq, errNoSize)
@@ -116,12 +116,12 @@ func (b *headBuffer) add(seq uint64, time int64, m *nats.Msg, bodies, sourced bo
 	b.data = binary.AppendUvarint(b.data, uint64(size))
 	b.data = binary.AppendUvarint(b.data, uint64(len(m.Subject)))
 	b.data = append(b.data, m.Subject...)
-	decisive := ""
+	control := ""
 	if bodies && len(m.Header) > 0 || len(m.Header) > 1 { // one is the size
-		decisive = decisiveOf(m.Header)
+		control = controlHeadersOf(m.Header)
 	}
-	b.data = binary.AppendUvarint(b.data, uint64(len(decisive)))
-	b.data = append(b.data, decisive...)
+	b.data = binary.AppendUvarint(b.data, uint64(len(control)))
+	b.data = append(b.data, control...)
 	if bodies {
 		b.data = append(b.data, sha256.Size)
 		b.data = append(b.data, digest(m)...)
@@ -133,7 +133,7 @@ func (b *headBuffer) add(seq uint64, time int64, m *nats.Msg, bodies, sourced bo
 	return nil
 }
 
-func decisiveOf(header nats.Header) string {
+func controlHeadersOf(header nats.Header) string {
 	var lines string
 	for _, name := range []string{TTLHeader, operationHeader, rollupHeader, markerHeader} {
 		if values, ok := header[name]; ok && len(values) > 0 {
@@ -143,16 +143,16 @@ func decisiveOf(header nats.Header) string {
 	return lines
 }
 
-// headReader reads a buffer from its beginning.
-type headReader struct {
-	buf  *headBuffer
-	at   int // in the data
-	read int // how many heads
-	head Head
+// metaReader reads a buffer from the start.
+type metaReader struct {
+	buf     *metaBuffer
+	at      int // in the data
+	read    int // how many messages
+	current MsgMeta
 }
 
-// next is the next head; nil after the last.
-func (r *headReader) next() *Head {
+// next is the next message; nil after the last.
+func (r *metaReader) next() *MsgMeta {
 	if r.buf == nil || r.read == r.buf.n {
 		return nil
 	}
@@ -160,24 +160,24 @@ func (r *headReader) next() *Head {
 	seq := r.uvarint()
 	time, n := binary.Varint(r.buf.data[r.at:])
 	r.at += n
-	r.head.Seq += seq
-	r.head.Time += time
-	r.head.Source = r.uvarint()
-	r.head.Size = int(r.uvarint())
-	r.head.Subject = r.bytes(r.uvarint())
-	r.head.Decisive = r.bytes(r.uvarint())
-	r.head.Digest = r.bytes(r.uvarint())
-	return &r.head
+	r.current.Seq += seq
+	r.current.Time += time
+	r.current.Source = r.uvarint()
+	r.current.Size = int(r.uvarint())
+	r.current.Subject = r.bytes(r.uvarint())
+	r.current.ControlHeaders = r.bytes(r.uvarint())
+	r.current.Digest = r.bytes(r.uvarint())
+	return &r.current
 }
 
-func (r *headReader) uvarint() uint64 {
+func (r *metaReader) uvarint() uint64 {
 	v, n := binary.Uvarint(r.buf.data[r.at:])
 	r.at += n
 	return v
 }
 
-// bytes is nil when there are none.
-func (r *headReader) bytes(n uint64) []byte {
+// bytes are the next n bytes; nil for none.
+func (r *metaReader) bytes(n uint64) []byte {
 	if n == 0 {
 		return nil
 	}

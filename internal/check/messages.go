@@ -1,0 +1,108 @@
+package check
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// messageRows are the findings about the messages that the mirror holds.
+func messageRows() []row {
+	return []row{{
+		Kind: Kind{"left-over", "the mirror holds messages that its origin does not", Prune, ""},
+		find: leftOver,
+	}, {
+		Kind:    Kind{"missing", "the mirror lacks messages that its origin holds", Recreate, ""},
+		find:    missing,
+		instead: missingInstead,
+	}, {
+		Kind: Kind{"different", "the mirror holds other messages than its origin at the same sequences (found by comparing the messages)", Recreate, ""},
+		find: different,
+	}, {
+		Kind: Kind{"content-unverified", "whether the mirror holds what its origin holds cannot be verified (found by comparing the messages)", None, "remove the cause that the message names, then compare again"},
+		find: contentUnverified,
+	}}
+}
+
+func leftOver(f Facts, _ Thresholds) (Severity, string) {
+	if f.Content != nil && len(f.Content.LeftOver) > 0 {
+		return found(Critical, "the mirror holds %s that its origin does not: %s", counted(sum(f.Content.LeftOver)), byReason(f.Content.LeftOver))
+	}
+	n := f.LeftOver()
+	if n == 0 || f.verified() {
+		return none()
+	}
+	return found(Critical, "the mirror holds at least %s that its origin does not", counted(n))
+}
+
+func missing(f Facts, _ Thresholds) (Severity, string) {
+	if f.Content != nil && len(f.Content.Missing) > 0 {
+		return found(Critical, "the mirror lacks %s of its origin: %s", counted(sum(f.Content.Missing)), byReason(f.Content.Missing))
+	}
+	n := f.Missing()
+	if n == 0 || f.verified() {
+		return none()
+	}
+	return found(Critical, "the mirror lacks at least %s of its origin", counted(n))
+}
+
+// missingInstead is for messages that are missing only because they have expired:
+// the mirror is right, and the origin is not.
+func missingInstead(f Facts) (Remedy, string) {
+	if f.Content != nil && len(f.Content.Missing) == 1 && f.Content.Missing["expired"] > 0 {
+		return None, "the origin keeps expired messages: turn per-key TTL on there; if it is a mirror itself, remove what is left over from it"
+	}
+	return "", ""
+}
+
+func different(f Facts, _ Thresholds) (Severity, string) {
+	if f.Content == nil || len(f.Content.Different) == 0 {
+		return none()
+	}
+	return found(Critical, "%s of the mirror and its origin differ at the same sequence: %s", counted(sum(f.Content.Different)), byReason(f.Content.Different))
+}
+
+func contentUnverified(f Facts, _ Thresholds) (Severity, string) {
+	if f.Content == nil || f.Content.Unverified == "" {
+		return none()
+	}
+	return found(Unknown, "whether the mirror holds what its origin holds cannot be verified: %s", f.Content.Unverified)
+}
+
+// verified reports whether all messages were compared, which is better than any
+// count.
+func (f Facts) verified() bool { return f.Content != nil && f.Content.Unverified == "" }
+
+func sum(reasons map[string]uint64) uint64 {
+	var n uint64
+	for _, count := range reasons {
+		n += count
+	}
+	return n
+}
+
+func counted(n uint64) string {
+	if n == 1 {
+		return "1 message"
+	}
+	return fmt.Sprintf("%d messages", n)
+}
+
+// byReason lists the reasons with their counts.
+func byReason(reasons map[string]uint64) string {
+	words := map[string]string{
+		"expired": "expired by TTL", "too-old": "older than the origin's maximum age",
+		"gone": "purged, deleted or replaced", "absent": "for no known reason",
+		"subject": "in the subject", "time": "in the time", "size": "in the size", "headers": "in the headers", "payload": "in the body",
+	}
+	var list []string
+	for _, reason := range slices.Sorted(maps.Keys(reasons)) {
+		word := words[reason]
+		if word == "" {
+			word = reason
+		}
+		list = append(list, fmt.Sprintf("%d %s", reasons[reason], word))
+	}
+	return strings.Join(list, ", ")
+}

@@ -1,0 +1,143 @@
+package check
+
+import (
+	"strings"
+
+	"nats-kvmirror/internal/kvcfg"
+	"nats-kvmirror/internal/stream"
+)
+
+const (
+	upgradeMirror = "upgrade the mirror's server to 2.11 or later"
+	upgradeOrigin = "instead, upgrade the origin's server to 2.11 or later"
+)
+
+// ttlRows are the findings about per-key TTL.
+func ttlRows() []row {
+	return []row{{
+		Kind:    Kind{"ttl-off", "the origin has per-key TTL and the mirror does not", Repair, ""},
+		find:    ttlOff,
+		instead: ttlOffInstead,
+		fix: func(stream.Config, stream.Config) []setting {
+			return []setting{{"allow_msg_ttl", true, kvcfg.FromOrigin}}
+		},
+	}, {
+		Kind: Kind{"ttl-origin-off", "the mirror has per-key TTL and the origin does not", None, "nothing needs to be done"},
+		find: ttlOriginOff,
+	}, {
+		Kind: Kind{"ttl-origin-ignored", "the origin's server ignores TTLs that the mirror honours", Recreate, upgradeOrigin},
+		find: ttlOriginIgnored,
+	}, {
+		Kind: Kind{"ttl-lost-above", "per-key TTL is lost further up the chain of origins", None, "turn per-key TTL on in the mirror that the message names, at its own site"},
+		find: ttlLostAbove,
+	}, {
+		Kind: Kind{"chain-unreadable", "the origin is a mirror itself, and what is above it cannot be read", None, "check the origin from its own site"},
+		find: chainUnreadable,
+	}, {
+		Kind: Kind{"server-too-old", "the origin has per-key TTL and the mirror's server does not support it", None, upgradeMirror},
+		find: serverTooOld,
+	}, {
+		Kind: Kind{"server-keeps-expired", "the mirror's server keeps expired messages when per-key TTL is turned on", Recreate, "first, upgrade the mirror's server to 2.12 or later if possible"},
+		find: serverKeepsExpired,
+	}}
+}
+
+func ttlOff(f Facts, _ Thresholds) (Severity, string) {
+	if !f.originHasTTL() || f.Mirror.Config.AllowMsgTTL {
+		return none()
+	}
+	return found(Critical, "the origin has per-key TTL and the mirror does not: it grows forever")
+}
+
+// ttlOffInstead is for servers that cannot turn per-key TTL on in a stream.
+func ttlOffInstead(f Facts) (Remedy, string) {
+	switch {
+	case f.tooOld():
+		return None, upgradeMirror
+	case f.Mirror.Config.ServerVersion().TTLUpdate() == stream.UpdateRefused:
+		return Recreate, ""
+	}
+	return "", ""
+}
+
+// tooOld reports whether the mirror's server does not support per-key TTL.
+func (f Facts) tooOld() bool { return f.Level != nil && *f.Level < stream.TTLAPILevel }
+
+func ttlOriginOff(f Facts, _ Thresholds) (Severity, string) {
+	if !f.onlyMirrorHasTTL() || f.originIgnoresTTL() {
+		return none()
+	}
+	return found(OK, "the mirror has per-key TTL and the origin does not, which does no harm: no TTL comes from there")
+}
+
+func ttlOriginIgnored(f Facts, _ Thresholds) (Severity, string) {
+	if !f.onlyMirrorHasTTL() || !f.originIgnoresTTL() {
+		return none()
+	}
+	return found(Warning, "the origin's server is older than 2.11 and ignores TTLs: a key with a TTL stays there and disappears here")
+}
+
+func (f Facts) onlyMirrorHasTTL() bool {
+	return f.Origin != nil && !f.Origin.Config.AllowMsgTTL && f.Mirror.Config.AllowMsgTTL
+}
+
+// originIgnoresTTL reports whether the origin's server is older than per-key TTL:
+// it stores a TTL as a header like any other. Servers from 2.11 on put into each
+// stream's metadata what it requires and, unless it is in a list, their version.
+func (f Facts) originIgnoresTTL() bool {
+	for key := range f.Origin.Config.Metadata {
+		if strings.HasPrefix(key, stream.ReservedMetadata) {
+			return false
+		}
+	}
+	return true
+}
+
+func ttlLostAbove(f Facts, _ Thresholds) (Severity, string) {
+	if f.Origin == nil {
+		return none()
+	}
+	// From the origin upwards: a bucket with TTL needs it in each one below.
+	below := f.Origin
+	for _, above := range f.Above {
+		if above.Config.AllowMsgTTL && !below.Config.AllowMsgTTL {
+			return found(Critical, "per-key TTL is lost above: bucket %q at %q has it, and its mirror %q at %q does not",
+				kvcfg.DisplayName(above.Config.Name), above.Prefix, kvcfg.DisplayName(below.Config.Name), below.Prefix)
+		}
+		below = above
+	}
+	return none()
+}
+
+func chainUnreadable(f Facts, _ Thresholds) (Severity, string) {
+	if f.AboveUnreadable == "" {
+		return none()
+	}
+	return found(Unknown, "the origin is a mirror itself, and what it mirrors cannot be read: %s", f.AboveUnreadable)
+}
+
+func serverTooOld(f Facts, _ Thresholds) (Severity, string) {
+	if !f.originHasTTL() || !f.tooOld() {
+		return none()
+	}
+	return found(Critical, "the mirror's server is older than 2.11 and does not support per-key TTL")
+}
+
+func serverKeepsExpired(f Facts, _ Thresholds) (Severity, string) {
+	v := f.Mirror.Config.ServerVersion()
+	if !f.originHasTTL() {
+		return none()
+	}
+	switch {
+	case v.TTLUpdate() == stream.UpdateCleans,
+		v.TTLUpdate() == stream.UpdatePartly && f.Mirror.Config.Storage != "file":
+		return none()
+	case v.TTLUpdate() == stream.UpdateRefused && f.Mirror.Config.AllowMsgTTL:
+		return none() // it was created with per-key TTL, and works
+	case v.TTLUpdate() == stream.UpdateRefused:
+		return found(Warning, "server %v cannot turn per-key TTL on for an existing mirror", v)
+	case f.Mirror.Config.AllowMsgTTL:
+		return found(OK, "if per-key TTL was turned on after the mirror was created, server %v keeps what the mirror held then", v)
+	}
+	return found(Warning, "server %v keeps what the mirror holds when per-key TTL is turned on", v)
+}

@@ -1,0 +1,70 @@
+package content
+
+import "encoding/binary"
+
+// seqSet is a set of sequences, which are added in rising order. It takes one to
+// three bytes for each.
+type seqSet struct {
+	data []byte
+	last uint64
+	n    int
+}
+
+func (s *seqSet) add(seq uint64) {
+	s.data = binary.AppendUvarint(s.data, seq-s.last)
+	s.last = seq
+	s.n++
+}
+
+// seqReader reads a seqSet. has must be called with rising sequences.
+type seqReader struct {
+	data []byte
+	seq  uint64
+}
+
+func (s *seqSet) reader() *seqReader { return &seqReader{data: s.data} }
+
+// next is the next sequence; ok is false after the last.
+func (r *seqReader) next() (seq uint64, ok bool) {
+	if len(r.data) == 0 {
+		return 0, false
+	}
+	delta, n := binary.Uvarint(r.data)
+	r.data = r.data[n:]
+	r.seq += delta
+	return r.seq, true
+}
+
+// has says whether a sequence is in the set.
+func (r *seqReader) has(seq uint64) bool {
+	for r.seq < seq {
+		if _, ok := r.next(); !ok {
+			return false
+		}
+	}
+	return r.seq == seq
+}
+
+// Range is a range of sequences, From and To included.
+type Range struct{ From, To uint64 }
+
+// farApart is the distance from which on two sequences are read by two consumers:
+// below it, reading on costs less than another consumer.
+const farApart = 20_000
+
+// ranges covers the sequences of the set.
+func (s *seqSet) ranges() []Range {
+	var ranges []Range
+	r := s.reader()
+	for {
+		seq, ok := r.next()
+		if !ok {
+			return ranges
+		}
+		if n := len(ranges); n > 0 && seq-ranges[n-1].To < farApart {
+			ranges[n-1].To = seq
+		} else {
+			ranges = append(ranges, Range{seq, seq})
+		}
+	}
+}

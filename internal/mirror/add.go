@@ -1,0 +1,310 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"nats-kvmirror/internal/jsapi"
+	"nats-kvmirror/internal/kvcfg"
+	"nats-kvmirror/internal/stream"
+)
+
+// AddRequest is a mirror to create. A bucket without a name gets its origin's.
+type AddRequest = kvcfg.NewMirror
+
+// AddPlan is a mirror that would be created, or that exists as it was asked for.
+type AddPlan struct {
+	Report
+	client *Client
+	plan   kvcfg.Plan
+	read   addRead
+}
+
+// addRead is what is read before a mirror is created.
+type addRead struct {
+	account    jsapi.Account
+	accountErr error
+	existing   *stream.Info
+	existErr   error
+	origin     originRead
+}
+
+// PlanAdd plans a mirror that follows its origin. What the request leaves open of
+// per-key TTL, maximum age, history and maximum value size is the origin's. The plan
+// has the action [WouldCreate], or [Unchanged] when the mirror exists so already; one
+// that exists and is different is an error, [ErrExists]. An origin that does not exist
+// is [ErrNotFound], and one that cannot be read [ErrOriginUnreadable], unless the
+// request says AllowMsgTTL. The plan is valid also with an error.
+func (c *Client) PlanAdd(ctx context.Context, req AddRequest) (*AddPlan, error) {
+	p := &AddPlan{client: c}
+	p.Bucket = req.Bucket
+	if req.Bucket == "" {
+		if !req.Origin.External() {
+			return p, fail(ErrInvalid, "a mirror beside its origin needs a name of its own").advise(Advice{Code: OtherNameOrDomain, Bucket: req.Origin.Bucket})
+		}
+		req.Bucket = req.Origin.Bucket
+	}
+	if req.Bucket == req.Origin.Bucket && !req.Origin.External() {
+		return p, mirrorsItself(req.Bucket)
+	}
+	if err := kvcfg.ValidateBucket(req.Bucket); err != nil {
+		return p, AsError(err)
+	}
+	p.Bucket, p.Stream = req.Bucket, kvcfg.StreamName(req.Bucket)
+	p.read = c.readForAdd(ctx, req)
+	p.Origin = p.read.origin.report(p.read.existing)
+	if err := p.decide(ctx, req); err != nil {
+		return p, AsError(err)
+	}
+	if existing := p.read.existing; existing != nil {
+		if err := p.sameAs(existing); err != nil {
+			return p, err
+		}
+		p.Action = Unchanged
+		p.set(existing)
+		return p, nil
+	}
+	config, err := p.plan.Config.Config()
+	if err != nil {
+		return p, AsError(err)
+	}
+	p.Action, p.Changes = WouldCreate, p.plan.Changes
+	p.PerKeyTTL, p.Config = &config.AllowMsgTTL, p.plan.Config
+	p.Info = &stream.Info{Config: config}
+	return p, nil
+}
+
+func mirrorsItself(bucket string) error {
+	return fail(ErrInvalid, "bucket %q cannot mirror itself", bucket).advise(Advice{Code: OtherNameOrDomain, Bucket: bucket})
+}
+
+// readForAdd reads all that decides about the mirror, side by side.
+func (c *Client) readForAdd(ctx context.Context, req AddRequest) addRead {
+	var r addRead
+	var wg sync.WaitGroup
+	wg.Go(func() { r.account, r.accountErr = c.own.Account(ctx) })
+	wg.Go(func() { r.existing, r.existErr = c.own.Stream(ctx, kvcfg.StreamName(req.Bucket)) })
+	wg.Go(func() { r.origin = c.readOrigin(ctx, req.Origin) })
+	wg.Wait()
+	return r
+}
+
+// decide makes the plan, or says why there is none.
+func (p *AddPlan) decide(ctx context.Context, req AddRequest) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := p.read.existErr; err != nil && !errors.Is(err, jsapi.ErrNotFound) {
+		return fmt.Errorf("cannot look for bucket %q: %w", req.Bucket, err)
+	}
+	if sameAPI(req.Origin.APIPrefix, p.client.Prefix(), p.read.account.Domain) {
+		// Servers accept an external origin in their own domain and never
+		// connect to it (seen on 2.15.2).
+		req.Origin.APIPrefix, req.Origin.DeliverPrefix = "", ""
+		if req.Bucket == req.Origin.Bucket {
+			return mirrorsItself(req.Bucket)
+		}
+	}
+	if p.read.accountErr != nil && p.read.existing == nil && req.Origin.External() {
+		p.Warnings.add("domain-unknown", "which domain the mirror is in was not read (%v): if it is that of its origin, the mirror never connects; leave the origin's domain out then", p.read.accountErr)
+	}
+	if p.read.existing != nil {
+		if err := isMirrorOf(p.read.existing.Config, req.Origin); err != nil {
+			return err
+		}
+	}
+	if origin := p.read.origin; origin.info == nil {
+		if origin.missing() || req.Settings.AllowMsgTTL == nil {
+			return origin.failure()
+		}
+		p.Warnings.add("origin-unreadable", "the origin was not read (%v): that it exists, and its history, maximum age and maximum value size, are not verified", origin.err)
+	}
+	plan, err := kvcfg.New(req, p.read.origin.config())
+	if err != nil {
+		return err
+	}
+	p.plan = plan
+	if plan.EnablesTTL() && p.read.existing == nil {
+		if err := p.checkLevel(); err != nil {
+			return err
+		}
+	}
+	warnOfSettings(&p.Warnings, req.Settings, p.read.origin.config())
+	return nil
+}
+
+// sameAPI says whether a prefix leads to the mirror's own API.
+func sameAPI(prefix, own, domain string) bool {
+	return prefix == "" || prefix == own || domain != "" && prefix == kvcfg.DomainPrefix(domain)
+}
+
+// isMirrorOf says why an existing bucket cannot become the mirror of origin.
+func isMirrorOf(c stream.Config, origin kvcfg.Origin) error {
+	is, err := kvcfg.OriginOf(c)
+	var e *Error
+	switch {
+	case errors.Is(err, kvcfg.ErrNotMirror):
+		e = fail(ErrExists, "%w, and exists", err)
+	case err != nil:
+		e = fail(ErrExists, "%w", err)
+	case is != origin:
+		e = fail(ErrExists, "bucket %q exists and mirrors %v, not %v", kvcfg.DisplayName(c.Name), is, origin)
+	default:
+		return nil
+	}
+	return e.advise(Advice{Code: OtherName})
+}
+
+// checkLevel makes sure that the mirror's server knows per-key TTL.
+func (p *AddPlan) checkLevel() error {
+	if err := p.read.accountErr; err != nil {
+		if errors.Is(err, jsapi.ErrNoJetStream) || errors.Is(err, context.Canceled) {
+			return err
+		}
+		p.Warnings.add("level-unknown", "the mirror's server did not tell what it supports: %v", err)
+		return nil
+	}
+	if p.read.account.Level < stream.TTLAPILevel {
+		return p.client.tooOldForTTL(Advice{Code: AddWithoutTTL})
+	}
+	return nil
+}
+
+func (c *Client) tooOldForTTL(advice Advice) *Error {
+	return fail(ErrOldServer, "per-key TTL needs API level %d, and the mirror's server at %q has none (connected to version %s)",
+		stream.TTLAPILevel, c.Prefix(), c.conn.ServerVersion()).advise(Advice{Code: UpgradeTo, Version: "2.11"}, advice)
+}
+
+// warnOfSettings warns of what is allowed and ends badly. origin is nil when it was
+// not read.
+func warnOfSettings(w *Warnings, s kvcfg.Settings, origin *stream.Config) {
+	if s.MaxBucketSize != nil && *s.MaxBucketSize > 0 {
+		w.add("stops-when-full", "a mirror that reaches its maximum bucket size stops for good, without an error")
+	}
+	if origin == nil {
+		return
+	}
+	if s.AllowMsgTTL != nil && *s.AllowMsgTTL != origin.AllowMsgTTL {
+		w.add("ttl-differs", "%s", ttlDiffers(origin.AllowMsgTTL))
+	}
+	if s.MaxValueSize != nil && tooSmall(*s.MaxValueSize, origin.MaxMsgSize) {
+		w.add("values-too-large", "the origin allows larger values than the mirror: the first one stops the mirror")
+	}
+}
+
+func ttlDiffers(origin bool) string {
+	if origin {
+		return "the origin has per-key TTL and the mirror has not: what expires at the origin stays here forever"
+	}
+	return "the mirror has per-key TTL and the origin has not: what carries a TTL disappears here alone"
+}
+
+// tooSmall compares limits of which 0 and below mean none.
+func tooSmall(limit, origin int64) bool { return limit > 0 && (origin <= 0 || limit < origin) }
+
+// warnOfReplicas warns of replicas that no server holds: servers up to 2.12 accept
+// any number outside of a cluster.
+func (r *Report) warnOfReplicas(s kvcfg.Settings) {
+	info := r.Info
+	if s.Replicas != nil && info.Config.Replicas > 1 && (info.Cluster == nil || len(info.Cluster.Replicas) == 0) {
+		r.Warnings.add("no-replicas", "the server accepted %d replicas and is in no cluster that could hold them", info.Config.Replicas)
+	}
+}
+
+// sameAs returns nil when the existing mirror is what would be created.
+func (p *AddPlan) sameAs(existing *stream.Info) error {
+	changes := p.plan.Against(existing.Config.Raw())
+	if len(changes) == 0 {
+		return nil
+	}
+	e := fail(ErrExists, "bucket %q exists with another configuration", p.Bucket).advise(Advice{Code: howToChange(changes), Bucket: p.Bucket})
+	for _, c := range changes {
+		e.Differs = append(e.Differs, stream.Difference{Field: c.Field, Have: c.From, Want: c.To})
+	}
+	return e
+}
+
+// howToChange says how a mirror gets what it differs in.
+func howToChange(changes []kvcfg.Change) AdviceCode {
+	code := Edit
+	for _, c := range changes {
+		switch c.Field {
+		case "storage":
+			return RemoveCopy
+		case "mirror":
+			return RecreateFilter
+		case "allow_rollup_hdrs", "deny_delete", "allow_direct", "mirror_direct":
+			code = Repair
+		}
+	}
+	return code
+}
+
+// Apply creates the mirror. The result is valid also with an error.
+func (p *AddPlan) Apply(ctx context.Context) (*Report, error) {
+	if p.Action != WouldCreate {
+		return &p.Report, nil
+	}
+	created, err := p.client.create(ctx, p.plan.Config)
+	if created != nil {
+		p.set(created)
+		p.Origin = p.read.origin.report(created)
+	}
+	if err != nil {
+		return &p.Report, err
+	}
+	p.Action = Created
+	return &p.Report, nil
+}
+
+// Wait waits until the mirror has all that its origin had when it was planned. The
+// error is [ErrNotCaughtUp] when that takes longer than limit, [ErrInterrupted] when
+// ctx ends, and [ErrOriginUnreadable] when the origin was not read.
+func (p *AddPlan) Wait(ctx context.Context, limit time.Duration) error {
+	origin := p.read.origin
+	if origin.info == nil {
+		return fail(ErrOriginUnreadable, "cannot wait for bucket %q: the origin was not read, so its last sequence is not known", p.Bucket)
+	}
+	target := origin.info.State.LastSeq
+	end := time.Now().Add(limit)
+	info, err := p.client.waitForSeq(ctx, p.Info, origin, target, func(time.Duration) bool { return time.Now().After(end) })
+	p.set(info)
+	p.Origin = origin.report(info)
+	switch {
+	case err == nil:
+		p.Origin.Behind, p.Origin.BehindBound = new(uint64), false
+		p.client.observer.reached(p.Bucket, fmt.Sprintf("sequence %d of its origin", target))
+		return nil
+	case errors.Is(err, errGivenUp):
+		return p.notCaughtUp(ErrNotCaughtUp, target, fmt.Sprintf("after %v", limit))
+	case ctx.Err() != nil:
+		return p.notCaughtUp(ErrInterrupted, target, "when interrupted")
+	}
+	return AsError(err).wrap("bucket %q %s, and cannot be read since", p.Bucket, p.wasCreated())
+}
+
+// wasCreated says what became of the mirror.
+func (p *AddPlan) wasCreated() string {
+	if p.Action == Unchanged {
+		return "is unchanged"
+	}
+	return "was created"
+}
+
+// notCaughtUp says how far the mirror came, and what it says is wrong.
+func (p *AddPlan) notCaughtUp(kind Kind, target uint64, when string) error {
+	cause, link := "", p.Info.Mirror
+	var advice []Advice
+	switch {
+	case link == nil:
+	case link.Error != nil:
+		cause = "; the mirror says: " + link.Error.Description
+	case !link.EverActive():
+		cause = "; it has never been connected to its origin"
+		advice = []Advice{{Code: CheckLink}}
+	}
+	return fail(kind, "bucket %q %s, and %s it is at sequence %d of %d%s", p.Bucket, p.wasCreated(), when, p.Info.State.LastSeq, target, cause).advise(advice...)
+}

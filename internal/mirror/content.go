@@ -1,0 +1,105 @@
+package mirror
+
+import (
+	"context"
+	"fmt"
+
+	"nats-kvmirror/internal/check"
+	"nats-kvmirror/internal/content"
+	"nats-kvmirror/internal/fleet"
+)
+
+// ContentOptions are how messages are compared.
+type ContentOptions struct {
+	Bodies bool // compare the bodies and all headers as well
+	Quick  bool // be content with a sample where all counts agree
+	Shown  int  // how many of the messages that differ a result holds of each mirror
+	Rate   int  // messages a second that are read of an origin at the most; 0 means no limit
+	// Found, if set, is told of each message that differs. Its error ends the
+	// operation.
+	Found func(bucket string, i Item) error
+}
+
+// The words of a comparison.
+type (
+	// Verdict is the outcome of a comparison.
+	Verdict = content.Verdict
+	// DifferenceKind is a way in which mirror and origin differ at a sequence.
+	DifferenceKind = content.Kind
+)
+
+// The verdicts, the kind and the reasons that a surface puts into words.
+const (
+	Identical   = content.Identical
+	Alike       = content.Alike
+	Differs     = content.Differs
+	Unverified  = content.Unverified
+	IsMissing   = content.Missing
+	IsLeftOver  = content.LeftOver
+	IsDifferent = content.Different
+	Expired     = content.Expired
+	TooOld      = content.TooOld
+	Gone        = content.Gone
+	Absent      = content.Absent
+)
+
+// LeftOverCount, MissingCount and DifferentCount are how many messages differ so.
+func (c *Content) LeftOverCount() uint64 { return content.Sum(c.LeftOver) }
+
+// MissingCount is how many messages the mirror lacks.
+func (c *Content) MissingCount() uint64 { return content.Sum(c.Missing) }
+
+// DifferentCount is how many messages are not the same at the same sequence.
+func (c *Content) DifferentCount() uint64 { return content.Sum(c.Different) }
+
+// compare compares the messages of a mirror with its origin's. leftovers, if set,
+// gathers what can be purged. foundErr is an error of the options' Found; err is what
+// else went wrong.
+func (c *Client) compare(ctx context.Context, m fleet.Mirror, o ContentOptions, leftovers *content.Leftovers) (r *Content, foundErr, err error) {
+	at, end := c.observer.begin(TaskCompare, m.Bucket)
+	r = &Content{Items: []Item{}}
+	comparer := content.Comparer{
+		Mirror: c.own, MirrorStream: m.Facts.Mirror.Config.Name,
+		Origin: c.conn.At(m.Origin.Prefix(c.Prefix())), OriginStream: m.Origin.Stream(),
+		DeliverPrefix: m.Origin.DeliverPrefix, Bodies: o.Bodies, Rate: o.Rate, Quick: o.Quick, Progress: at,
+		Waits: content.Waits{Recheck: c.waits.Recheck, CatchUp: c.waits.CatchUp, Poll: c.waits.Poll},
+		Found: func(i Item) error {
+			if len(r.Items) < o.Shown {
+				r.Items = append(r.Items, i)
+			}
+			if leftovers != nil {
+				leftovers.Add(i)
+			}
+			if o.Found != nil {
+				foundErr = o.Found(m.Bucket, i)
+			}
+			return foundErr
+		},
+	}
+	r.Result, err = comparer.Compare(ctx)
+	if err == nil && leftovers != nil && r.OriginUnreadable == "" {
+		err = comparer.FindUnpurgeable(ctx, leftovers)
+	}
+	end(err == nil)
+	return r, foundErr, err
+}
+
+// contentFacts are the counts of a comparison for the findings.
+func contentFacts(r *Content, err error) *check.Content {
+	f := &check.Content{LeftOver: r.LeftOver, Missing: r.Missing, Different: r.Different}
+	switch {
+	case err != nil:
+		f.Unverified = err.Error()
+	case r.OriginUnreadable != "":
+		f.Unverified = r.OriginUnreadable
+	case r.Pending > 0:
+		f.Unverified = fmt.Sprintf("the mirror is %s behind, and %d of its messages may be replaced by what is pending", count(r.Behind, "sequence"), r.Pending)
+	case r.Ahead > 0:
+		f.Unverified = fmt.Sprintf("the mirror is %s ahead of its origin, which is not the one that it was filled from", count(r.Ahead, "sequence"))
+	case r.Uncertain > 0:
+		f.Unverified = fmt.Sprintf("%s older than the mirror's first, which it has dropped at its limit, or lacks", count(r.Uncertain, "message is", "messages are"))
+	case r.Verdict == Unverified:
+		f.Unverified = fmt.Sprintf("the mirror may be %s behind", count(r.Behind, "sequence"))
+	}
+	return f
+}

@@ -1,0 +1,223 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"nats-kvmirror/internal/check"
+	"nats-kvmirror/internal/fleet"
+	"nats-kvmirror/internal/kvcfg"
+)
+
+// readFleet reads the named mirrors, or all when none is named.
+func (c *Client) readFleet(ctx context.Context, buckets []string) (fleet.Fleet, error) {
+	for _, bucket := range buckets {
+		if err := kvcfg.ValidateBucket(bucket); err != nil {
+			return fleet.Fleet{}, AsError(err)
+		}
+	}
+	at, end := c.observer.begin(TaskRead, "")
+	r := c.reader()
+	r.Progress = func(done, known int) { at(uint64(done), uint64(known)) }
+	read := r.All
+	if len(buckets) > 0 {
+		read = func(ctx context.Context) (fleet.Fleet, error) {
+			return r.Named(ctx, slices.Compact(slices.Sorted(slices.Values(buckets))))
+		}
+	}
+	f, err := read(ctx)
+	end(err == nil)
+	if err != nil {
+		return f, AsError(err).wrap("cannot read the mirrors")
+	}
+	return f, nil
+}
+
+// note lists what could not be read.
+func (f *Fleet) note(read fleet.Fleet) {
+	for _, p := range read.Problems {
+		f.Problems = append(f.Problems, p.Error())
+	}
+}
+
+// member tells of a mirror what was read and found.
+func (c *Client) member(m fleet.Mirror, findings []check.Finding) Member {
+	f := m.Facts
+	member := Member{
+		Bucket:    m.Bucket,
+		Stream:    f.Mirror.Config.Name,
+		Origin:    MemberOrigin{Bucket: m.Origin.Bucket, Stream: m.Origin.Stream(), APIPrefix: m.Origin.Prefix(c.Prefix())},
+		PerKeyTTL: f.Mirror.Config.AllowMsgTTL,
+		Values:    f.Mirror.State.Msgs,
+		Bytes:     f.Mirror.State.Bytes,
+		LastSeq:   f.Mirror.State.LastSeq,
+		State:     check.Worst(findings),
+		Findings:  findings,
+		Chain:     c.chain(m),
+	}
+	if f.Mirror.Mirror != nil {
+		member.Active = &f.Mirror.Mirror.Active
+	}
+	if compared, ok := f.Compare(); ok {
+		member.Behind = &compared.Behind
+		member.Origin.Reachable = true
+		member.Origin.PerKeyTTL = &f.Origin.Config.AllowMsgTTL
+		member.Origin.LastSeq = &f.Origin.State.LastSeq
+	}
+	return member
+}
+
+// chain is a mirror and what is above it, as far as it was read.
+func (c *Client) chain(m fleet.Mirror) []Node {
+	origin := Node{Bucket: m.Origin.Bucket, APIPrefix: m.Origin.Prefix(c.Prefix())}
+	if m.Facts.Origin != nil {
+		origin.PerKeyTTL = &m.Facts.Origin.Config.AllowMsgTTL
+	}
+	nodes := []Node{{Bucket: m.Bucket, APIPrefix: c.Prefix(), PerKeyTTL: &m.Facts.Mirror.Config.AllowMsgTTL}, origin}
+	for _, above := range m.Facts.Above {
+		nodes = append(nodes, Node{Bucket: kvcfg.DisplayName(above.Config.Name), APIPrefix: above.Prefix, PerKeyTTL: &above.Config.AllowMsgTTL})
+	}
+	return nodes
+}
+
+// List reads all mirrors and what is found of them, by name.
+func (c *Client) List(ctx context.Context) (*Fleet, error) {
+	f := &Fleet{Action: Listed}
+	read, err := c.readFleet(ctx, nil)
+	if err != nil {
+		return f, err
+	}
+	f.note(read)
+	for _, m := range read.Mirrors {
+		f.Mirrors = append(f.Mirrors, c.member(m, check.Findings(m.Facts, check.DefaultThresholds())))
+	}
+	return f, nil
+}
+
+// CheckRequest is what to check.
+type CheckRequest struct {
+	Buckets    []string // none means all
+	Thresholds check.Thresholds
+	Ignore     []string // codes of findings to leave out
+	Expect     *int64   // how many mirrors there must be
+	Content    *ContentOptions
+}
+
+// Check finds what is wrong with mirrors. The messages are compared when the request
+// has Content. The result has a status also with an error: unknown.
+func (c *Client) Check(ctx context.Context, req CheckRequest) (*Fleet, error) {
+	f := &Fleet{Action: Checked, Status: new(check.Unknown)}
+	read, err := c.readFleet(ctx, req.Buckets)
+	if err != nil {
+		return f, err
+	}
+	f.note(read)
+	for _, m := range read.Mirrors {
+		var compared *Content
+		if req.Content != nil {
+			if compared, err = c.compareFor(ctx, &m, *req.Content); ctx.Err() != nil {
+				return f, AsError(ctx.Err())
+			} else if err != nil {
+				return f, AsError(err)
+			}
+		}
+		member := c.member(m, check.Findings(m.Facts, req.Thresholds, req.Ignore...))
+		member.Content = compared
+		f.Mirrors = append(f.Mirrors, member)
+	}
+	f.Findings = fleetFindings(read, req)
+	status := check.Worst(f.Findings)
+	for _, m := range f.Mirrors {
+		status = status.Worse(m.State)
+	}
+	f.Status = &status
+	return f, nil
+}
+
+// compareFor compares the messages of a mirror and completes its facts. The error is
+// one of the request's Found: what else goes wrong is a fact.
+func (c *Client) compareFor(ctx context.Context, m *fleet.Mirror, o ContentOptions) (*Content, error) {
+	compared, found, err := c.compare(ctx, *m, o, nil)
+	m.Facts.Content = contentFacts(compared, err)
+	return compared, found
+}
+
+// fleetFindings are the findings about the fleet as a whole.
+func fleetFindings(read fleet.Fleet, req CheckRequest) []check.Finding {
+	facts := check.FleetFacts{Mirrors: len(read.Mirrors), Expected: req.Expect, Named: len(req.Buckets) > 0}
+	for _, p := range read.Problems {
+		facts.Problems = append(facts.Problems, p.Unreadable())
+	}
+	return check.FleetFindings(facts, req.Ignore...)
+}
+
+// unreadableParts is the failure that parts of a fleet could not be read; nil when
+// all were.
+func unreadableParts(read fleet.Fleet) error {
+	if len(read.Problems) == 0 {
+		return nil
+	}
+	first := read.Problems[0]
+	cause := AsError(first.Err)
+	kind := cause.Kind
+	if kind == ErrInternal {
+		kind = ErrIncomplete // no request failed: a list is not whole
+	}
+	e := fail(kind, "%s could not be read, the first is %w", count(len(read.Problems), "part"), first)
+	return e.advise(cause.Advice...)
+}
+
+// unreadableOrigins is the failure that some origins could not be read, so that
+// whether their mirrors follow them is not known; nil when all could. One that does
+// not exist, or is no bucket, is read: nothing can be followed there.
+func unreadableOrigins(read fleet.Fleet) error {
+	var unread []fleet.Mirror
+	for _, m := range read.Mirrors {
+		if m.Facts.Origin == nil && (m.Facts.OriginUnread.Reason == check.ReasonUnreachable || m.Facts.OriginUnread.Reason == check.ReasonDenied) {
+			unread = append(unread, m)
+		}
+	}
+	if len(unread) == 0 {
+		return nil
+	}
+	return fail(ErrOriginUnreadable, "whether %s differ from the origin is not known, because it could not be read; the first is %q: %s",
+		count(len(unread), "mirror"), unread[0].Bucket, unread[0].Facts.OriginUnread.Detail).advise(Advice{Code: RunAgainReads})
+}
+
+// writeOutcome is what became of one mirror of many whose write failed.
+func (m *Member) writeFailed(err error) {
+	m.Action, m.Err = Failed, err
+	if errors.Is(err, ErrOutcomeUnknown) {
+		m.Action = Unknown
+	}
+}
+
+// notReached is why a mirror was left alone after an interrupt.
+const notReached = "interrupted before its turn"
+
+// summary is the failure of an operation on many mirrors, whose members stand in the
+// list; nil when all were done. said comes before the counts.
+func summary(members []*Member, said, verb string) error {
+	counts := map[Action]int{}
+	interrupted := false
+	for _, m := range members {
+		counts[m.Action]++
+		interrupted = interrupted || m.Action == Skipped && m.interrupted
+	}
+	text := fmt.Sprintf("%s%d of %s %s, %d failed, %d left alone, %d with an unknown outcome", said,
+		counts[Updated], count(len(members), "mirror"), verb, counts[Failed], counts[Skipped], counts[Unknown])
+	var e *Error
+	switch {
+	case counts[Unknown] > 0:
+		e = fail(ErrOutcomeUnknown, "%s", text)
+	case interrupted:
+		e = fail(ErrInterrupted, "interrupted: %s", text)
+	case counts[Failed]+counts[Skipped] > 0:
+		e = fail(ErrIncomplete, "%s", text)
+	default:
+		return nil
+	}
+	return e.advise(Advice{Code: RunAgainRest})
+}

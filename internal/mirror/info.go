@@ -1,0 +1,78 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"nats-kvmirror/internal/fleet"
+	"nats-kvmirror/internal/kvcfg"
+	"nats-kvmirror/internal/stream"
+)
+
+// Info reads a bucket and, of a mirror, its origin, and compares them. A bucket that
+// is no mirror is shown as well. The report is valid also with an error.
+func (c *Client) Info(ctx context.Context, bucket string) (*Report, error) {
+	r := &Report{Bucket: bucket, Stream: kvcfg.StreamName(bucket)}
+	info, err := c.readBucket(ctx, bucket)
+	if err != nil {
+		return r, err
+	}
+	if err := kvcfg.CheckBucket(info.Config); err != nil {
+		return r, AsError(err)
+	}
+	r.set(info)
+	r.Action = Shown
+	origin, err := kvcfg.OriginOf(info.Config)
+	if errors.Is(err, kvcfg.ErrNotMirror) {
+		return r, nil
+	}
+	if err == nil {
+		r.Origin, err = c.compareWithOrigin(ctx, info, origin)
+	}
+	if err != nil {
+		return r, AsError(err)
+	}
+	return r, nil
+}
+
+// compareWithOrigin reads the origin and, for a mirror that takes only some of its
+// keys, the next message that it has to take, side by side. It fails only when ctx
+// ends.
+func (c *Client) compareWithOrigin(ctx context.Context, mirror *stream.Info, origin kvcfg.Origin) (*Origin, error) {
+	caughtUp := make(chan bool, 1)
+	if mirror.Config.Filtered() {
+		go func() {
+			next, err := c.conn.At(origin.Prefix(c.Prefix())).NextPending(ctx, origin.Stream(), mirror.State.LastSeq, mirror.Config.Filters())
+			caughtUp <- err == nil && next == 0
+		}()
+	} else {
+		caughtUp <- false
+	}
+	read := c.readOrigin(ctx, origin)
+	done := <-caughtUp
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	r := read.report(mirror)
+	if r.Behind != nil && done {
+		r.Behind, r.BehindBound = new(uint64), false
+	}
+	return r, nil
+}
+
+// Names reads the names of all mirrors, sorted. Of what could not be read, those are
+// left out.
+func (c *Client) Names(ctx context.Context) ([]string, error) {
+	names, err := c.reader().Names(ctx)
+	if err != nil {
+		return nil, AsError(err).wrap("cannot list the buckets")
+	}
+	// Any stream can be called KV_ and anything.
+	return slices.DeleteFunc(names, func(name string) bool { return kvcfg.ValidateBucket(name) != nil }), nil
+}
+
+// reader reads the mirrors and their origins.
+func (c *Client) reader() *fleet.Reader {
+	return &fleet.Reader{Conn: c.conn, Own: c.own, SecondRead: c.waits.SecondRead}
+}

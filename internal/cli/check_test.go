@@ -3,102 +3,14 @@ package cli
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
-
-	"github.com/nats-io/nats.go/jetstream"
 
 	"nats-kvmirror/internal/check"
 	"nats-kvmirror/internal/natstest"
 	"nats-kvmirror/internal/render"
 )
-
-// fleetOutcome is what one run of a command on many mirrors came to.
-type fleetOutcome struct {
-	code   int
-	fleet  render.Fleet
-	stderr string
-}
-
-// runFleet runs the command in this process with --json and reads its document.
-func runFleet(t *testing.T, ctx context.Context, args ...string) fleetOutcome {
-	t.Helper()
-	var out, errs bytes.Buffer
-	code := Run(ctx, append(args, "--json", "--no-context"), Streams{In: strings.NewReader(""), Out: &out, Err: &errs})
-	o := fleetOutcome{code: code, stderr: errs.String()}
-	d := json.NewDecoder(&out)
-	if err := d.Decode(&o.fleet); err != nil || d.More() {
-		t.Fatalf("stdout is not one JSON document: %v\n%s\n%s", err, out.String(), errs.String())
-	}
-	return o
-}
-
-func (o fleetOutcome) mustBe(t *testing.T, code int, action render.Action, kind string) {
-	t.Helper()
-	got := ""
-	if o.fleet.Error != nil {
-		got = o.fleet.Error.Kind
-	}
-	if o.code != code || o.fleet.Action != action || got != kind {
-		t.Errorf("exit code %d, action %q, error %q; want %d, %q, %q\n%s", o.code, o.fleet.Action, got, code, action, kind, o.stderr)
-	}
-}
-
-// actions are what was done to the mirrors, by bucket.
-func (o fleetOutcome) actions() map[string]render.Action {
-	actions := map[string]render.Action{}
-	for _, m := range o.fleet.Mirrors {
-		actions[m.Bucket] = m.Action
-	}
-	return actions
-}
-
-// runText runs the command in this process and returns what it wrote.
-func runText(t *testing.T, ctx context.Context, args ...string) (code int, stdout, stderr string) {
-	t.Helper()
-	var out, errs bytes.Buffer
-	code = Run(ctx, append(args, "--no-context"), Streams{In: strings.NewReader(""), Out: &out, Err: &errs})
-	return code, out.String(), errs.String()
-}
-
-// plainMirrors is a hub and a leaf with n mirrors, m0 and so on, as other tools
-// make them, of one bucket, all of them connected, and a proxy in front of the
-// leaf.
-func plainMirrors(t *testing.T, n int) (*natstest.Sites, *natstest.Proxy) {
-	t.Helper()
-	sites, err := natstest.HubAndLeaf()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(sites.Stop)
-	keyValue(t, sites.Hub.URL(), jetstream.KeyValueConfig{Bucket: "demo", LimitMarkerTTL: 1e9})
-	for i := range n {
-		keyValue(t, sites.Leaf.URL(), jetstream.KeyValueConfig{Bucket: fmt.Sprintf("m%d", i), Mirror: &jetstream.StreamSource{Name: "demo", Domain: "hub"}})
-	}
-	js, err := jetstream.New(connectTo(t, sites.Leaf.URL()), jetstream.WithDefaultTimeout(longest))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range n {
-		s, err := js.Stream(t.Context(), fmt.Sprintf("KV_m%d", i))
-		if err != nil {
-			t.Fatal(err)
-		}
-		waitUntil(t, "the mirror has heard of its origin", func() bool {
-			info, err := s.Info(t.Context())
-			return err == nil && info.Mirror.Active >= 0
-		})
-	}
-	p, err := natstest.NewProxy(sites.Leaf.Addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(p.Close)
-	return sites, p
-}
 
 // A cluster of which some servers do not answer lists some of the streams as
 // missing: they are said, and nothing of them is taken for known.

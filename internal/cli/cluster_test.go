@@ -17,6 +17,7 @@ import (
 // In a cluster: a mirror of three replicas is created, repaired and shown, and a
 // leader that steps down in between changes nothing.
 func TestCluster(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	servers, err := natstest.Cluster(3, "c")
 	if err != nil {
@@ -80,10 +81,10 @@ func askLeader(t *testing.T, nc *nats.Conn, subject, body string) []byte {
 	return answer.Data
 }
 
-// lookAtLeader is look for a stream that is there, and may have no leader just now.
-func lookAtLeader(t *testing.T, nc *nats.Conn, bucket string) truth {
+// readFromLeader is look for a stream that is there, and may have no leader just now.
+func readFromLeader(t *testing.T, nc *nats.Conn, bucket string) streamState {
 	t.Helper()
-	is := truth{there: true}
+	is := streamState{there: true}
 	if err := json.Unmarshal(askLeader(t, nc, "STREAM.INFO.KV_"+bucket, ""), &is); err != nil {
 		t.Fatal(err)
 	}
@@ -159,16 +160,4 @@ func TestAddAfterRestart(t *testing.T) {
 			*runJSON(t, t.Context(), "info", "made", "--server", sites.Leaf.URL()).report.Origin.Reachable
 	})
 	runJSON(t, t.Context(), add...).mustBe(t, 0, render.Unchanged, "")
-}
-
-// waitUntil waits for a condition.
-func waitUntil(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(longest)
-	for !ok() {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not so after a minute", what)
-		}
-		time.Sleep(pollInterval)
-	}
 }

@@ -28,7 +28,7 @@ func completed(t *testing.T, words ...string) []string {
 }
 
 // inTheEnd asserts what a line completes to. A slow machine may not read the
-// names in the time that a person at a keyboard is made to wait.
+// names in the time that a terminal at a keyboard is made to wait.
 func inTheEnd(t *testing.T, line, want string, complete func() string) {
 	t.Helper()
 	got := complete()

@@ -68,18 +68,18 @@ func (s *started) ends(t *testing.T) int {
 	}
 }
 
-// moment is one in the run of a command: the nth request, from 1, whose subject
+// requestPoint is a point in the run of a command: the nth request, from 1, whose subject
 // contains during, once one that contains behind has passed.
-type moment struct {
+type requestPoint struct {
 	name           string
 	behind, during string
 	nth            int
 	verdict        natstest.Verdict // on that request
 }
 
-// signalAt runs a command on the server behind a proxy, sends it a signal at a
-// moment, and returns its exit code and what it wrote.
-func signalAt(t *testing.T, p *natstest.Proxy, signal os.Signal, at moment, cache string, args ...string) (code int, out string) {
+// signalAt runs a command on the server behind a proxy, sends it a signal at such a
+// point, and returns its exit code and what it wrote.
+func signalAt(t *testing.T, p *natstest.Proxy, signal os.Signal, at requestPoint, cache string, args ...string) (code int, out string) {
 	t.Helper()
 	process := make(chan *os.Process, 1)
 	var mu sync.Mutex
@@ -162,6 +162,7 @@ func leftBehind(t *testing.T, n int) *natstest.Sites {
 // However often a sweep is killed or interrupted, running it again ends it, and
 // only what is left over goes.
 func TestSweepKilled(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	for _, test := range []struct {
 		name   string
@@ -177,10 +178,13 @@ func TestSweepKilled(t *testing.T) {
 			t.Cleanup(p.Close)
 			sweep := []string{"sync", "m", "--content", "--force"}
 			random := rand.New(rand.NewPCG(4, uint64(len(test.name))))
-			purging := func() moment { return moment{name: "purging", during: ".STREAM.PURGE.", nth: 1 + random.IntN(1_000)} }
-			for _, at := range []moment{
-				{name: "comparing", during: ".CONSUMER.", nth: 1 + random.IntN(2)}, purging(), purging(), purging(),
-				{name: "comparing again", behind: ".STREAM.PURGE.", during: ".CONSUMER.", nth: 1 + random.IntN(2)},
+			purging := func() requestPoint {
+				return requestPoint{name: "purging", during: ".STREAM.PURGE.", nth: 1 + random.IntN(1_000)}
+			}
+			for _, at := range []requestPoint{
+				{name: "comparing", during: ".CONSUMER.CREATE.", nth: 1 + random.IntN(2), verdict: natstest.Drop}, purging(), purging(), purging(),
+				// Without an answer, or it might end before the signal comes.
+				{name: "comparing again", behind: ".STREAM.PURGE.", during: ".CONSUMER.CREATE.", nth: 1 + random.IntN(2), verdict: natstest.Drop},
 			} {
 				code, out := signalAt(t, p, test.signal, at, t.TempDir(), sweep...)
 				if test.signal == os.Kill && code != -1 || test.signal != os.Kill && (code != 1 || !strings.Contains(out, "interrupted")) {
@@ -199,6 +203,7 @@ func TestSweepKilled(t *testing.T) {
 // However often it is killed while a mirror is made anew, the mirror or its
 // configuration is there, and running it again ends it.
 func TestRecreateKilled(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	sites := leftBehind(t, 2_000)
 	p, err := natstest.NewProxy(sites.Leaf.Addr())
@@ -212,7 +217,7 @@ func TestRecreateKilled(t *testing.T) {
 	// next is the run that follows, and says whether the mirror is there.
 	next := func() (args []string, there bool) {
 		t.Helper()
-		if look(t, nc, "m").there {
+		if readStream(t, nc, "m").there {
 			return []string{"sync", "--recreate", "m", "--force", "--lose", "2000"}, true
 		}
 		saved, err := filepath.Glob(filepath.Join(cache, appName, "m-*.json"))
@@ -221,20 +226,20 @@ func TestRecreateKilled(t *testing.T) {
 		}
 		return []string{"sync", "--recreate", "m", "--config", saved[len(saved)-1]}, false
 	}
-	proving := func(name string) moment {
-		return moment{name: name, behind: ".STREAM.CREATE.", during: ".API.", nth: 1 + random.IntN(4)}
+	proving := func(name string) requestPoint {
+		return requestPoint{name: name, behind: ".STREAM.CREATE.", during: ".API.", nth: 1 + random.IntN(4)}
 	}
 	there := true
 	for _, test := range []struct {
-		moment
+		requestPoint
 		there bool // afterwards
 	}{
-		{moment{name: "comparing", during: ".CONSUMER.", nth: 1 + random.IntN(2)}, true},
-		{moment{name: "before the deletion", during: ".STREAM.DELETE.", nth: 1, verdict: natstest.Drop}, true},
-		{moment{name: "behind the deletion", during: ".STREAM.DELETE.", nth: 1}, false},
-		{moment{name: "before it is restored", during: ".STREAM.CREATE.", nth: 1, verdict: natstest.Drop}, false},
-		{moment{name: "behind that", during: ".STREAM.CREATE.", nth: 1}, true},
-		{moment{name: "before the creation", during: ".STREAM.CREATE.", nth: 1, verdict: natstest.Drop}, false},
+		{requestPoint{name: "comparing", during: ".CONSUMER.", nth: 1 + random.IntN(2)}, true},
+		{requestPoint{name: "before the deletion", during: ".STREAM.DELETE.", nth: 1, verdict: natstest.Drop}, true},
+		{requestPoint{name: "behind the deletion", during: ".STREAM.DELETE.", nth: 1}, false},
+		{requestPoint{name: "before it is restored", during: ".STREAM.CREATE.", nth: 1, verdict: natstest.Drop}, false},
+		{requestPoint{name: "behind that", during: ".STREAM.CREATE.", nth: 1}, true},
+		{requestPoint{name: "before the creation", during: ".STREAM.CREATE.", nth: 1, verdict: natstest.Drop}, false},
 		{proving("proving what was restored"), true},
 		{proving("proving"), true},
 	} {
@@ -242,11 +247,11 @@ func TestRecreateKilled(t *testing.T) {
 		if was != there {
 			t.Fatalf("%s: the mirror is there: %t", test.name, was)
 		}
-		if code, out := signalAt(t, p, os.Kill, test.moment, cache, args...); code != -1 {
+		if code, out := signalAt(t, p, os.Kill, test.requestPoint, cache, args...); code != -1 {
 			t.Errorf("%s: exit code %d\n%s", test.name, code, out)
 		}
 		there = test.there
-		waitUntil(t, test.name+": what was sent is done", func() bool { return look(t, nc, "m").there == there })
+		waitUntil(t, test.name+": what was sent is done", func() bool { return readStream(t, nc, "m").there == there })
 	}
 	args, _ := next()
 	s := start(t, cache, append(args, "--server", sites.Leaf.URL(), "--no-context")...)
@@ -261,6 +266,7 @@ func TestRecreateKilled(t *testing.T) {
 
 // The questions are asked, and a "no" changes nothing.
 func TestContentPrompts(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	sites := leftBehind(t, 3)
 	holds := func(n uint64) {
@@ -280,7 +286,7 @@ func TestContentPrompts(t *testing.T) {
 	}
 	answer := func(keys string, want int, question string, args ...string) string {
 		t.Helper()
-		p := sitDown(t, sites.Leaf.URL(), args...)
+		p := startOnTerminal(t, sites.Leaf.URL(), args...)
 		p.isAsked(question)
 		p.types(keys)
 		if code := p.leaves(); code != want {
@@ -308,9 +314,10 @@ func TestContentPrompts(t *testing.T) {
 
 // Whoever changes the mirror while the question is asked is not overwritten.
 func TestContentChangedWhileAsking(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	sites := leftBehind(t, 3)
-	p := sitDown(t, sites.Leaf.URL(), "sync", "--recreate", "m", "--force")
+	p := startOnTerminal(t, sites.Leaf.URL(), "sync", "--recreate", "m", "--force")
 	p.isAsked("Really delete bucket m and lose 3 messages?")
 	if o := runJSON(t, t.Context(), "edit", "m", "--description", "changed", "--force", "--server", sites.Leaf.URL()); o.code != 0 {
 		t.Fatal(o)
@@ -323,6 +330,7 @@ func TestContentChangedWhileAsking(t *testing.T) {
 
 // A purge whose answers are lost is judged by the second comparison.
 func TestSweepAnswersLost(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	sites := leftBehind(t, 20)
 	p, err := natstest.NewProxy(sites.Leaf.Addr())
@@ -349,6 +357,7 @@ func TestSweepAnswersLost(t *testing.T) {
 // created again; when nothing can be created, its configuration is on disk, with
 // the command that creates it.
 func TestRecreateRefused(t *testing.T) {
+	slow(t)
 	for _, test := range []struct {
 		name    string
 		refuses func(request []byte) bool

@@ -98,6 +98,7 @@ func disturb(t *testing.T) {
 }
 
 func TestDemo(t *testing.T) {
+	slow(t)
 	dir := demoDir(t)
 	disturb(t)
 	var out, errs stage
@@ -165,6 +166,7 @@ func wantToShrink(t *testing.T, out string, fromAll bool) {
 }
 
 func TestDemoInterrupted(t *testing.T) {
+	slow(t)
 	for _, cue := range []string{
 		"", // before it begins
 		"Two servers",
@@ -203,6 +205,7 @@ func TestDemoInterrupted(t *testing.T) {
 }
 
 func TestDemoKeep(t *testing.T) {
+	slow(t)
 	dir := demoDir(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

@@ -9,6 +9,7 @@ import (
 // What cannot be done to a mirror that renames keys is refused, with the reason
 // as it stands for a mirror of its own and for one of many.
 func TestRenamingRefused(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	sites := mirrored(t, 1)
 	url := sites.Leaf.URL()

@@ -3,9 +3,11 @@ package cli
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,11 +15,20 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"nats-kvmirror/internal/natstest"
+	"nats-kvmirror/internal/render"
 )
 
 // longest is how long what has to come is waited for, as long as a --wait of
 // "1m": only a test that fails gets there.
 const longest = time.Minute
+
+// slow leaves a test out of go test -short: it takes seconds.
+func slow(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("it is slow")
+	}
+}
 
 // plainSites starts a hub and a leaf with a bucket and a mirror of it as other
 // tools make them, and returns the leaf's address.
@@ -126,4 +137,187 @@ func purgeOrigin(tb testing.TB, sites *natstest.Sites) {
 	if err != nil {
 		tb.Fatal(err)
 	}
+}
+
+// slack is what a busy machine may add to the time that a command may take; one
+// that hangs, or waits for a second timeout, takes longer.
+const slack = 10 * time.Second
+
+// outcome is what one run of the command came to.
+type outcome struct {
+	code   int
+	report render.Report
+	stderr string
+	took   time.Duration
+}
+
+// runJSON runs the command in this process with --json and reads its document.
+func runJSON(t *testing.T, ctx context.Context, args ...string) outcome {
+	t.Helper()
+	var out, errs bytes.Buffer
+	start := time.Now()
+	code := Run(ctx, append(args, "--json", "--no-context"), Streams{In: strings.NewReader(""), Out: &out, Err: &errs})
+	o := outcome{code: code, stderr: errs.String(), took: time.Since(start)}
+	d := json.NewDecoder(&out)
+	if err := d.Decode(&o.report); err != nil || d.More() {
+		t.Fatalf("stdout is not one JSON document: %v\n%s\n%s", err, out.String(), errs.String())
+	}
+	return o
+}
+
+func (o outcome) mustBe(t *testing.T, code int, action render.Action, kind string) {
+	t.Helper()
+	got := ""
+	if o.report.Error != nil {
+		got = o.report.Error.Kind
+	}
+	if o.code != code || o.report.Action != action || got != kind {
+		t.Errorf("exit code %d, action %q, error %q; want %d, %q, %q\n%s", o.code, o.report.Action, got, code, action, kind, o.stderr)
+	}
+}
+
+// sitesWithProxy is a plain mirror's sites and a proxy in front of the leaf.
+func sitesWithProxy(t *testing.T) (*natstest.Sites, *natstest.Proxy) {
+	t.Helper()
+	sites := plainSites(t)
+	p, err := natstest.NewProxy(sites.Leaf.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return sites, p
+}
+
+// hitOnce strikes the first message of a request or of its answer.
+func hitOnce(subject string, direction natstest.Direction, verdict natstest.Verdict) func(natstest.Message) natstest.Verdict {
+	var reply atomic.Pointer[string]
+	var struck atomic.Bool
+	return func(m natstest.Message) natstest.Verdict {
+		if m.Direction == natstest.ToServer && strings.Contains(m.Subject, subject) {
+			reply.Store(&m.Reply)
+		}
+		inbox := reply.Load()
+		hit := m.Direction == direction && inbox != nil && (m.Reply == *inbox || m.Subject == *inbox)
+		if hit && struck.CompareAndSwap(false, true) {
+			return verdict
+		}
+		return natstest.Pass
+	}
+}
+
+// drop drops all requests to a subject.
+func drop(subject string) func(natstest.Message) natstest.Verdict {
+	return func(m natstest.Message) natstest.Verdict {
+		if m.Direction == natstest.ToServer && strings.Contains(m.Subject, subject) {
+			return natstest.Drop
+		}
+		return natstest.Pass
+	}
+}
+
+// fleetOutcome is what one run of a command on many mirrors came to.
+type fleetOutcome struct {
+	code   int
+	fleet  render.Fleet
+	stderr string
+}
+
+// runFleet runs the command in this process with --json and reads its document.
+func runFleet(t *testing.T, ctx context.Context, args ...string) fleetOutcome {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code := Run(ctx, append(args, "--json", "--no-context"), Streams{In: strings.NewReader(""), Out: &out, Err: &errs})
+	o := fleetOutcome{code: code, stderr: errs.String()}
+	d := json.NewDecoder(&out)
+	if err := d.Decode(&o.fleet); err != nil || d.More() {
+		t.Fatalf("stdout is not one JSON document: %v\n%s\n%s", err, out.String(), errs.String())
+	}
+	return o
+}
+
+func (o fleetOutcome) mustBe(t *testing.T, code int, action render.Action, kind string) {
+	t.Helper()
+	got := ""
+	if o.fleet.Error != nil {
+		got = o.fleet.Error.Kind
+	}
+	if o.code != code || o.fleet.Action != action || got != kind {
+		t.Errorf("exit code %d, action %q, error %q; want %d, %q, %q\n%s", o.code, o.fleet.Action, got, code, action, kind, o.stderr)
+	}
+}
+
+// actions are what was done to the mirrors, by bucket.
+func (o fleetOutcome) actions() map[string]render.Action {
+	actions := map[string]render.Action{}
+	for _, m := range o.fleet.Mirrors {
+		actions[m.Bucket] = m.Action
+	}
+	return actions
+}
+
+// runText runs the command in this process and returns what it wrote.
+func runText(t *testing.T, ctx context.Context, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = Run(ctx, append(args, "--no-context"), Streams{In: strings.NewReader(""), Out: &out, Err: &errs})
+	return code, out.String(), errs.String()
+}
+
+// plainMirrors is a hub and a leaf with n mirrors, m0 and so on, as other tools
+// make them, of one bucket, all of them connected, and a proxy in front of the
+// leaf.
+func plainMirrors(t *testing.T, n int) (*natstest.Sites, *natstest.Proxy) {
+	t.Helper()
+	sites, err := natstest.HubAndLeaf()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(sites.Stop)
+	keyValue(t, sites.Hub.URL(), jetstream.KeyValueConfig{Bucket: "demo", LimitMarkerTTL: 1e9})
+	for i := range n {
+		keyValue(t, sites.Leaf.URL(), jetstream.KeyValueConfig{Bucket: fmt.Sprintf("m%d", i), Mirror: &jetstream.StreamSource{Name: "demo", Domain: "hub"}})
+	}
+	js, err := jetstream.New(connectTo(t, sites.Leaf.URL()), jetstream.WithDefaultTimeout(longest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range n {
+		s, err := js.Stream(t.Context(), fmt.Sprintf("KV_m%d", i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		waitUntil(t, "the mirror has heard of its origin", func() bool {
+			info, err := s.Info(t.Context())
+			return err == nil && info.Mirror.Active >= 0
+		})
+	}
+	p, err := natstest.NewProxy(sites.Leaf.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return sites, p
+}
+
+// waitUntil waits for a condition.
+func waitUntil(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(longest)
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not so after a minute", what)
+		}
+		time.Sleep(pollInterval)
+	}
+}
+
+func hasFinding(o fleetOutcome, code string) bool {
+	for _, m := range o.fleet.Mirrors {
+		for _, f := range m.Findings {
+			if f.Code == code {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -17,6 +17,7 @@ import (
 // The host is killed and the plugin is not told: it ends when the host is nats, with
 // nothing written, and goes on below any other.
 func TestHostIsGone(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	program, err := os.Executable()
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 // it comes back afterwards. What is not known is said to be, nothing hangs, and
 // nothing is changed that should not be.
 func TestDomainCut(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	sites, link, err := natstest.HubAndLeafVia()
 	if err != nil {
@@ -59,7 +60,7 @@ func TestDomainCut(t *testing.T) {
 	if took := time.Since(begin); took > time.Minute {
 		t.Errorf("it took %v", took)
 	}
-	if is := look(t, connectTo(t, sites.Leaf.URL()), "m"); !is.there || is.State.Msgs != 2 {
+	if is := readStream(t, connectTo(t, sites.Leaf.URL()), "m"); !is.there || is.State.Msgs != 2 {
 		t.Errorf("the mirror is %+v", is)
 	}
 
@@ -92,6 +93,7 @@ func TestSilentServers(t *testing.T) {
 // An origin in another account of the hub, which is read through the account that
 // the leafnode is connected to.
 func TestAccountsOverLeafnode(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	sites, err := natstest.AccountsAndLeaf(natstest.CrossAccount)
 	if err != nil {

@@ -36,13 +36,13 @@ func pair(t *testing.T, demo jetstream.KeyValueConfig, more ...string) (*natstes
 func isAt(t *testing.T, sites *natstest.Sites, seq uint64) {
 	t.Helper()
 	nc := connectTo(t, sites.Leaf.URL())
-	waitUntil(t, fmt.Sprintf("the mirror is at sequence %d", seq), func() bool { return look(t, nc, "m").State.Last >= seq })
+	waitUntil(t, fmt.Sprintf("the mirror is at sequence %d", seq), func() bool { return readStream(t, nc, "m").State.Last >= seq })
 }
 
 // holds is how many messages the mirror holds; -1 when it is not there.
 func holds(t *testing.T, sites *natstest.Sites) int {
 	t.Helper()
-	is := look(t, connectTo(t, sites.Leaf.URL()), "m")
+	is := readStream(t, connectTo(t, sites.Leaf.URL()), "m")
 	if !is.there {
 		return -1
 	}
@@ -52,6 +52,7 @@ func holds(t *testing.T, sites *natstest.Sites) int {
 // What a sweep cannot take without taking more, or what may be the last copy, is
 // left alone and said.
 func TestSweepTakesNoMore(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	askHub := func(t *testing.T, sites *natstest.Sites, subject, body string) {
 		t.Helper()
@@ -164,6 +165,7 @@ func TestSweepTakesNoMore(t *testing.T) {
 // An interrupt while it is proved what a sweep did is no failure, and says what
 // was purged.
 func TestSweepInterruptedInProof(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	sites := leftBehind(t, 20)
 	p, err := natstest.NewProxy(sites.Leaf.Addr())
@@ -209,6 +211,7 @@ func TestRecreateCountsHistory(t *testing.T) {
 // The origin goes, or what it holds, while the question stands: the mirror is the
 // last copy then, and is not deleted.
 func TestRecreateAsksOriginAgain(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	for _, test := range []struct {
 		name   string
@@ -228,7 +231,7 @@ func TestRecreateAsksOriginAgain(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			sites := mirrored(t, 100)
-			p := sitDown(t, sites.Leaf.URL(), "sync", "--recreate", "m")
+			p := startOnTerminal(t, sites.Leaf.URL(), "sync", "--recreate", "m")
 			p.isAsked("Really delete bucket m and create it again?")
 			test.change(t, sites)
 			p.types("y\r")
@@ -312,6 +315,7 @@ func TestRecreateKeepsStart(t *testing.T) {
 // A mirror that may have dropped its oldest messages at a limit, or may have lost
 // them, is not said to hold what its origin holds.
 func TestContentUncertain(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	sites, kv := pair(t, jetstream.KeyValueConfig{})
 	for i := range 10 {

@@ -64,7 +64,7 @@ func TestOutputFails(t *testing.T) {
 // What the network sends reaches no terminal by way of --trace either.
 func TestTraceIsClean(t *testing.T) {
 	t.Parallel()
-	st := newScene(t)
+	st := newTestSites(t)
 	bucket := st.name()
 	st.mirror(t, bucket, "demo")
 	runJSON(t, t.Context(), "edit", bucket, "--description", "a\u009b31mred\u202e", "--force", "--server", st.Leaf.URL()).mustBe(t, 0, render.Updated, "")
@@ -73,7 +73,7 @@ func TestTraceIsClean(t *testing.T) {
 		func([]byte) []byte { return []byte("\x1b[31m\x07") },
 	} {
 		prefix := "FAKE." + st.name()
-		(&madness{prefix: prefix, api: "$JS.API", kind: "STREAM.INFO", nonsense: nonsense{make: answer}, isMad: true}).answers(t, st)
+		(&fakeAPI{prefix: prefix, api: "$JS.API", kind: "STREAM.INFO", change: corruption{make: answer}, active: true}).answers(t, st)
 		var errs bytes.Buffer
 		Run(t.Context(), []string{"info", bucket, "--trace", "--js-api-prefix", prefix, "--server", st.Leaf.URL(), "--no-context"}, Streams{In: strings.NewReader(""), Out: io.Discard, Err: &errs})
 		if !strings.Contains(errs.String(), ">>> "+prefix+".STREAM.INFO.KV_"+bucket) {

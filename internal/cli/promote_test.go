@@ -136,6 +136,7 @@ func isWhole(t *testing.T, url, bucket string, revisions bool) {
 }
 
 func TestPromotedBucketWorks(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	sites := lostOrigin(t)
 	url := sites.Leaf.URL()
@@ -148,6 +149,7 @@ func TestPromotedBucketWorks(t *testing.T) {
 }
 
 func TestPromotedIntoWorks(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	sites := lostOrigin(t)
 	url := sites.Leaf.URL()
@@ -158,6 +160,7 @@ func TestPromotedIntoWorks(t *testing.T) {
 
 // A server that cannot promote gets a copy that sources the mirror.
 func TestPromoteOnOldServers(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	sites := lostOrigin(t)
 	url := sites.Leaf.URL()
@@ -200,7 +203,7 @@ func TestPromoteSourcedOrigin(t *testing.T) {
 	must(t)(keyValue(t, sites.Hub.URL(), jetstream.KeyValueConfig{Bucket: "other"}).PutString(t.Context(), "key", "value"))
 	keyValue(t, sites.Hub.URL(), jetstream.KeyValueConfig{Bucket: "demo", Sources: []*jetstream.StreamSource{{Name: "other"}}})
 	hub := connectTo(t, sites.Hub.URL())
-	waitUntil(t, "the origin has the value", func() bool { return look(t, hub, "demo").State.Msgs == 1 })
+	waitUntil(t, "the origin has the value", func() bool { return readStream(t, hub, "demo").State.Msgs == 1 })
 	runJSON(t, t.Context(), "add", "plain", "--mirror", "demo", "--mirror-domain", "hub", "--wait", "20s", "--server", url).mustBe(t, 0, render.Created, "")
 	request(t, hub, "$JS.API.STREAM.DELETE.KV_demo", "")
 	runJSON(t, t.Context(), append(asOld(t, url), "promote", "plain", "--into", "fresh")...).mustBe(t, 0, render.Promoted, "")
@@ -234,6 +237,7 @@ func TestPromoteSourcedLargestValue(t *testing.T) {
 
 // A server that answers as those before 2.12 do, and did not say its version.
 func TestPromoteRefusedByServer(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	sites := lostOrigin(t)
 	shim(t, sites.Leaf.URL(), func(subject string, reply map[string]any) {
@@ -269,6 +273,7 @@ func TestPromoteNotKept(t *testing.T) {
 // An origin whose information is not exported lives as long as its mirror hears
 // of it.
 func TestPromoteUnreadableOrigin(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	server, err := natstest.Accounts(natstest.CrossAccountUnreadable)
 	if err != nil {
@@ -318,6 +323,7 @@ func keyValueOf(t *testing.T, url, bucket string) jetstream.KeyValue {
 
 // A hub that is down is lost; one that answers takes force, and a warning.
 func TestPromoteWithoutHub(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	for _, down := range []bool{false, true} {
 		t.Run(fmt.Sprintf("down %t", down), func(t *testing.T) {
@@ -344,6 +350,7 @@ func TestPromoteWithoutHub(t *testing.T) {
 // The list of streams of a cluster, some of whose servers are down: what it tells of
 // a stream, and says not to know, counts once; and what it does not tell is said.
 func TestPromoteRivalsInCluster(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	url := lostOrigin(t).Leaf.URL()
 	var offset int
@@ -458,7 +465,8 @@ func TestPromoteIntoInterruptedSilencing(t *testing.T) {
 }
 
 // Each way in which the write can go wrong, and the verdict that is true.
-func TestFateOfPromotion(t *testing.T) {
+func TestPromoteOutcomes(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	for _, f := range []struct {
 		name      string
@@ -496,6 +504,7 @@ func TestFateOfPromotion(t *testing.T) {
 // A copy that was interrupted, or whose writes got lost, is finished by a second
 // run, wherever it was.
 func TestPromoteIntoInterrupted(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	for _, at := range []string{"STREAM.INFO.KV_plain", "STREAM.CREATE.KV_fresh", "STREAM.INFO.KV_fresh", "STREAM.UPDATE.KV_fresh", "CONSUMER.CREATE.KV_fresh"} {
 		t.Run(at, func(t *testing.T) {
@@ -569,7 +578,8 @@ func TestPromoteIntoDiffers(t *testing.T) {
 }
 
 // A copy that is full stands still, which is noticed.
-func TestPromoteIntoStandsStill(t *testing.T) {
+func TestPromoteIntoStalls(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	sites := lostOrigin(t)
 	url := sites.Leaf.URL()
@@ -584,6 +594,7 @@ func TestPromoteIntoStandsStill(t *testing.T) {
 
 // A limit that what the mirror holds would not fit into is left out, and said.
 func TestPromoteIntoWithoutLimit(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	sites := lostOrigin(t)
 	url := sites.Leaf.URL()
@@ -601,6 +612,7 @@ func TestPromoteIntoWithoutLimit(t *testing.T) {
 // In a cluster, with three replicas: in place for a mirror that renames its
 // origin's keys to its own, and into a new bucket.
 func TestPromoteInCluster(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	servers, err := natstest.Cluster(3, "c")
 	if err != nil {
@@ -633,6 +645,7 @@ func TestPromoteInCluster(t *testing.T) {
 
 // A mirror of some keys keeps the origin's sequences, and goes on behind them.
 func TestPromoteFiltered(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	sites := plainSites(t)
 	url := sites.Leaf.URL()
@@ -663,6 +676,7 @@ func TestPromoteFiltered(t *testing.T) {
 
 // What cannot become a bucket, and why.
 func TestPromoteRefused(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	sites := lostOrigin(t)
 	url := sites.Leaf.URL()
@@ -695,6 +709,7 @@ func TestPromoteRefused(t *testing.T) {
 
 // A mirror of a mirror stores the keys of the bucket at the top.
 func TestPromoteMirrorOfMirror(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	sites := plainSites(t)
 	must(t)(keyValueOf(t, sites.Hub.URL(), "demo").PutString(t.Context(), "key", "value"))
@@ -718,7 +733,8 @@ func TestPromoteMirrorOfMirror(t *testing.T) {
 
 // A write of a copy that is lost on the way is followed, or said to be unknown;
 // a second run finishes.
-func TestFateOfCopies(t *testing.T) {
+func TestPromoteIntoOutcomes(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	for _, subject := range []string{"STREAM.CREATE.KV_fresh", "STREAM.UPDATE.KV_fresh"} {
 		for direction, applied := range map[natstest.Direction]bool{natstest.ToServer: false, natstest.ToClient: true} {
@@ -748,6 +764,7 @@ func TestFateOfCopies(t *testing.T) {
 // With force a copy is made while the origin goes on; it holds what the mirror
 // held when it was made, and no difference is found where there is none.
 func TestPromoteIntoWhileWriting(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	sites := plainSites(t)
 	url := sites.Leaf.URL()

@@ -22,9 +22,9 @@ import (
 	"nats-kvmirror/internal/render"
 )
 
-// session of a person: the command on a pseudo-terminal, what it has shown so
+// ptySession is a person at a terminal: the command on a pseudo-terminal, what it has shown so
 // far, and the keys that are pressed.
-type person struct {
+type ptySession struct {
 	t    *testing.T
 	cmd  *exec.Cmd
 	tty  *os.File
@@ -34,8 +34,8 @@ type person struct {
 	done chan struct{}
 }
 
-// sitDown runs the command on a pseudo-terminal.
-func sitDown(t *testing.T, url string, args ...string) *person {
+// startOnTerminal runs the command on a pseudo-terminal.
+func startOnTerminal(t *testing.T, url string, args ...string) *ptySession {
 	t.Helper()
 	program, err := os.Executable()
 	if err != nil {
@@ -49,7 +49,7 @@ func sitDown(t *testing.T, url string, args ...string) *person {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &person{t: t, cmd: cmd, tty: tty, done: make(chan struct{})}
+	p := &ptySession{t: t, cmd: cmd, tty: tty, done: make(chan struct{})}
 	go func() {
 		defer close(p.done)
 		buf := make([]byte, 4096)
@@ -71,14 +71,14 @@ func sitDown(t *testing.T, url string, args ...string) *person {
 	return p
 }
 
-func (p *person) shown() string {
+func (p *ptySession) shown() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.seen.String()
 }
 
 // waitsFor waits until a text is shown.
-func (p *person) waitsFor(text string) {
+func (p *ptySession) waitsFor(text string) {
 	p.t.Helper()
 	deadline := time.Now().Add(longest)
 	for !strings.Contains(p.shown(), text) {
@@ -91,7 +91,7 @@ func (p *person) waitsFor(text string) {
 
 // isAsked waits until a question is shown and survey knows what it wants to know
 // of the terminal: keys that come earlier are lost to it.
-func (p *person) isAsked(question string) {
+func (p *ptySession) isAsked(question string) {
 	p.t.Helper()
 	p.waitsFor(question)
 	p.waitsFor("\x1b[?25h\x1b[6n")
@@ -100,7 +100,7 @@ func (p *person) isAsked(question string) {
 // types presses keys until something comes of them: survey throws away those
 // that come together with what the terminal says of the cursor. Pressed twice
 // they must mean the same; where survey does not ask for the cursor, press does.
-func (p *person) types(keys string) {
+func (p *ptySession) types(keys string) {
 	p.t.Helper()
 	before := p.shown()
 	for deadline := time.Now().Add(longest); time.Now().Before(deadline); {
@@ -120,7 +120,7 @@ func (p *person) types(keys string) {
 }
 
 // press presses keys once.
-func (p *person) press(keys string) {
+func (p *ptySession) press(keys string) {
 	p.t.Helper()
 	if _, err := io.WriteString(p.tty, keys); err != nil {
 		p.t.Fatal(err)
@@ -128,7 +128,7 @@ func (p *person) press(keys string) {
 }
 
 // leaves waits until the command has ended and returns its exit code.
-func (p *person) leaves() int {
+func (p *ptySession) leaves() int {
 	p.t.Helper()
 	ended := make(chan error, 1)
 	go func() { ended <- p.cmd.Wait() }()
@@ -164,7 +164,7 @@ func TestEditAsks(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			sites := plainSites(t)
-			p := sitDown(t, sites.Leaf.URL(), "edit", "plain")
+			p := startOnTerminal(t, sites.Leaf.URL(), "edit", "plain")
 			p.waitsFor("Differences (-old +new):")
 			p.waitsFor("can not be turned off again")
 			p.isAsked("Really edit bucket plain?")
@@ -187,7 +187,7 @@ func TestEditAsks(t *testing.T) {
 func TestEditTerminatedWhileAsking(t *testing.T) {
 	t.Parallel()
 	sites := plainSites(t)
-	p := sitDown(t, sites.Leaf.URL(), "edit", "plain")
+	p := startOnTerminal(t, sites.Leaf.URL(), "edit", "plain")
 	p.isAsked("Really edit bucket plain?")
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -207,7 +207,7 @@ func TestEditTerminatedWhileAsking(t *testing.T) {
 func TestEditAfterAnotherEdit(t *testing.T) {
 	t.Parallel()
 	sites := plainSites(t)
-	p := sitDown(t, sites.Leaf.URL(), "edit", "plain", "--description", "mine")
+	p := startOnTerminal(t, sites.Leaf.URL(), "edit", "plain", "--description", "mine")
 	p.isAsked("Really edit bucket plain?")
 	var out, errs bytes.Buffer
 	if code := Run(t.Context(), []string{"edit", "plain", "--description", "theirs", "-f", "--server", sites.Leaf.URL(), "--no-context"}, Streams{In: strings.NewReader(""), Out: &out, Err: &errs}); code != 0 {
@@ -238,7 +238,7 @@ func TestPromoteAsks(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			url := lostOrigin(t).Leaf.URL()
-			p := sitDown(t, url, "promote", "demo")
+			p := startOnTerminal(t, url, "promote", "demo")
 			p.waitsFor("Differences (-old +new):")
 			p.waitsFor("this cannot be undone")
 			p.waitsFor("that has to be turned off for KV_plain")
@@ -282,7 +282,7 @@ func TestPromoteAfterAsking(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			sites := lostOrigin(t)
-			p := sitDown(t, sites.Leaf.URL(), "promote", "demo")
+			p := startOnTerminal(t, sites.Leaf.URL(), "promote", "demo")
 			p.isAsked("Really promote bucket demo?")
 			test.happens(t, sites)
 			p.types("y\r")
@@ -302,6 +302,7 @@ func TestPromoteAfterAsking(t *testing.T) {
 // A link that comes back while the question stands is seen at the mirror where the
 // origin cannot be read.
 func TestPromoteLinkBackAfterAsking(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	sites, link, err := natstest.HubAndLeafVia()
 	if err != nil {
@@ -314,7 +315,7 @@ func TestPromoteLinkBackAfterAsking(t *testing.T) {
 	hears := func(since time.Time) func() bool {
 		return func() bool {
 			asked := time.Now()
-			is := look(t, leaf, "demo")
+			is := readStream(t, leaf, "demo")
 			return is.Mirror != nil && is.Mirror.Active >= 0 && asked.Add(-is.Mirror.Active).After(since)
 		}
 	}
@@ -327,7 +328,7 @@ func TestPromoteLinkBackAfterAsking(t *testing.T) {
 	}
 	t.Cleanup(client.Close)
 
-	p := sitDown(t, client.URL(), "promote", "demo")
+	p := startOnTerminal(t, client.URL(), "promote", "demo")
 	p.isAsked("Really promote bucket demo?")
 	client.SetHook(func(m natstest.Message) natstest.Verdict {
 		if m.Direction == natstest.ToServer && strings.HasPrefix(m.Subject, "$JS.hub.API.STREAM.INFO.") {
@@ -344,7 +345,7 @@ func TestPromoteLinkBackAfterAsking(t *testing.T) {
 	if !strings.Contains(p.shown(), "the mirror hears of it again") {
 		t.Errorf("it says\n%s", p.shown())
 	}
-	if look(t, leaf, "demo").Mirror == nil {
+	if readStream(t, leaf, "demo").Mirror == nil {
 		t.Error("the mirror was promoted")
 	}
 }
@@ -354,7 +355,7 @@ func TestInfoSelects(t *testing.T) {
 	sites := plainSites(t)
 	keyValue(t, sites.Leaf.URL(), jetstream.KeyValueConfig{Bucket: "nomirror"})
 	keyValue(t, sites.Leaf.URL(), jetstream.KeyValueConfig{Bucket: "second", Mirror: &jetstream.StreamSource{Name: "demo", Domain: "hub"}})
-	p := sitDown(t, sites.Leaf.URL(), "info")
+	p := startOnTerminal(t, sites.Leaf.URL(), "info")
 	p.waitsFor("Select a Bucket")
 	p.waitsFor("second")
 	if strings.Contains(p.shown(), "nomirror") {
@@ -378,7 +379,7 @@ func TestAddWaitsWithBar(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	p := sitDown(t, sites.Leaf.URL(), "add", "--mirror", "demo", "--mirror-domain", "hub", "--wait", "1m")
+	p := startOnTerminal(t, sites.Leaf.URL(), "add", "--mirror", "demo", "--mirror-domain", "hub", "--wait", "1m")
 	if code := p.leaves(); code != 0 {
 		t.Errorf("exit code %d:\n%s", code, p.shown())
 	}
@@ -391,6 +392,7 @@ func TestAddWaitsWithBar(t *testing.T) {
 
 // A bar that is stopped is stopped, however soon: nothing is drawn after it.
 func TestBarStops(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	ours, tty, err := pty.Open()
 	if err != nil {

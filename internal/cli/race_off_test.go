@@ -6,9 +6,6 @@ import "time"
 
 // As with the race detector, but faster.
 const (
-	rounds       = 500
-	losses       = 500
-	lossesAtOnce = 96
-	stride       = 1
-	brief        = 2 * time.Second
+	atOnce = 96
+	brief  = 2 * time.Second
 )

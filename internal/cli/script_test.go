@@ -25,12 +25,12 @@ import (
 	"nats-kvmirror/internal/natstest"
 )
 
-var update = flag.Bool("update", false, "write the golden parts of the scripts anew")
+var update = flag.Bool("update", false, "write the golden parts of the scripts")
 
 func TestMain(m *testing.M) {
 	// Most tests wait for servers: as many at once as there are cores would leave
 	// these idle. What the command line says comes later and counts.
-	if err := flag.Set("test.parallel", "8"); err != nil {
+	if err := flag.Set("test.parallel", "16"); err != nil {
 		panic(err)
 	}
 	testscript.Main(withCache{m}, map[string]func(){
@@ -39,8 +39,8 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// unhurried is the --timeout where a test says nothing of it.
-const unhurried = "30s"
+// generousTimeout is the --timeout where a test says nothing of it.
+const generousTimeout = "30s"
 
 // withCache runs the tests with a cache directory of their own, in which saved
 // configurations are left, and with a timeout that nothing is to reach.
@@ -58,7 +58,7 @@ func (w withCache) Run() int {
 	}
 	if err == nil {
 		// Nothing is to fail because a busy machine takes longer than is usual.
-		err = os.Setenv("NATS_TIMEOUT", unhurried)
+		err = os.Setenv("NATS_TIMEOUT", generousTimeout)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -83,7 +83,7 @@ func TestScript(t *testing.T) {
 			env.Setenv("XDG_DATA_HOME", filepath.Join(env.WorkDir, ".data"))
 			env.Setenv("LLMFORMAT", "")
 			env.Setenv("TESTING", "")
-			env.Setenv("NATS_TIMEOUT", unhurried)
+			env.Setenv("NATS_TIMEOUT", generousTimeout)
 			// Under the race detector each process would wait a second to end.
 			env.Setenv("GORACE", "atexit_sleep_ms=0")
 			env.Values[wireKey{}] = &wire{}

@@ -39,6 +39,7 @@ accounts {
 // What is printed when an account shares nothing, pasted into the server's
 // configuration, makes everything work.
 func TestPastedSharing(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	origin := []string{"--mirror", "demo", "--mirror-api-prefix", "JS.A.API", "--mirror-deliver-prefix", "deliver.B"}
 	_, url := twoAccounts(t, "", "")

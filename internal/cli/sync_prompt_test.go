@@ -27,7 +27,7 @@ func TestSyncAsks(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			sites, _ := plainMirrors(t, 2)
-			p := sitDown(t, sites.Leaf.URL(), "sync", "--all")
+			p := startOnTerminal(t, sites.Leaf.URL(), "sync", "--all")
 			p.waitsFor("m1, mirror of demo (hub):")
 			p.waitsFor("can not be turned off again; it is turned on for 2 mirrors")
 			p.isAsked("Really sync 2 mirrors?")
@@ -56,7 +56,7 @@ func TestSyncPartlyReadAndNo(t *testing.T) {
 			reply["streams"], reply["missing"] = streams[1:], []string{"KV_m0"}
 		}
 	})
-	p := sitDown(t, sites.Leaf.URL(), "sync", "--all", "--js-api-prefix", "FAKE.API")
+	p := startOnTerminal(t, sites.Leaf.URL(), "sync", "--all", "--js-api-prefix", "FAKE.API")
 	p.isAsked("Really sync 1 mirror?")
 	p.types("n\r")
 	if code := p.leaves(); code != 1 || !strings.Contains(p.shown(), "Nothing was changed") || !strings.Contains(p.shown(), "error: 1 part could not be read") {
@@ -70,7 +70,7 @@ func TestSyncPartlyReadAndNo(t *testing.T) {
 func TestSyncAfterAnotherEdit(t *testing.T) {
 	t.Parallel()
 	sites, _ := plainMirrors(t, 4)
-	p := sitDown(t, sites.Leaf.URL(), "sync", "--all")
+	p := startOnTerminal(t, sites.Leaf.URL(), "sync", "--all")
 	p.isAsked("Really sync 4 mirrors?")
 	if code, _, errs := runText(t, t.Context(), "edit", "m0", "--description", "theirs", "-f", "--server", sites.Leaf.URL()); code != 0 {
 		t.Fatalf("the other edit failed: %s", errs)
@@ -105,7 +105,7 @@ func TestSyncAfterAnotherEdit(t *testing.T) {
 func TestSyncTerminatedWhileAsking(t *testing.T) {
 	t.Parallel()
 	sites, _ := plainMirrors(t, 1)
-	p := sitDown(t, sites.Leaf.URL(), "sync", "m0")
+	p := startOnTerminal(t, sites.Leaf.URL(), "sync", "m0")
 	p.isAsked("Really sync 1 mirror?")
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -120,10 +120,11 @@ func TestSyncTerminatedWhileAsking(t *testing.T) {
 
 // On a terminal there are colors, and a bar when the reading takes long.
 func TestFleetOnTerminal(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	_, proxy := plainMirrors(t, 1)
 	began := time.Now()
-	quick := sitDown(t, proxy.URL(), "ls")
+	quick := startOnTerminal(t, proxy.URL(), "ls")
 	if code := quick.leaves(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
@@ -133,7 +134,7 @@ func TestFleetOnTerminal(t *testing.T) {
 	}
 
 	// The answer comes when the bar is seen, and not before.
-	var slow *person
+	var slow *ptySession
 	seen := make(chan struct{})
 	asked := make(chan struct{}, 10)
 	proxy.SetHook(func(m natstest.Message) natstest.Verdict {
@@ -143,7 +144,7 @@ func TestFleetOnTerminal(t *testing.T) {
 		}
 		return natstest.Pass
 	})
-	slow = sitDown(t, proxy.URL(), "check")
+	slow = startOnTerminal(t, proxy.URL(), "check")
 	<-asked
 	slow.waitsFor("Reading mirrors")
 	close(seen)

@@ -28,7 +28,8 @@ func updates(p *natstest.Proxy) map[string]int {
 
 // Whatever becomes of one mirror, the others are mended, and the verdict on it
 // is true; a second run does what is left.
-func TestSyncFates(t *testing.T) {
+func TestSyncOutcomes(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	const n = 6
 	for _, test := range []struct {
@@ -126,6 +127,7 @@ func TestSyncRefused(t *testing.T) {
 // Of several things that are wrong none hides another: a stream that is not read, an
 // origin that does not answer, and an update that is refused.
 func TestSyncSeveralFailures(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	sites, _ := plainMirrors(t, 3)
 	if _, err := connectTo(t, sites.Leaf.URL()).Subscribe("SILENT.API.>", func(*nats.Msg) {}); err != nil {

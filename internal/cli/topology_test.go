@@ -2,10 +2,7 @@ package cli
 
 import (
 	"fmt"
-	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,6 +16,7 @@ import (
 // A mirror of a mirror, below a leaf: made, told that its chain has lost per-key
 // TTL, and mended from the top to the bottom.
 func TestLeafBelowLeaf(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	chain, err := natstest.LeafBelowLeaf()
 	if err != nil {
@@ -33,7 +31,7 @@ func TestLeafBelowLeaf(t *testing.T) {
 	}
 	leaf, below := []string{"--server", chain.Leaf.URL()}, []string{"--server", chain.Below.URL()}
 	keyValue(t, chain.Leaf.URL(), jetstream.KeyValueConfig{Bucket: "demo", Mirror: &jetstream.StreamSource{Name: "demo", Domain: "hub"}})
-	waitUntil(t, "the leaf has what the hub has", func() bool { return look(t, connectTo(t, chain.Leaf.URL()), "demo").State.Msgs == 2 })
+	waitUntil(t, "the leaf has what the hub has", func() bool { return readStream(t, connectTo(t, chain.Leaf.URL()), "demo").State.Msgs == 2 })
 	runJSON(t, t.Context(), append(below, "add", "--mirror", "demo", "--mirror-domain", "ksds", "--wait", "1m")...).mustBe(t, 0, render.Created, "")
 	if hasTTL(t, chain.Below.URL(), "demo") {
 		t.Error("the mirror has per-key TTL, and its origin has not")
@@ -52,7 +50,7 @@ func TestLeafBelowLeaf(t *testing.T) {
 		t.Fatal(err)
 	}
 	waitUntil(t, "the marker is gone at the bottom", func() bool {
-		is := look(t, connectTo(t, chain.Below.URL()), "demo")
+		is := readStream(t, connectTo(t, chain.Below.URL()), "demo")
 		return is.State.Last >= 3 && is.State.Msgs == 1
 	})
 	checked := runFleet(t, t.Context(), append(below, "check", "demo", "--content", "--payload")...)
@@ -71,20 +69,10 @@ func TestLeafBelowLeaf(t *testing.T) {
 	}
 }
 
-func hasFinding(o fleetOutcome, code string) bool {
-	for _, m := range o.fleet.Mirrors {
-		for _, f := range m.Findings {
-			if f.Code == code {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // Over accounts of which one shares too little: the messages are compared where
 // they can be, and where not, that is said and nothing is purged.
 func TestContentOverAccounts(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	for _, test := range []struct {
 		name string
@@ -105,7 +93,7 @@ func TestContentOverAccounts(t *testing.T) {
 				t.Fatal(err)
 			}
 			runJSON(t, t.Context(), "add", "m", "--mirror", "demo", "--mirror-api-prefix", "JS.A.API", "--mirror-deliver-prefix", "deliver.B", "--allow-msg-ttl", "--server", b).mustBe(t, 0, render.Created, "")
-			waitUntil(t, "the mirror has the value", func() bool { return look(t, connectTo(t, b), "m").State.Msgs == 1 })
+			waitUntil(t, "the mirror has the value", func() bool { return readStream(t, connectTo(t, b), "m").State.Msgs == 1 })
 			o := runFleet(t, t.Context(), "check", "m", "--content", "--server", b, "--timeout", (2 * brief).String())
 			if o.code != test.code {
 				t.Errorf("exit code %d, want %d: %+v\n%s", o.code, test.code, o.fleet.Mirrors, o.stderr)
@@ -113,7 +101,7 @@ func TestContentOverAccounts(t *testing.T) {
 			swept := runFleet(t, t.Context(), "sync", "m", "--content", "--force", "--server", b, "--timeout", (2 * brief).String())
 			if test.code == 0 {
 				swept.mustBe(t, 0, render.Unchanged, "")
-			} else if swept.code == 0 || look(t, connectTo(t, b), "m").State.Msgs != 1 {
+			} else if swept.code == 0 || readStream(t, connectTo(t, b), "m").State.Msgs != 1 {
 				t.Errorf("exit code %d, %+v", swept.code, swept.fleet.Mirrors)
 			}
 		})
@@ -144,6 +132,7 @@ func accounts(t *testing.T, kind natstest.AccountsKind, leafnode bool) (origin, 
 // side and over a leafnode. Whatever looks at it finds it, and what the mirror has
 // not got is not taken for anything else.
 func TestStallOverAccounts(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	for name, leafnode := range map[string]bool{"side by side": false, "over a leafnode": true} {
 		t.Run(name, func(t *testing.T) {
@@ -160,7 +149,7 @@ func TestStallOverAccounts(t *testing.T) {
 				checked := runFleet(t, t.Context(), at("check", "m")...)
 				return checked.code == 2 && hasFinding(checked, "stalled") && hasFinding(checked, "mirror-error")
 			})
-			has := look(t, connectTo(t, b), "m").State
+			has := readStream(t, connectTo(t, b), "m").State
 			if has.Msgs == 0 || has.Msgs >= keys {
 				t.Fatalf("the mirror has %d messages of %d", has.Msgs, keys)
 			}
@@ -174,7 +163,7 @@ func TestStallOverAccounts(t *testing.T) {
 			if n := swept.fleet.Mirrors[0].Sweep.Keys; n > 0 {
 				t.Errorf("%d keys were to be purged", n)
 			}
-			if now := look(t, connectTo(t, b), "m").State; now.Msgs != has.Msgs {
+			if now := readStream(t, connectTo(t, b), "m").State; now.Msgs != has.Msgs {
 				t.Errorf("the mirror has %d messages, and had %d", now.Msgs, has.Msgs)
 			}
 		})
@@ -184,6 +173,7 @@ func TestStallOverAccounts(t *testing.T) {
 // Clusters on both sides: a leader that steps down, and a server that is stopped,
 // while a mirror of three replicas is edited, mended and swept.
 func TestTwoClusters(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	hub, leaf, err := natstest.Clusters(3)
 	if err != nil {
@@ -199,16 +189,16 @@ func TestTwoClusters(t *testing.T) {
 		}
 	}
 	at := []string{"--server", leaf[0].URL() + "," + leaf[1].URL(), "--timeout", "20s"}
-	truthAt := connectTo(t, leaf[0].URL())
+	direct := connectTo(t, leaf[0].URL())
 	for _, bucket := range []string{"m0", "m1"} {
 		keyValue(t, leaf[0].URL(), jetstream.KeyValueConfig{Bucket: bucket, Replicas: 3, Mirror: &jetstream.StreamSource{Name: "demo", Domain: "hub"}})
-		waitUntil(t, "the mirror has all", func() bool { return look(t, truthAt, bucket).State.Msgs == 2 })
+		waitUntil(t, "the mirror has all", func() bool { return readStream(t, direct, bucket).State.Msgs == 2 })
 	}
 	stepDown(t, leaf, "KV_m0")
 	// A leader has to be found first; until then a refusal is right, and nothing else.
 	waitUntil(t, "m0 is edited", func() bool {
 		r := play(t, t.Context(), "edit", "m0", "--force", "--server", leaf[0].URL(), "--timeout", (5 * brief).String())
-		if r.code == exitOK && !lookAtLeader(t, truthAt, "m0").Config.TTL {
+		if r.code == exitOK && !readFromLeader(t, direct, "m0").Config.TTL {
 			t.Fatalf("it is not edited: %s", r.stdout)
 		}
 		return r.code == exitOK
@@ -217,7 +207,7 @@ func TestTwoClusters(t *testing.T) {
 	leaf[2].Shutdown()
 	waitUntil(t, "m1 is mended", func() bool {
 		r := play(t, t.Context(), append(at, "sync", "m1", "--force")...)
-		if r.code == exitOK && !lookAtLeader(t, truthAt, "m1").Config.TTL {
+		if r.code == exitOK && !readFromLeader(t, direct, "m1").Config.TTL {
 			t.Fatalf("it is not mended: %s", r.stdout)
 		}
 		return r.code == exitOK
@@ -225,7 +215,7 @@ func TestTwoClusters(t *testing.T) {
 	askLeader(t, connectTo(t, hub[0].URL()), "STREAM.PURGE.KV_demo", `{"filter":"$KV.demo.a"}`)
 	waitUntil(t, "m1 is swept", func() bool {
 		r := play(t, t.Context(), append(at, "sync", "m1", "--content", "--force")...)
-		return r.code == exitOK && lookAtLeader(t, truthAt, "m1").State.Msgs == 1
+		return r.code == exitOK && readFromLeader(t, direct, "m1").State.Msgs == 1
 	})
 	restart(t, leaf, 2, "KV_m0", "KV_m1")
 	waitUntil(t, "both hold what their origin holds", func() bool {
@@ -234,151 +224,11 @@ func TestTwoClusters(t *testing.T) {
 	})
 }
 
-// Three replicas on both sides, and a leader that hands over, or is stopped, in the
-// midst of a write: what is said is true, and running the command again ends it.
-func TestClusterEventsInTheMidst(t *testing.T) {
-	t.Parallel()
-	hub, leaf, err := natstest.Clusters(3)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range append(hub, leaf...) {
-		t.Cleanup(s.Stop)
-	}
-	const keys = 60
-	c := &midst{hub: hub, leaf: leaf, left: keys}
-	keyValue(t, hub[0].URL(), jetstream.KeyValueConfig{Bucket: "demo", LimitMarkerTTL: time.Minute, Replicas: 3})
-	putMany(t, hub[0].URL(), keys, "value")
-	truthAt := connectTo(t, leaf[0].URL())
-	for _, bucket := range []string{"swept", "edited", "synced", "edited-too", "synced-too"} {
-		keyValue(t, leaf[0].URL(), jetstream.KeyValueConfig{Bucket: bucket, Replicas: 3, Mirror: &jetstream.StreamSource{Name: "demo", Domain: "hub"}})
-		waitUntil(t, "the mirror has all", func() bool { return lookAtLeader(t, truthAt, bucket).State.Msgs == keys })
-	}
-	hasTTL := func(is truth) bool { return is.Config.TTL }
-	holds := func(is truth) bool { return is.State.Msgs == c.left }
-	edit := func(bucket string) struck {
-		return struck{[]string{"edit", bucket, "--force"}, bucket, "STREAM.UPDATE", 1, hasTTL}
-	}
-	sync := func(bucket string) struck {
-		return struck{[]string{"sync", bucket, "--force"}, bucket, "STREAM.UPDATE", 1, hasTTL}
-	}
-	sweep := struck{[]string{"sync", "swept", "--content", "--force"}, "swept", "STREAM.PURGE", 5, holds}
-
-	c.strike(t, "its leader hands over", 0, func() { stepDown(t, leaf, "KV_edited") }, edit("edited"))
-	c.strike(t, "its leader hands over", 0, func() { stepDown(t, leaf, "KV_synced") }, sync("synced"))
-	c.leaveOver(t)
-	c.strike(t, "the mirror's leader hands over", 0, func() { stepDown(t, leaf, "KV_swept") }, sweep)
-	c.leaveOver(t)
-	c.strike(t, "the origin's leader hands over", 0, func() { stepDown(t, hub, "KV_demo") }, sweep)
-
-	// One server leads all three, and the client is connected to another one.
-	c.leaveOver(t)
-	leader := leaderOf(t, leaf, "KV_swept")
-	prefer := fmt.Sprintf(`{"placement":{"preferred":%q}}`, leaf[leader].Underlying().Name())
-	for _, bucket := range []string{"edited-too", "synced-too"} {
-		waitUntil(t, "the mirrors have one leader", func() bool {
-			if leaderOf(t, leaf, "KV_"+bucket) == leader {
-				return true
-			}
-			// Refused when it leads by now.
-			_, _ = truthAt.Request("$JS.API.STREAM.LEADER.STEPDOWN.KV_"+bucket, []byte(prefer), brief)
-			return false
-		})
-	}
-	c.strike(t, "its leader stops", (leader+1)%len(leaf), leaf[leader].Shutdown, edit("edited-too"), sync("synced-too"), sweep)
-	restart(t, leaf, leader, "KV_swept", "KV_edited-too", "KV_synced-too")
-
-	c.leaveOver(t)
-	leader = leaderOf(t, hub, "KV_demo")
-	c.strike(t, "the origin's leader stops", 0, hub[leader].Shutdown, sweep)
-	restart(t, hub, leader, "KV_demo")
-	waitUntil(t, "it is proved", func() bool {
-		return play(t, t.Context(), "check", "swept", "--content", "--payload", "--ignore", "ttl-off", "--ignore", "link-stale",
-			"--ignore", "replica-behind", "--server", leaf[0].URL()).code == exitOK
-	})
-}
-
-// struck is a command in the midst of which something happens to its servers.
-type struck struct {
-	args    []string
-	bucket  string
-	subject string // of the request in place of which it happens
-	nth     int32
-	done    func(truth) bool
-}
-
-// midst is two clusters in which things happen.
-type midst struct {
-	hub, leaf []*natstest.Server
-	left      uint64 // keys of the origin
-}
-
-// leaveOver purges ten keys of the origin, which no mirror notices.
-func (c *midst) leaveOver(t *testing.T) {
-	t.Helper()
-	nc := connectTo(t, c.hub[0].URL())
-	for range 10 {
-		c.left--
-		askLeader(t, nc, "STREAM.PURGE.KV_demo", fmt.Sprintf(`{"filter":"$KV.demo.key.%d"}`, c.left))
-	}
-}
-
-// strike runs commands at a server of the leaf, each of which waits with its request
-// until event has happened, once for all; then it runs them until they are done.
-func (c *midst) strike(t *testing.T, name string, server int, event func(), commands ...struck) {
-	t.Helper()
-	var ready, ended sync.WaitGroup
-	happened := make(chan struct{})
-	results := make([]result, len(commands))
-	at := func(s struck, url string) []string {
-		return append(slices.Clone(s.args), "--server", url, "--timeout", (5 * brief).String())
-	}
-	for i, s := range commands {
-		p, err := natstest.NewProxy(c.leaf[server].Addr())
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(p.Close)
-		var seen atomic.Int32
-		reached := sync.OnceFunc(ready.Done)
-		ready.Add(1)
-		p.SetHook(func(m natstest.Message) natstest.Verdict {
-			if m.Direction == natstest.ToServer && strings.Contains(m.Subject, s.subject) && seen.Add(1) == s.nth {
-				reached()
-				<-happened
-			}
-			return natstest.Pass
-		})
-		ended.Go(func() {
-			defer reached()
-			results[i] = play(t, t.Context(), at(s, p.URL())...)
-			if seen.Load() < s.nth {
-				t.Errorf("%q, %s: it did not happen: %s", s.args, name, results[i].stderr)
-			}
-		})
-	}
-	ready.Wait()
-	event()
-	close(happened)
-	ended.Wait()
-	truthAt := connectTo(t, c.leaf[server].URL())
-	for i, s := range commands {
-		if is := lookAtLeader(t, truthAt, s.bucket); results[i].code == exitOK && !s.done(is) {
-			t.Errorf("%q, %s: said to be done, and is %+v", s.args, name, is)
-		}
-		waitUntil(t, fmt.Sprintf("%q, %s: running it again ends it", s.args, name), func() bool {
-			return play(t, t.Context(), at(s, c.leaf[server].URL())...).code == exitOK
-		})
-		if is := lookAtLeader(t, truthAt, s.bucket); !s.done(is) {
-			t.Errorf("%q, %s: in the end it is %+v", s.args, name, is)
-		}
-	}
-}
-
 // The origin's account has no JetStream. Its server says so, or, when a leafnode is
 // connected to the account, nothing at all (nats-server, Account.checkJetStream):
 // nothing is created, changed or taken for known.
 func TestOriginWithoutJetStream(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	hub, err := natstest.Start(`
 server_name: HUB
@@ -422,7 +272,7 @@ leafnodes { remotes: [ { url: "nats-leaf://l:l@%s" } ] }
 		if e := refused.report.Error; e != nil && !strings.Contains(e.Message, test.says) {
 			t.Errorf("%q is not said in %q", test.says, e.Message)
 		}
-		if look(t, connectTo(t, test.url), "m").there {
+		if readStream(t, connectTo(t, test.url), "m").there {
 			t.Error("the mirror was created")
 		}
 		runJSON(t, t.Context(), at(append(add, "--allow-msg-ttl")...)...).mustBe(t, 0, render.Created, "")

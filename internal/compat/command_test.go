@@ -1,3 +1,5 @@
+//go:build faults
+
 package compat
 
 import (
@@ -54,7 +56,7 @@ type result struct {
 // run runs the real command at the leaf, with --json.
 func (b *binaries) run(ctx context.Context, t *testing.T, p *pair, args ...string) result {
 	t.Helper()
-	cmd := exec.CommandContext(ctx, b.command, append(args, "--json", "--no-context", "--timeout", patience.String(), "--server", p.leaf.url())...)
+	cmd := exec.CommandContext(ctx, b.command, append(args, "--json", "--no-context", "--timeout", longTimeout.String(), "--server", p.leaf.url())...)
 	cmd.Env = append(os.Environ(), "NATS_URL=", "NATS_CONTEXT=", "LLMFORMAT=", "TESTING=", "XDG_CACHE_HOME="+t.TempDir())
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr

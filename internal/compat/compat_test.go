@@ -1,14 +1,5 @@
-// Package compat holds no code, only tests: the real command against real
-// nats-servers of many versions, each as a mirror's server below a hub of the
-// current version, and as the hub above a leaf of the current version.
-//
-// The servers are installed from the Go module proxy when they are first wanted.
-// By default a few versions are looked at; all of them, and the whole table of the
-// README, with
-//
-//	go test ./internal/compat -all -v -timeout 30m
-//
-// and -all -update writes that table into the README.
+//go:build faults
+
 package compat
 
 import (
@@ -20,9 +11,12 @@ import (
 )
 
 var (
-	all    = flag.Bool("all", false, "look at all versions, and at the whole table in the README")
-	update = flag.Bool("update", false, "with -all: write the table into the README")
+	scale  = flag.Int("scale", 100, "with less than 100, only the versions that differ most are tested")
+	update = flag.Bool("update", false, "write the table of all versions into the README")
 )
+
+// all says that all versions are tested, and the whole table of the README.
+func all() bool { return *scale >= 100 }
 
 // TestServerVersions plays the life of a mirror on pairs of servers, and holds
 // what it saw against what is expected and against the README.
@@ -33,7 +27,7 @@ func TestServerVersions(t *testing.T) {
 	seen := newTable(versions())
 	t.Run("pairs", func(t *testing.T) {
 		for _, v := range versions() {
-			if *all || v.usual {
+			if all() || v.usual {
 				t.Run(v.version+" below "+current, func(t *testing.T) {
 					t.Parallel()
 					saw := b.play(ctx, t, current, v.version, v.leaf)
@@ -41,7 +35,7 @@ func TestServerVersions(t *testing.T) {
 					seen.below(v.version, saw)
 				})
 			}
-			if *all || v.usualAbove {
+			if all() || v.usualAbove {
 				t.Run(v.version+" above "+current, func(t *testing.T) {
 					t.Parallel()
 					saw := b.play(ctx, t, v.version, current, v.hub)

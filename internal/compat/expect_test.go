@@ -1,3 +1,5 @@
+//go:build faults
+
 package compat
 
 // current is the version that every other one is paired with.
@@ -6,7 +8,7 @@ const current = "2.15.2"
 // versionCase is a version, and what is expected of it.
 type versionCase struct {
 	version           string
-	usual, usualAbove bool      // whether it is looked at without -all, below and above
+	usual, usualAbove bool      // whether it is looked at with a small -scale, below and above
 	leaf              behaviour // as the mirror's server, below a current hub
 	hub               behaviour // as the origin's server, above a current leaf
 }

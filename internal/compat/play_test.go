@@ -1,3 +1,5 @@
+//go:build faults
+
 package compat
 
 import (
@@ -139,7 +141,7 @@ func (b *binaries) play(ctx context.Context, t *testing.T, hub, leaf string, wan
 // unlike makes a mirror with per-key TTL of an origin whose server knows none.
 func (b *binaries) unlike(ctx context.Context, t *testing.T, p *pair) []string {
 	t.Helper()
-	r := b.run(ctx, t, p, "add", unlike, "--mirror", origin, "--mirror-domain", "hub", "--allow-msg-ttl", "--wait", patience.String())
+	r := b.run(ctx, t, p, "add", unlike, "--mirror", origin, "--mirror-domain", "hub", "--allow-msg-ttl", "--wait", longTimeout.String())
 	if r.outcome != created || len(r.Warnings) == 0 {
 		t.Errorf("a mirror unlike its origin is %+v, with the warnings %q", r.outcome, r.Warnings)
 	}
@@ -154,7 +156,7 @@ func heedsTTL(version string) bool { return !strings.HasPrefix(version, "2.10.")
 // add makes a new mirror.
 func (b *binaries) add(ctx context.Context, t *testing.T, p *pair, saw *behaviour) {
 	t.Helper()
-	args := []string{"add", fresh, "--mirror", origin, "--mirror-domain", "hub", "--wait", patience.String()}
+	args := []string{"add", fresh, "--mirror", origin, "--mirror-domain", "hub", "--wait", longTimeout.String()}
 	r := b.run(ctx, t, p, args...)
 	saw.Add, saw.AddTTL = r.outcome, r.PerKeyTTL != nil && *r.PerKeyTTL
 	if r.Error == nil {
@@ -217,7 +219,7 @@ func (p *pair) expires(ctx context.Context, t *testing.T, mirror, key string, ex
 	p.waitHolds(ctx, t, p.atHub, origin, lasting)
 	timeout := aWhile
 	if expected {
-		timeout = patience
+		timeout = longTimeout
 	}
 	return tryFor(ctx, timeout, func() bool { return !holds(t, p.atLeaf, mirror, origin, key) })
 }
@@ -246,7 +248,7 @@ func (b *binaries) recreate(ctx context.Context, t *testing.T, p *pair, bucket s
 func (b *binaries) anew(ctx context.Context, t *testing.T, p *pair, bucket string, follows bool) []string {
 	t.Helper()
 	deleteBucket(t, p.atLeaf, bucket)
-	args := []string{"add", bucket, "--mirror", origin, "--mirror-domain", "hub", "--wait", patience.String()}
+	args := []string{"add", bucket, "--mirror", origin, "--mirror-domain", "hub", "--wait", longTimeout.String()}
 	if !follows {
 		args = append(args, "--no-allow-msg-ttl")
 	}

@@ -1,3 +1,5 @@
+//go:build faults
+
 package compat
 
 import (
@@ -16,8 +18,8 @@ import (
 )
 
 const (
-	// patience bounds each wait for something that has to come.
-	patience = 90 * time.Second
+	// longTimeout bounds each wait for something that has to come.
+	longTimeout = 90 * time.Second
 	// pollInterval is the pause between two looks at what is waited for.
 	pollInterval = 50 * time.Millisecond
 )
@@ -82,7 +84,7 @@ func (s *server) start(binary string) {
 		s.t.Fatal(err)
 	}
 	written := ""
-	ready := tryFor(s.ctx, patience, func() bool {
+	ready := tryFor(s.ctx, longTimeout, func() bool {
 		data, _ := os.ReadFile(log)
 		written = string(data)
 		return strings.Contains(written, "Server is ready")
@@ -165,7 +167,7 @@ func (p *pair) restartLeaf(ctx context.Context, t *testing.T, binary string) {
 func (p *pair) waitLinked(ctx context.Context, t *testing.T) {
 	t.Helper()
 	for _, subject := range []string{"$JS.API.INFO", "$JS.hub.API.INFO"} {
-		linked := tryFor(ctx, patience, func() bool {
+		linked := tryFor(ctx, longTimeout, func() bool {
 			_, err := p.atLeaf.Request(subject, nil, time.Second)
 			return err == nil
 		})

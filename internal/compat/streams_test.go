@@ -1,3 +1,5 @@
+//go:build faults
+
 package compat
 
 import (
@@ -29,7 +31,7 @@ func api(t *testing.T, nc *nats.Conn, subject string, body, reply any) {
 	if body == nil {
 		data = nil
 	}
-	answer, err := nc.Request(subject, data, patience)
+	answer, err := nc.Request(subject, data, longTimeout)
 	if err != nil {
 		t.Fatalf("%s: %v", subject, err)
 	}
@@ -119,7 +121,7 @@ func put(t *testing.T, nc *nats.Conn, bucket, key string, size int, ttl time.Dur
 	if ttl > 0 {
 		msg.Header.Set("Nats-TTL", ttl.String())
 	}
-	answer, err := nc.RequestMsg(msg, patience)
+	answer, err := nc.RequestMsg(msg, longTimeout)
 	if err != nil {
 		t.Fatalf("put %s: %v", key, err)
 	}
@@ -139,7 +141,7 @@ func (p *pair) waitCaughtUp(ctx context.Context, t *testing.T, mirror, origin st
 	t.Helper()
 	var here info
 	var there state
-	if !tryFor(ctx, patience, func() bool {
+	if !tryFor(ctx, longTimeout, func() bool {
 		here, there = read(t, p.atLeaf, mirror), held(t, p.atHub, origin)
 		return here.Mirror.Active >= 0 && here.Mirror.Error == nil && here.State.LastSeq == there.LastSeq
 	}) {
@@ -168,7 +170,7 @@ func (p *pair) fill(ctx context.Context, t *testing.T, origin string, mirrors []
 		if complete {
 			break
 		}
-		if ttl > patience {
+		if ttl > longTimeout {
 			t.Fatalf("the mirrors %v lack values that have not expired", mirrors)
 		}
 	}
@@ -181,7 +183,7 @@ func (p *pair) fill(ctx context.Context, t *testing.T, origin string, mirrors []
 func (p *pair) waitHolds(ctx context.Context, t *testing.T, nc *nats.Conn, bucket string, msgs int) {
 	t.Helper()
 	var now state
-	if !tryFor(ctx, patience, func() bool { now = held(t, nc, bucket); return now.Msgs == msgs }) {
+	if !tryFor(ctx, longTimeout, func() bool { now = held(t, nc, bucket); return now.Msgs == msgs }) {
 		t.Fatalf("the bucket %s holds %d messages and not %d", bucket, now.Msgs, msgs)
 	}
 }
@@ -190,7 +192,7 @@ func (p *pair) waitHolds(ctx context.Context, t *testing.T, nc *nats.Conn, bucke
 func holds(t *testing.T, nc *nats.Conn, mirror, origin, key string) bool {
 	t.Helper()
 	subject := "$JS.API.STREAM.MSG.GET.KV_" + mirror
-	answer, err := nc.Request(subject, []byte(`{"last_by_subj":"$KV.`+origin+`.`+key+`"}`), patience)
+	answer, err := nc.Request(subject, []byte(`{"last_by_subj":"$KV.`+origin+`.`+key+`"}`), longTimeout)
 	if err != nil {
 		t.Fatalf("%s: %v", subject, err)
 	}

@@ -1,3 +1,5 @@
+//go:build faults
+
 package compat
 
 import (
@@ -44,7 +46,7 @@ func supervise(binary, conf, log string) error {
 	}
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
-		time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
+		time.AfterFunc(longTimeout, func() { _ = cmd.Process.Kill() })
 		if runtime.GOOS == "windows" || cmd.Process.Signal(os.Interrupt) != nil {
 			_ = cmd.Process.Kill() // there are no interrupts
 		}

@@ -1,3 +1,5 @@
+//go:build faults
+
 package compat
 
 import (
@@ -63,7 +65,7 @@ func (b *binaries) proves(ctx context.Context, t *testing.T, p *pair, bucket str
 		t.Errorf("check --content of %s says %+v", bucket, found)
 	}
 	consumers := 0
-	if !tryFor(ctx, patience, func() bool { consumers = held(t, p.atLeaf, bucket).Consumers; return consumers == 0 }) {
+	if !tryFor(ctx, longTimeout, func() bool { consumers = held(t, p.atLeaf, bucket).Consumers; return consumers == 0 }) {
 		t.Errorf("%d consumers are left on %s", consumers, bucket)
 	}
 }

@@ -1,3 +1,5 @@
+//go:build faults
+
 package compat
 
 import (
@@ -119,7 +121,7 @@ func (tab *table) String() string {
 
 // Marks in the README around the table.
 const (
-	begin = "<!-- go test ./internal/compat -all -update -->\n"
+	begin = "<!-- go test -tags faults ./internal/compat -update -->\n"
 	end   = "<!-- end -->\n"
 )
 
@@ -137,13 +139,13 @@ func (tab *table) checkReadme(t *testing.T) {
 		t.Fatalf("the README has no place for the table: %q and %q", begin, end)
 	}
 	switch {
-	case *all && *update && !t.Failed():
+	case all() && *update && !t.Failed():
 		if err := os.WriteFile(path, []byte(before+begin+tab.String()+end+after), 0o644); err != nil {
 			t.Fatal(err)
 		}
-	case *all && stands != tab.String():
-		t.Errorf("the table in the README is another; -all -update writes it:\n%s", stands)
-	case !*all:
+	case all() && stands != tab.String():
+		t.Errorf("the table in the README is another; -update writes it:\n%s", stands)
+	case !all():
 		tab.checkSeen(t, stands)
 	}
 }

@@ -1,3 +1,5 @@
+//go:build faults
+
 package compat
 
 import (
@@ -7,17 +9,17 @@ import (
 	"testing"
 )
 
-// TestUpgrade has mirrors that were written by a server which leaves expired
+// TestVersionsUpgrade has mirrors that were written by a server which leaves expired
 // messages behind taken over by a current one: what is left over stays, is found,
 // and can be removed, whether per-key TTL was turned on before the upgrade or
 // after it. Mirrors in memory do not outlive the old server, and so hold nothing
 // that is left over once they are made again.
-func TestUpgrade(t *testing.T) {
+func TestVersionsUpgrade(t *testing.T) {
 	t.Parallel()
 	ctx := beforeDeadline(t)
 	b := build(ctx, t)
 	for _, version := range []string{"2.11.6", "2.11.17"} {
-		if *all || version == "2.11.17" {
+		if all() || version == "2.11.17" {
 			t.Run(version, func(t *testing.T) {
 				t.Parallel()
 				b.upgrade(ctx, t, version)
@@ -48,7 +50,7 @@ func (b *binaries) upgrade(ctx context.Context, t *testing.T, from string) {
 	if r := b.run(ctx, t, p, "info", memory); r.Kind != "not-found" {
 		t.Errorf("the mirror in memory has outlived its server: info is %+v", r.outcome)
 	}
-	add := []string{"add", memory, "--mirror", origin, "--mirror-domain", "hub", "--storage", "memory", "--wait", patience.String()}
+	add := []string{"add", memory, "--mirror", origin, "--mirror-domain", "hub", "--storage", "memory", "--wait", longTimeout.String()}
 	if r := b.run(ctx, t, p, add...); r.outcome != created {
 		t.Errorf("add of the mirror in memory is %+v: %s", r.outcome, r.stderr)
 	}

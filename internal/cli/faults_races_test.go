@@ -1,9 +1,9 @@
+//go:build faults
+
 package cli
 
 import (
 	"context"
-	"encoding/json"
-	"flag"
 	"slices"
 	"strings"
 	"sync"
@@ -14,13 +14,11 @@ import (
 	"nats-kvmirror/internal/natstest"
 )
 
-var races = flag.Int("races", rounds, "how many races TestTwoEditors runs")
-
 // Two who change a mirror at the same time. What the other one writes is never
 // overwritten when it could be seen, and what he makes of ours is said.
-func TestTwoEditors(t *testing.T) {
+func TestFaultsTwoEditors(t *testing.T) {
 	const atOnce = 16
-	st := newScene(t)
+	st := newTestSites(t)
 	edit := func(b string) []string { return []string{"edit", b, "--description", "mine", "--force"} }
 	sync1 := func(b string) []string { return []string{"sync", b, "--force"} }
 	update := func(m natstest.Message) bool { return strings.Contains(m.Subject, "STREAM.UPDATE") }
@@ -53,14 +51,14 @@ func TestTwoEditors(t *testing.T) {
 	}
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, atOnce)
-	for i := range *races {
+	for i := range scaled(1000) {
 		k := kinds[i%len(kinds)]
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
 			bucket := st.name()
 			st.mirror(t, bucket, "demo")
-			defer st.drop(t, written{}, bucket)
+			defer st.drop(t, scenario{}, bucket)
 			p, err := natstest.NewProxy(st.Leaf.Addr())
 			if err != nil {
 				t.Error(err)
@@ -124,35 +122,6 @@ func TestTwoEditors(t *testing.T) {
 	wg.Wait()
 }
 
-// theirs is what the other one writes.
-var theirs = map[string]string{"description": `"theirs"`, "max_bytes": "1048576", "allow_msg_ttl": "true"}
-
-// config is a mirror's configuration.
-func (st *scene) config(t testing.TB, bucket string) map[string]json.RawMessage {
-	var info struct {
-		Config map[string]json.RawMessage `json:"config"`
-	}
-	askAPI(t, st.leaf, "STREAM.INFO.KV_"+bucket, nil, &info)
-	return info.Config
-}
-
-// change writes a configuration with a field changed.
-func (st *scene) change(t testing.TB, bucket string, config map[string]json.RawMessage, field string) {
-	config[field] = json.RawMessage(theirs[field])
-	answer, err := st.leaf.Request("$JS.API.STREAM.UPDATE.KV_"+bucket, mustMarshal(t, config), longest)
-	if err != nil || strings.Contains(string(answer.Data), `"error"`) {
-		t.Errorf("the other one cannot write: %v %s", err, answer.Data)
-	}
-}
-
-func mustMarshal(t testing.TB, v any) []byte {
-	data, err := json.Marshal(v)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
-}
-
 // turns makes two runs write one after the other, both having read before either
 // writes, and the first look at what became of its write only after the second has
 // written as well.
@@ -204,9 +173,9 @@ func (tt *turns) hook(i int) func(natstest.Message) natstest.Verdict {
 // Two runs of ours that change different fields of a mirror at once: servers
 // replace the whole configuration, so that one change is lost. Whose it is sees it,
 // and says so.
-func TestTwoOfOurs(t *testing.T) {
+func TestFaultsTwoRuns(t *testing.T) {
 	const atOnce = 16
-	st := newScene(t)
+	st := newTestSites(t)
 	type change struct {
 		args         []string
 		field, value string
@@ -217,14 +186,14 @@ func TestTwoOfOurs(t *testing.T) {
 	pairs := [][2]change{{describe, bound}, {bound, describe}, {describe, mend}, {mend, describe}}
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, atOnce)
-	for n := range max(*races/10, len(pairs)) {
+	for n := range max(scaled(100), len(pairs)) {
 		pair := pairs[n%len(pairs)]
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
 			bucket := st.name()
 			st.mirror(t, bucket, "demo")
-			defer st.drop(t, written{}, bucket)
+			defer st.drop(t, scenario{}, bucket)
 			ctx, cancel := context.WithTimeout(t.Context(), longest)
 			defer cancel()
 			tt := newTurns(ctx)

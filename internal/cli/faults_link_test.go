@@ -1,3 +1,5 @@
+//go:build faults
+
 package cli
 
 import (
@@ -11,12 +13,12 @@ import (
 	"nats-kvmirror/internal/natstest"
 )
 
-// heldBack is a run of which one request waits for something to happen.
-type heldBack struct {
-	written
+// heldRun is a run of which one request waits for something to happen.
+type heldRun struct {
+	scenario
 	at      int // which request, from 0
 	bucket  string
-	before  truth
+	before  streamState
 	reached sync.Once
 	ready   *sync.WaitGroup // to be told that it has come there, or has ended
 	happens <-chan struct{} // closed when it has happened
@@ -28,7 +30,7 @@ type heldBack struct {
 	deleted  bool // and the mirror deleted
 }
 
-func (h *heldBack) hook(m natstest.Message) natstest.Verdict {
+func (h *heldRun) hook(m natstest.Message) natstest.Verdict {
 	if m.Direction != natstest.ToServer || m.Reply == "" || !strings.Contains(m.Subject, ".API.") {
 		return natstest.Pass
 	}
@@ -47,13 +49,13 @@ func (h *heldBack) hook(m natstest.Message) natstest.Verdict {
 }
 
 // prepare makes what the run needs.
-func (h *heldBack) prepare(t *testing.T, st *scene) {
-	h.written.prepare(t, st, h.bucket)
-	h.before = look(t, st.leaf, h.bucket)
+func (h *heldRun) prepare(t *testing.T, st *testSites) {
+	h.scenario.prepare(t, st, h.bucket)
+	h.before = readStream(t, st.leaf, h.bucket)
 }
 
 // play plays the run through a proxy of its own.
-func (h *heldBack) play(t *testing.T, st *scene, timeout time.Duration) result {
+func (h *heldRun) play(t *testing.T, st *testSites, timeout time.Duration) result {
 	defer h.reached.Do(h.ready.Done)
 	p, err := natstest.NewProxy(st.Leaf.Addr())
 	if err != nil {
@@ -67,15 +69,15 @@ func (h *heldBack) play(t *testing.T, st *scene, timeout time.Duration) result {
 
 // linkedCommands are the commands that ask the origin, each with what ends it when
 // all goes well.
-func linkedCommands(st *scene) []written {
-	var all []written
-	for _, w := range append(allWrites(st), allReads()...) {
+func linkedCommands(st *testSites) []scenario {
+	var all []scenario
+	for _, w := range append(writeScenarios(st), readScenarios()...) {
 		switch w.name {
 		case "add", "edit", "sync", "sync --content", "sync --recreate", "info", "check --content":
 			all = append(all, w)
 		case "check": // of one that follows its origin, or nothing shows that it was read
 			plain := w.prepare
-			w.prepare = func(t *testing.T, st *scene, bucket string) {
+			w.prepare = func(t *testing.T, st *testSites, bucket string) {
 				plain(t, st, bucket)
 				config := st.config(t, bucket)
 				config["allow_msg_ttl"] = json.RawMessage("true")
@@ -95,15 +97,16 @@ func linkedCommands(st *scene) []written {
 // each: it ends in time and says the truth, and when the link is back, running it
 // again ends it. All run at once, wait for each other there, and lose the link
 // together.
-func TestLinkCutInTheMidst(t *testing.T) {
+func TestFaultsLinkCut(t *testing.T) {
 	t.Parallel()
 	const timeout = 4 * brief
+	sampled := sampler()
 	sites, link, err := natstest.HubAndLeafVia()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(sites.Stop)
-	st := &scene{Sites: sites, hub: connectTo(t, sites.Hub.URL()), leaf: connectTo(t, sites.Leaf.URL())}
+	st := &testSites{Sites: sites, hub: connectTo(t, sites.Hub.URL()), leaf: connectTo(t, sites.Leaf.URL())}
 	st.origin(t, "demo")
 
 	commands := linkedCommands(st)
@@ -114,23 +117,27 @@ func TestLinkCutInTheMidst(t *testing.T) {
 	var wg sync.WaitGroup
 	for i, w := range commands {
 		wg.Go(func() {
-			h := &heldBack{written: w, at: -1, bucket: st.name(), ready: new(sync.WaitGroup)}
+			h := &heldRun{scenario: w, at: -1, bucket: st.name(), ready: new(sync.WaitGroup)}
 			h.ready.Add(1)
 			h.prepare(t, st)
 			whole[i].result = h.play(t, st, longest)
 			whole[i].requests = h.requests
-			st.drop(t, h.written, h.bucket)
+			st.drop(t, h.scenario, h.bucket)
 		})
 	}
 	wg.Wait()
 
-	var runs []*heldBack
+	var runs []*heldRun
 	var all []result // of the commands, by run, when nothing is cut
 	var ready sync.WaitGroup
 	happens := make(chan struct{})
 	for i, w := range commands {
-		for at := i % stride; at < whole[i].requests; at += stride {
-			runs = append(runs, &heldBack{written: w, at: at, bucket: st.name(), ready: &ready, happens: happens})
+		for at := range whole[i].requests {
+			// Those of recreate are counted below.
+			if !sampled() && w.name != "sync --recreate" {
+				continue
+			}
+			runs = append(runs, &heldRun{scenario: w, at: at, bucket: st.name(), ready: &ready, happens: happens})
 			all = append(all, whole[i].result)
 		}
 	}
@@ -155,7 +162,7 @@ func TestLinkCutInTheMidst(t *testing.T) {
 
 	made, spared := 0, 0 // anew, or not, because the origin was out of reach
 	for i, h := range runs {
-		r, after := results[i], look(t, st.leaf, h.bucket)
+		r, after := results[i], readStream(t, st.leaf, h.bucket)
 		wrong := func(format string, a ...any) {
 			t.Errorf("%s, cut at request %d: exit code %d, action %q, %v after it: "+format+"\n%s%s",
 				append(append([]any{h.name, h.at, r.code, r.action, ended[i].Sub(cut)}, a...), r.stderr, r.says())...)
@@ -179,7 +186,7 @@ func TestLinkCutInTheMidst(t *testing.T) {
 		if h.asked && len(h.writes) == 0 && r.code == exitOK && !strings.Contains(r.stdout, `"reachable": false`) {
 			wrong("nothing is said of the origin, which could not be read:\n%s", r.stdout)
 		}
-		h.judge(h.before, after, r, wrong)
+		h.verify(h.before, after, r, wrong)
 	}
 	if made == 0 || spared == 0 {
 		t.Errorf("%d mirrors were made anew and %d were spared", made, spared)
@@ -193,7 +200,7 @@ func TestLinkCutInTheMidst(t *testing.T) {
 	const atOnce = 16
 	slots := make(chan struct{}, atOnce)
 	for i, h := range runs {
-		if results[i].code == exitUnknown && h.before.there && !look(t, st.leaf, h.bucket).there {
+		if results[i].code == exitUnknown && h.before.there && !readStream(t, st.leaf, h.bucket).there {
 			// On a slow machine the deletion was held back until nobody waited for it, and
 			// is done late: --config, and not the same command, makes the mirror again.
 			continue
@@ -204,26 +211,15 @@ func TestLinkCutInTheMidst(t *testing.T) {
 			var last result
 			waitUntilOr(t, fmt.Sprintf("%s, cut at request %d: running it again ends it", h.name, h.at), func() bool {
 				last = play(t, t.Context(), append(h.args(h.bucket), "--server", st.Leaf.URL(), "--timeout", timeout.String())...)
-				after := look(t, st.leaf, h.bucket)
+				after := readStream(t, st.leaf, h.bucket)
 				return last.code == all[i].code && (len(h.writes) == 0 || h.applied(h.before, after))
 			}, func() string { return fmt.Sprintf("exit code %d\n%s%s", last.code, last.stderr, last.says()) })
 		})
 	}
 	wg.Wait()
 	for _, h := range runs {
-		if left := st.orphans(t, h.written, h.bucket); len(left) > 0 {
-			waitForNoOrphans(t, st, h.written, h.bucket, func(format string, a ...any) { t.Errorf(h.name+": "+format, a...) })
-		}
-	}
-}
-
-// waitUntilOr is waitUntil for a goroutine that is not the test's, which must not
-// end it; why is asked when it is never so.
-func waitUntilOr(t testing.TB, what string, ok func() bool, why func() string) {
-	for deadline := time.Now().Add(longest); !ok(); time.Sleep(pollInterval) {
-		if time.Now().After(deadline) {
-			t.Errorf("%s: not so after a minute: %s", what, why())
-			return
+		if left := st.orphans(t, h.scenario, h.bucket); len(left) > 0 {
+			waitForNoOrphans(t, st, h.scenario, h.bucket, func(format string, a ...any) { t.Errorf(h.name+": "+format, a...) })
 		}
 	}
 }

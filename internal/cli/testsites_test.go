@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,9 +19,9 @@ import (
 	"nats-kvmirror/internal/render"
 )
 
-// scene is a hub and a leaf on which many runs are played, each with buckets of
+// testSites is a hub and a leaf on which many runs are played, each with buckets of
 // its own, and a connection to both that no fault touches.
-type scene struct {
+type testSites struct {
 	*natstest.Sites
 	hub, leaf *nats.Conn
 	dir       string // of saved configurations
@@ -30,28 +29,28 @@ type scene struct {
 	prefixes  sync.Map // through which the origin of a run's mirror is reached, by bucket
 }
 
-// newScene runs a hub with the bucket demo, which has per-key TTL and two keys,
+// newTestSites runs a hub with the bucket demo, which has per-key TTL and two keys,
 // and a leaf.
-func newScene(t testing.TB) *scene {
+func newTestSites(t testing.TB) *testSites {
 	t.Helper()
 	sites, err := natstest.HubAndLeaf()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(sites.Stop)
-	st := &scene{Sites: sites, hub: connectTo(t, sites.Hub.URL()), leaf: connectTo(t, sites.Leaf.URL()), dir: t.TempDir()}
+	st := &testSites{Sites: sites, hub: connectTo(t, sites.Hub.URL()), leaf: connectTo(t, sites.Leaf.URL()), dir: t.TempDir()}
 	st.origin(t, "demo")
 	return st
 }
 
 // name is a bucket's name that no other run has.
-func (st *scene) name() string { return fmt.Sprintf("run%d", st.runs.Add(1)) }
+func (st *testSites) name() string { return fmt.Sprintf("run%d", st.runs.Add(1)) }
 
 // saved is the file with the configuration of a run's mirror.
-func (st *scene) saved(bucket string) string { return filepath.Join(st.dir, bucket+".json") }
+func (st *testSites) saved(bucket string) string { return filepath.Join(st.dir, bucket+".json") }
 
 // api is the prefix through which a run's mirror reaches its origin.
-func (st *scene) api(bucket string) string {
+func (st *testSites) api(bucket string) string {
 	if prefix, ok := st.prefixes.Load(bucket); ok {
 		return prefix.(string)
 	}
@@ -59,7 +58,7 @@ func (st *scene) api(bucket string) string {
 }
 
 // toOrigin are the flags that say so.
-func (st *scene) toOrigin(bucket string) []string {
+func (st *testSites) toOrigin(bucket string) []string {
 	if _, ok := st.prefixes.Load(bucket); ok {
 		return []string{"--mirror-api-prefix", st.api(bucket)}
 	}
@@ -107,8 +106,8 @@ func askAPI(t testing.TB, nc *nats.Conn, subject string, body, reply any) bool {
 	return true
 }
 
-// truth is a stream as its own server knows it.
-type truth struct {
+// streamState is a stream as its own server knows it.
+type streamState struct {
 	there  bool
 	Config struct {
 		TTL         bool              `json:"allow_msg_ttl"`
@@ -127,15 +126,15 @@ type truth struct {
 	} `json:"mirror"`
 }
 
-func look(t testing.TB, nc *nats.Conn, bucket string) truth {
+func readStream(t testing.TB, nc *nats.Conn, bucket string) streamState {
 	t.Helper()
-	var is truth
+	var is streamState
 	is.there = askAPI(t, nc, "STREAM.INFO.KV_"+bucket, nil, &is)
 	return is
 }
 
 // origin makes a bucket with per-key TTL and two keys at the hub.
-func (st *scene) origin(t testing.TB, bucket string) {
+func (st *testSites) origin(t testing.TB, bucket string) {
 	t.Helper()
 	askAPI(t, st.hub, "STREAM.CREATE.KV_"+bucket, map[string]any{
 		"name": "KV_" + bucket, "subjects": []string{"$KV." + bucket + ".>"}, "storage": "memory",
@@ -151,7 +150,7 @@ func (st *scene) origin(t testing.TB, bucket string) {
 
 // mirror makes a mirror as other tools make it, without per-key TTL, and waits
 // until it has all.
-func (st *scene) mirror(t testing.TB, bucket, origin string) {
+func (st *testSites) mirror(t testing.TB, bucket, origin string) {
 	t.Helper()
 	askAPI(t, st.leaf, "STREAM.CREATE.KV_"+bucket, map[string]any{
 		"name": "KV_" + bucket, "storage": "memory", "max_msgs_per_subject": 1, "max_bytes": -1, "max_msgs": -1, "max_msg_size": -1,
@@ -159,50 +158,9 @@ func (st *scene) mirror(t testing.TB, bucket, origin string) {
 		"mirror": map[string]any{"name": "KV_" + origin, "external": map[string]any{"api": st.api(bucket)}},
 	}, &struct{}{})
 	waitUntil(t, "the mirror has all of its origin", func() bool {
-		is := look(t, st.leaf, bucket)
+		is := readStream(t, st.leaf, bucket)
 		return is.State.Last == 2 && is.Mirror != nil && is.Mirror.Active >= 0
 	})
-}
-
-// leftOver makes an origin and a mirror that holds one message more: a purge
-// through the API is not replicated.
-func (st *scene) leftOver(t testing.TB, bucket string) {
-	t.Helper()
-	st.origin(t, bucket)
-	st.mirror(t, bucket, bucket)
-	askAPI(t, st.hub, "STREAM.PURGE.KV_"+bucket, map[string]any{"filter": "$KV." + bucket + ".a"}, &struct{}{})
-}
-
-// drop takes a run's buckets away, so that the next ones find a small server.
-func (st *scene) drop(t testing.TB, w written, bucket string) {
-	t.Helper()
-	for _, name := range slices.Compact([]string{w.target(bucket), bucket}) {
-		for _, nc := range []*nats.Conn{st.leaf, st.hub} {
-			askAPI(t, nc, "STREAM.DELETE.KV_"+name, nil, &struct{}{})
-		}
-	}
-}
-
-// orphans are the consumers of our making that are left on a bucket, what was made
-// of it, and the origin of its name; not on the bucket demo, which others share.
-func (st *scene) orphans(t testing.TB, w written, bucket string) []string {
-	t.Helper()
-	var left []string
-	for _, at := range []struct {
-		nc     *nats.Conn
-		bucket string
-	}{{st.leaf, bucket}, {st.leaf, w.target(bucket)}, {st.hub, bucket}} {
-		var list struct {
-			Consumers []string `json:"consumers"`
-		}
-		askAPI(t, at.nc, "CONSUMER.NAMES.KV_"+at.bucket, nil, &list)
-		for _, name := range list.Consumers {
-			if strings.HasPrefix(name, "kvmirror-") {
-				left = append(left, name)
-			}
-		}
-	}
-	return left
 }
 
 // result is what a run of any command came to.
@@ -287,4 +245,13 @@ func (i *interruption) hook(m natstest.Message) natstest.Verdict {
 		i.cancel()
 	}
 	return natstest.Pass
+}
+
+// leftOver makes an origin and a mirror that holds one message more: a purge
+// through the API is not replicated.
+func (st *testSites) leftOver(t testing.TB, bucket string) {
+	t.Helper()
+	st.origin(t, bucket)
+	st.mirror(t, bucket, bucket)
+	askAPI(t, st.hub, "STREAM.PURGE.KV_"+bucket, map[string]any{"filter": "$KV." + bucket + ".a"}, &struct{}{})
 }

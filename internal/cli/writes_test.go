@@ -1,11 +1,10 @@
 package cli
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
+	"slices"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,54 +15,10 @@ import (
 	"nats-kvmirror/internal/render"
 )
 
-// outcome is what one run of the command came to.
-type outcome struct {
-	code   int
-	report render.Report
-	stderr string
-	took   time.Duration
-}
-
-// runJSON runs the command in this process with --json and reads its document.
-func runJSON(t *testing.T, ctx context.Context, args ...string) outcome {
-	t.Helper()
-	var out, errs bytes.Buffer
-	start := time.Now()
-	code := Run(ctx, append(args, "--json", "--no-context"), Streams{In: strings.NewReader(""), Out: &out, Err: &errs})
-	o := outcome{code: code, stderr: errs.String(), took: time.Since(start)}
-	d := json.NewDecoder(&out)
-	if err := d.Decode(&o.report); err != nil || d.More() {
-		t.Fatalf("stdout is not one JSON document: %v\n%s\n%s", err, out.String(), errs.String())
-	}
-	return o
-}
-
-func (o outcome) mustBe(t *testing.T, code int, action render.Action, kind string) {
-	t.Helper()
-	got := ""
-	if o.report.Error != nil {
-		got = o.report.Error.Kind
-	}
-	if o.code != code || o.report.Action != action || got != kind {
-		t.Errorf("exit code %d, action %q, error %q; want %d, %q, %q\n%s", o.code, o.report.Action, got, code, action, kind, o.stderr)
-	}
-}
-
-// sitesWithProxy is a plain mirror's sites and a proxy in front of the leaf.
-func sitesWithProxy(t *testing.T) (*natstest.Sites, *natstest.Proxy) {
-	t.Helper()
-	sites := plainSites(t)
-	p, err := natstest.NewProxy(sites.Leaf.Addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(p.Close)
-	return sites, p
-}
-
 // Each way in which a write can go wrong between the client and the server, and
 // the verdict that is true.
-func TestFateOfWrites(t *testing.T) {
+func TestWriteOutcomes(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	const timeout = 2 * brief
 	writes := []struct {
@@ -108,33 +63,6 @@ func TestFateOfWrites(t *testing.T) {
 				}
 			})
 		}
-	}
-}
-
-// hitOnce strikes the first message of a request or of its answer.
-func hitOnce(subject string, direction natstest.Direction, verdict natstest.Verdict) func(natstest.Message) natstest.Verdict {
-	var reply atomic.Pointer[string]
-	var struck atomic.Bool
-	return func(m natstest.Message) natstest.Verdict {
-		if m.Direction == natstest.ToServer && strings.Contains(m.Subject, subject) {
-			reply.Store(&m.Reply)
-		}
-		inbox := reply.Load()
-		hit := m.Direction == direction && inbox != nil && (m.Reply == *inbox || m.Subject == *inbox)
-		if hit && struck.CompareAndSwap(false, true) {
-			return verdict
-		}
-		return natstest.Pass
-	}
-}
-
-// drop drops all requests to a subject.
-func drop(subject string) func(natstest.Message) natstest.Verdict {
-	return func(m natstest.Message) natstest.Verdict {
-		if m.Direction == natstest.ToServer && strings.Contains(m.Subject, subject) {
-			return natstest.Drop
-		}
-		return natstest.Pass
 	}
 }
 
@@ -222,56 +150,7 @@ func TestInterrupt(t *testing.T) {
 	}
 }
 
-// shim answers on FAKE.API in the place of the server, whose answers it may
-// alter: a server of another age, or one that lies.
-func shim(t *testing.T, url string, alter func(subject string, reply map[string]any)) {
-	t.Helper()
-	refusing(t, url, func(string, []byte) bool { return false }, alter)
-}
-
-// refusing is a shim that answers the requests that refuses says, in the place of
-// the server, with a refusal.
-func refusing(t *testing.T, url string, refuses func(subject string, request []byte) bool, alter func(subject string, reply map[string]any)) {
-	t.Helper()
-	nc, err := nats.Connect(url, nats.Timeout(longest))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
-	_, err = nc.Subscribe("FAKE.API.>", func(m *nats.Msg) {
-		subject := strings.TrimPrefix(m.Subject, "FAKE.API.")
-		if refuses(subject, m.Data) {
-			_ = m.Respond([]byte(`{"type":"x","error":{"code":500,"err_code":10052,"description":"no such luck"}}`))
-			return
-		}
-		answer, err := nc.Request("$JS.API."+subject, m.Data, longest)
-		if err != nil {
-			return
-		}
-		var reply map[string]any
-		if json.Unmarshal(answer.Data, &reply) != nil {
-			return
-		}
-		alter(subject, reply)
-		data, err := json.Marshal(reply)
-		if err == nil {
-			_ = m.Respond(data)
-		}
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := nc.Flush(); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func config(reply map[string]any) map[string]any {
-	c, _ := reply["config"].(map[string]any)
-	return c
-}
-
-func TestServersOfAnotherAge(t *testing.T) {
+func TestOlderServers(t *testing.T) {
 	t.Parallel()
 	add := []string{"add", "made", "--mirror", "demo", "--mirror-domain", "hub"}
 	edit := []string{"edit", "plain", "--force"}
@@ -342,6 +221,7 @@ func TestServersOfAnotherAge(t *testing.T) {
 // A mirror that keeps what is gone at its origin, although its server echoes
 // the setting, is found out.
 func TestEditFindsLeftovers(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	sites := plainSites(t)
 	kv := keyValue(t, sites.Hub.URL(), jetstream.KeyValueConfig{Bucket: "demo", LimitMarkerTTL: time.Second})
@@ -364,5 +244,81 @@ func TestEditFindsLeftovers(t *testing.T) {
 	o.mustBe(t, 0, render.Updated, "")
 	if said := strings.Join(o.report.Warnings, "\n"); !strings.Contains(said, "the mirror holds at least 1 message that its origin does not") {
 		t.Errorf("the leftover is not said in %q", said)
+	}
+}
+
+// A connection that is lost for good after the write, while the command looks at
+// what came of it or waits: it ends in time, and says what was written.
+func TestCutAfterTheWrite(t *testing.T) {
+	slow(t)
+	t.Parallel()
+	st := newTestSites(t)
+	// A mirror that does not get on.
+	shim(t, st.Leaf.URL(), func(_ string, reply map[string]any) {
+		if state, ok := reply["state"].(map[string]any); ok && config(reply)["mirror"] != nil {
+			state["last_seq"], state["messages"] = 0, 3
+			reply["mirror"] = map[string]any{"name": "KV_demo", "active": -1}
+		}
+	})
+	for _, test := range []struct {
+		name    string
+		prepare func(*testing.T, *testSites, string)
+		args    []string
+		write   string
+		code    int
+		action  render.Action
+		kind    string
+		says    string
+	}{
+		{"edit", func(t *testing.T, st *testSites, b string) { st.leftOver(t, b) }, []string{"edit", "--force"}, "STREAM.UPDATE",
+			0, render.Updated, "", "whether expired messages are left over on the mirror is not known"},
+		{"add", func(*testing.T, *testSites, string) {}, []string{"add", "--mirror", "demo", "--mirror-domain", "hub", "--wait", "10m"}, "STREAM.CREATE",
+			1, render.Failed, kindDisconnected, "was created, and cannot be read since"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			bucket := st.name()
+			test.prepare(t, st, bucket)
+			p, err := natstest.NewProxy(st.Leaf.Addr())
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(p.Close)
+			var mu sync.Mutex
+			var cut time.Time
+			looks := -1 // since the write, which is read back
+			p.SetHook(func(m natstest.Message) natstest.Verdict {
+				mu.Lock()
+				defer mu.Unlock()
+				switch {
+				case m.Direction != natstest.ToServer:
+				case strings.Contains(m.Subject, test.write):
+					looks = 0
+				case looks >= 0 && strings.Contains(m.Subject, "STREAM.INFO.KV_"+bucket):
+					if looks++; looks == 1 {
+						return natstest.Pass
+					}
+					cut = time.Now()
+					p.Refuse(true)
+					return natstest.Cut
+				}
+				return natstest.Pass
+			})
+			args := append(slices.Clone(test.args), bucket, "--js-api-prefix", "FAKE.API", "--server", p.URL(), "--timeout", brief.String())
+			o := runJSON(t, t.Context(), args...)
+			ended := time.Now()
+			p.Close() // the hook is not called any more
+			o.mustBe(t, test.code, test.action, test.kind)
+			said := strings.Join(o.report.Warnings, "\n")
+			if o.report.Error != nil {
+				said += o.report.Error.Message
+			}
+			if !strings.Contains(said, test.says) {
+				t.Errorf("%q is not said in %q", test.says, said)
+			}
+			if took, limit := ended.Sub(cut), brief+time.Second; cut.IsZero() || took > limit+slack {
+				t.Errorf("it ended %v after the cut, want %v at most", took, limit)
+			}
+		})
 	}
 }

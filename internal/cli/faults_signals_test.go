@@ -1,4 +1,4 @@
-//go:build unix
+//go:build faults && unix
 
 package cli
 
@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -22,24 +21,25 @@ import (
 // SIGINT and SIGTERM at every step of every command, in a process of its own,
 // alone and below a host, which dies at once: it ends in time, what the command
 // says is true, nothing is written twice, and nothing is left behind.
-func TestSignalAtEveryStep(t *testing.T) {
-	const atOnce = 24
-	st := newScene(t)
+func TestFaultsSignals(t *testing.T) {
+	const atOnce = 24 // processes
+	sampled := sampler()
+	st := newTestSites(t)
 	hosted := host(t)
 	var interrupted atomic.Int32
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, atOnce)
-	commands := append(allReads(), allWrites(st)...)
+	commands := append(readScenarios(), writeScenarios(st)...)
 	whole := make([]signalled, len(commands))
 	for i, w := range commands {
 		wg.Go(func() { whole[i] = runSignal(t, st, w, -1, 0, nil, 0) })
 	}
 	wg.Wait()
 	for i, w := range commands {
-		for at := i % stride; at < whole[i].requests; at += stride {
-			for j, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
-				for k, below := range [][]string{nil, hosted} {
-					if !*every && (at+j+k)%2 != 0 {
+		for at := range whole[i].requests {
+			for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+				for _, below := range [][]string{nil, hosted} {
+					if !sampled() {
 						continue
 					}
 					slots <- struct{}{}
@@ -66,39 +66,14 @@ type signalled struct {
 	kind     string // of its failure
 }
 
-// host makes the plugin known to the host that stands for nats, and returns what
-// its environment needs.
-func host(t *testing.T) []string {
-	t.Helper()
-	program, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	if err := os.Symlink(program, filepath.Join(dir, appName)); err != nil {
-		t.Fatal(err)
-	}
-	describe := exec.Command(program, "--fisk-introspect")
-	describe.Args[0] = appName
-	model, err := describe.Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(dir, "model.json")
-	if err := os.WriteFile(file, model, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return []string{"PLUGIN_MODEL=" + file, "PATH=" + dir + ":" + os.Getenv("PATH")}
-}
-
 // runSignal runs a command, which takes so long when it is let alone, and sends it
 // a signal when its request number at, from 0, comes by.
-func runSignal(t *testing.T, st *scene, w written, at int, signal syscall.Signal, below []string, whole time.Duration) (is signalled) {
+func runSignal(t *testing.T, st *testSites, w scenario, at int, signal syscall.Signal, below []string, whole time.Duration) (is signalled) {
 	const timeout = 2 * brief
 	bucket := st.name()
 	w.prepare(t, st, bucket)
 	defer st.drop(t, w, bucket)
-	before := look(t, st.leaf, w.target(bucket))
+	before := readStream(t, st.leaf, w.target(bucket))
 	p, err := natstest.NewProxy(st.Leaf.Addr())
 	if err != nil {
 		t.Error(err)
@@ -179,10 +154,10 @@ func runSignal(t *testing.T, st *scene, w written, at int, signal syscall.Signal
 			wrong("%q was sent %d times", write, n)
 		}
 	}
-	after := look(t, st.leaf, w.target(bucket))
-	w.judge(before, after, r, wrong)
+	after := readStream(t, st.leaf, w.target(bucket))
+	w.verify(before, after, r, wrong)
 	waitForNoOrphans(t, st, w, bucket, wrong)
-	w.again(t, st, bucket, wrong)
+	w.rerun(t, st, bucket, wrong)
 	if strings.HasPrefix(w.name, "sync --recreate") && before.there && !after.there && !strings.Contains(fmt.Sprint(r.failure), "--config") {
 		wrong("the mirror is gone, and how to get it back is not said")
 	}

@@ -8,8 +8,8 @@ import (
 	"testing"
 
 	"nats-kvmirror/internal/check"
+	"nats-kvmirror/internal/mirror"
 	"nats-kvmirror/internal/natstest"
-	"nats-kvmirror/internal/render"
 )
 
 // A cluster of which some servers do not answer lists some of the streams as
@@ -42,7 +42,7 @@ func TestPartlyRead(t *testing.T) {
 	}
 	// The one that is not there may be there.
 	o := runFleet(t, t.Context(), append(at, "check", "--expect", "2")...)
-	o.mustBe(t, 3, render.Checked, "")
+	o.mustBe(t, 3, mirror.Checked, "")
 	for _, f := range o.fleet.Findings {
 		if f.Severity != check.Unknown {
 			t.Errorf("%s is %s: %s", f.Code, f.Severity, f.Message)
@@ -126,7 +126,7 @@ func TestFleetInterrupted(t *testing.T) {
 			return natstest.Pass
 		})
 		o := runFleet(t, ctx, append(test.args, "--server", p.URL())...)
-		o.mustBe(t, test.code, render.Failed, kindInterrupted)
+		o.mustBe(t, test.code, mirror.Failed, mirror.ErrInterrupted)
 		if o.fleet.Status != nil && string(*o.fleet.Status) != test.status || o.fleet.Status == nil && test.status != "" {
 			t.Errorf("%q: status %v, want %q", test.args, o.fleet.Status, test.status)
 		}

@@ -19,8 +19,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"nats-kvmirror/internal/content"
+	"nats-kvmirror/internal/mirror"
 	"nats-kvmirror/internal/natstest"
-	"nats-kvmirror/internal/render"
 )
 
 // started is the command in a process of its own, which can be killed.
@@ -349,7 +349,7 @@ func TestSweepAnswersLost(t *testing.T) {
 		return natstest.Pass
 	})
 	o := runFleet(t, t.Context(), "sync", "m", "--content", "--force", "--timeout", (2 * brief).String(), "--server", p.URL())
-	o.mustBe(t, 0, render.Updated, "")
+	o.mustBe(t, 0, mirror.Updated, "")
 	isProved(t, sites, 100)
 }
 
@@ -375,7 +375,7 @@ func TestRecreateRefused(t *testing.T) {
 				return strings.HasPrefix(subject, "STREAM.CREATE") && test.refuses(request)
 			}, func(string, map[string]any) {})
 			o := runFleet(t, t.Context(), "sync", "--recreate", "m", "--filter", "stays.>", "--force", "--server", sites.Leaf.URL(), "--js-api-prefix", "FAKE.API")
-			o.mustBe(t, 1, render.Failed, kindRejected)
+			o.mustBe(t, 1, mirror.Failed, mirror.ErrRejected)
 			if o.fleet.Error == nil || !strings.Contains(o.fleet.Error.Message, test.says) {
 				t.Fatalf("it says %+v", o.fleet.Error)
 			}
@@ -388,7 +388,7 @@ func TestRecreateRefused(t *testing.T) {
 					t.Errorf("the hint is %q", o.fleet.Error.Hint)
 				}
 				o := runFleet(t, t.Context(), "sync", "--recreate", "m", "--config", saved[0], "--server", sites.Leaf.URL())
-				o.mustBe(t, 0, render.Recreated, "")
+				o.mustBe(t, 0, mirror.Recreated, "")
 			}
 			isProved(t, sites, 100)
 		})

@@ -3,7 +3,7 @@ package cli
 import (
 	"testing"
 
-	"nats-kvmirror/internal/render"
+	"nats-kvmirror/internal/mirror"
 )
 
 // What cannot be done to a mirror that renames keys is refused, with the reason
@@ -16,13 +16,13 @@ func TestRenamingRefused(t *testing.T) {
 	request(t, connectTo(t, url), "$JS.API.STREAM.CREATE.KV_r", `{"name":"KV_r","retention":"limits","storage":"file","max_msgs_per_subject":1,"discard":"new","allow_msg_ttl":true,"allow_rollup_hdrs":true,
 		"mirror":{"name":"KV_demo","external":{"api":"$JS.hub.API","deliver":""},"subject_transforms":[{"src":"$KV.demo.key.*","dest":"$KV.r.{{wildcard(1)}}"}]}}`)
 	o := runFleet(t, t.Context(), "sync", "--recreate", "r", "--force", "--filter", "a.>", "--server", url)
-	o.mustBe(t, 1, render.Failed, kindRefused)
+	o.mustBe(t, 1, mirror.Failed, mirror.ErrRefused)
 	if o.fleet.Error != nil && o.fleet.Error.Hint == "" {
 		t.Error("what can be done is not said")
 	}
 	o = runFleet(t, t.Context(), "sync", "r", "--content", "--force", "--server", url)
-	o.mustBe(t, 1, render.Failed, kindIncomplete)
-	if f := o.fleet.Mirrors[0].Failure; f == nil || f.Kind != kindRefused {
+	o.mustBe(t, 1, mirror.Failed, mirror.ErrIncomplete)
+	if f := o.fleet.Mirrors[0].Failure; f == nil || f.Kind != mirror.ErrRefused {
 		t.Errorf("the mirror's failure is %+v", f)
 	}
 }

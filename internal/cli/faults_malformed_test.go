@@ -13,9 +13,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
+	"nats-kvmirror/internal/mirror"
 
-	"nats-kvmirror/internal/render"
+	"github.com/nats-io/nats.go"
 )
 
 // allCorruptions are the answers of servers that are mad or mean.
@@ -193,11 +193,11 @@ func runMalformed(t *testing.T, st *testSites, w scenario, origin bool, kind str
 	wrong := func(format string, a ...any) {
 		t.Errorf("%s, %s.%s is %s: exit code %d, action %q: "+format+"\n%s%s", append(append([]any{w.name, m.api, kind, n.name, r.code, r.action}, a...), r.stderr, r.says())...)
 	}
-	if n.name != "sane" && r.failure != nil && r.failure.Kind == kindInternal {
+	if n.name != "sane" && r.failure != nil && r.failure.Kind == mirror.ErrInternal {
 		wrong("it is not said what is wrong")
 	}
 	switch {
-	case kind == "INFO" && w.name == "sync" && r.action == render.Unchanged && (n.name == "a type alone" || n.name == "numbers are negative"):
+	case kind == "INFO" && w.name == "sync" && r.action == mirror.Unchanged && (n.name == "a type alone" || n.name == "numbers are negative"):
 		// A server that says that it is older than per-key TTL is believed: there is
 		// nothing to mend.
 	case n.refusal && !origin && slices.Contains(w.writes, kind): // one that says that it did not is believed
@@ -207,7 +207,7 @@ func runMalformed(t *testing.T, st *testSites, w scenario, origin bool, kind str
 	default:
 		w.verify(before, after, r, wrong)
 	}
-	if n.name == "sane" && r.action == render.Failed {
+	if n.name == "sane" && r.action == mirror.Failed {
 		wrong("it fails")
 	}
 	if len(w.writes) == 0 && n.name != "sane" && r.code == exitOK && inTime && !admits(t, w, bucket, origin, kind, n, r) {
@@ -235,7 +235,7 @@ func admits(t *testing.T, w scenario, bucket string, origin bool, kind string, n
 	case w.name == "info" && origin:
 		return !doc.Origin.Reachable // it shows the mirror
 	case w.name == "ls" && origin:
-		return slices.ContainsFunc(r.members, func(m render.Member) bool { return m.Bucket == bucket && !m.Origin.Reachable })
+		return slices.ContainsFunc(r.members, func(m mirror.Member) bool { return m.Bucket == bucket && !m.Origin.Reachable })
 	case w.name == "ls" && kind == "STREAM.LIST" && n.name == "another stream":
 		return true // a list is about no stream of its own
 	case w.name == "ls" && kind == "STREAM.LIST":

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"nats-kvmirror/internal/mirror"
 	"nats-kvmirror/internal/natstest"
 )
 
@@ -41,12 +42,12 @@ func TestFaultsTwoEditors(t *testing.T) {
 		says     string
 		theirs   bool // his change is there afterwards
 	}{
-		{"edit: between the reads", edit, always, info, 2, false, false, "description", 1, kindConflict, "somebody else has changed", true},
-		{"edit: after the first read", edit, always, info, 1, true, false, "description", 1, kindConflict, "somebody else has changed", true},
-		{"edit: after the write, from an old copy", edit, update, info, 1, false, true, "description", 1, kindConflict, `description is "theirs" and not "mine"`, true},
+		{"edit: between the reads", edit, always, info, 2, false, false, "description", 1, mirror.ErrConflict, "somebody else has changed", true},
+		{"edit: after the first read", edit, always, info, 1, true, false, "description", 1, mirror.ErrConflict, "somebody else has changed", true},
+		{"edit: after the write, from an old copy", edit, update, info, 1, false, true, "description", 1, mirror.ErrConflict, `description is "theirs" and not "mine"`, true},
 		{"edit: after the write, another field", edit, always, update, 1, true, false, "max_bytes", 0, "", "", true},
 		{"edit: nothing can be seen", edit, always, update, 1, false, false, "description", 0, "", "", false},
-		{"sync: after the list", sync1, always, info, 2, false, false, "description", 1, kindIncomplete, "", true},
+		{"sync: after the list", sync1, always, info, 2, false, false, "description", 1, mirror.ErrIncomplete, "", true},
 		{"sync: after the write, another field", sync1, always, update, 1, true, false, "description", 0, "", "", true},
 	}
 	var wg sync.WaitGroup

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"nats-kvmirror/internal/mirror"
 	"nats-kvmirror/internal/natstest"
 )
 
@@ -45,7 +46,7 @@ func TestFaultsSignals(t *testing.T) {
 					slots <- struct{}{}
 					wg.Go(func() {
 						defer func() { <-slots }()
-						if runSignal(t, st, w, at, signal, below, whole[i].took).kind == kindInterrupted {
+						if runSignal(t, st, w, at, signal, below, whole[i].took).kind == mirror.ErrInterrupted {
 							interrupted.Add(1)
 						}
 					})

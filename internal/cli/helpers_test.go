@@ -14,8 +14,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"nats-kvmirror/internal/mirror"
 	"nats-kvmirror/internal/natstest"
-	"nats-kvmirror/internal/render"
 )
 
 // longest is how long what has to come is waited for, as long as a --wait of
@@ -146,7 +146,7 @@ const slack = 10 * time.Second
 // outcome is what one run of the command came to.
 type outcome struct {
 	code   int
-	report render.Report
+	report mirror.Report
 	stderr string
 	took   time.Duration
 }
@@ -165,7 +165,7 @@ func runJSON(t *testing.T, ctx context.Context, args ...string) outcome {
 	return o
 }
 
-func (o outcome) mustBe(t *testing.T, code int, action render.Action, kind string) {
+func (o outcome) mustBe(t *testing.T, code int, action mirror.Action, kind string) {
 	t.Helper()
 	got := ""
 	if o.report.Error != nil {
@@ -218,7 +218,7 @@ func drop(subject string) func(natstest.Message) natstest.Verdict {
 // fleetOutcome is what one run of a command on many mirrors came to.
 type fleetOutcome struct {
 	code   int
-	fleet  render.Fleet
+	fleet  mirror.Fleet
 	stderr string
 }
 
@@ -235,7 +235,7 @@ func runFleet(t *testing.T, ctx context.Context, args ...string) fleetOutcome {
 	return o
 }
 
-func (o fleetOutcome) mustBe(t *testing.T, code int, action render.Action, kind string) {
+func (o fleetOutcome) mustBe(t *testing.T, code int, action mirror.Action, kind string) {
 	t.Helper()
 	got := ""
 	if o.fleet.Error != nil {
@@ -247,8 +247,8 @@ func (o fleetOutcome) mustBe(t *testing.T, code int, action render.Action, kind 
 }
 
 // actions are what was done to the mirrors, by bucket.
-func (o fleetOutcome) actions() map[string]render.Action {
-	actions := map[string]render.Action{}
+func (o fleetOutcome) actions() map[string]mirror.Action {
+	actions := map[string]mirror.Action{}
 	for _, m := range o.fleet.Mirrors {
 		actions[m.Bucket] = m.Action
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"nats-kvmirror/internal/mirror"
 	"nats-kvmirror/internal/render"
 )
 
@@ -67,7 +68,7 @@ func TestTraceIsClean(t *testing.T) {
 	st := newTestSites(t)
 	bucket := st.name()
 	st.mirror(t, bucket, "demo")
-	runJSON(t, t.Context(), "edit", bucket, "--description", "a\u009b31mred\u202e", "--force", "--server", st.Leaf.URL()).mustBe(t, 0, render.Updated, "")
+	runJSON(t, t.Context(), "edit", bucket, "--description", "a\u009b31mred\u202e", "--force", "--server", st.Leaf.URL()).mustBe(t, 0, mirror.Updated, "")
 	for _, answer := range []func([]byte) []byte{
 		func(a []byte) []byte { return a },
 		func([]byte) []byte { return []byte("\x1b[31m\x07") },

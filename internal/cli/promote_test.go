@@ -14,8 +14,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"nats-kvmirror/internal/kvcfg"
+	"nats-kvmirror/internal/mirror"
 	"nats-kvmirror/internal/natstest"
-	"nats-kvmirror/internal/render"
 )
 
 // lostOrigin starts a hub and a leaf with mirrors demo and plain of the hub's
@@ -31,7 +31,7 @@ func lostOrigin(t *testing.T) *natstest.Sites {
 	fillOrigin(t, sites.Hub.URL(), jetstream.KeyValueConfig{Bucket: "demo", History: 5, LimitMarkerTTL: time.Second})
 	for _, name := range []string{"demo", "plain"} {
 		o := runJSON(t, t.Context(), "add", name, "--mirror", "demo", "--mirror-domain", "hub", "--wait", "1m", "--server", sites.Leaf.URL())
-		o.mustBe(t, 0, render.Created, "")
+		o.mustBe(t, 0, mirror.Created, "")
 	}
 	request(t, connectTo(t, sites.Hub.URL()), "$JS.API.STREAM.DELETE.KV_demo", "")
 	return sites
@@ -141,7 +141,7 @@ func TestPromotedBucketWorks(t *testing.T) {
 	sites := lostOrigin(t)
 	url := sites.Leaf.URL()
 	o := runJSON(t, t.Context(), "promote", "demo", "--force", "--marker-ttl", "1s", "--server", url)
-	o.mustBe(t, 0, render.Promoted, "")
+	o.mustBe(t, 0, mirror.Promoted, "")
 	if o.report.Mirror != nil || o.report.Origin != nil || len(o.report.Changes) == 0 {
 		t.Errorf("mirror %v, origin %v, changes %v", o.report.Mirror, o.report.Origin, o.report.Changes)
 	}
@@ -153,9 +153,9 @@ func TestPromotedIntoWorks(t *testing.T) {
 	t.Parallel()
 	sites := lostOrigin(t)
 	url := sites.Leaf.URL()
-	runJSON(t, t.Context(), "promote", "plain", "--into", "fresh", "--server", url).mustBe(t, 0, render.Promoted, "")
+	runJSON(t, t.Context(), "promote", "plain", "--into", "fresh", "--server", url).mustBe(t, 0, mirror.Promoted, "")
 	isWhole(t, url, "fresh", true)
-	runJSON(t, t.Context(), "info", "plain", "--server", url).mustBe(t, 0, render.Shown, "")
+	runJSON(t, t.Context(), "info", "plain", "--server", url).mustBe(t, 0, mirror.Shown, "")
 }
 
 // A server that cannot promote gets a copy that sources the mirror.
@@ -166,12 +166,12 @@ func TestPromoteOnOldServers(t *testing.T) {
 	url := sites.Leaf.URL()
 	at := asOld(t, url)
 	o := runJSON(t, t.Context(), append(at, "promote", "demo", "--force")...)
-	o.mustBe(t, 1, render.Failed, kindOldServer)
+	o.mustBe(t, 1, mirror.Failed, mirror.ErrOldServer)
 	if !strings.Contains(o.report.Error.Hint, "--into") {
 		t.Errorf("the way out is not in %q", o.report.Error.Hint)
 	}
 	o = runJSON(t, t.Context(), append(at, "promote", "plain", "--into", "fresh")...)
-	o.mustBe(t, 0, render.Promoted, "")
+	o.mustBe(t, 0, mirror.Promoted, "")
 	if said := strings.Join(o.report.Warnings, "\n"); !strings.Contains(said, "too old to keep revisions and times") {
 		t.Errorf("what is lost is not said in %q", said)
 	}
@@ -204,9 +204,9 @@ func TestPromoteSourcedOrigin(t *testing.T) {
 	keyValue(t, sites.Hub.URL(), jetstream.KeyValueConfig{Bucket: "demo", Sources: []*jetstream.StreamSource{{Name: "other"}}})
 	hub := connectTo(t, sites.Hub.URL())
 	waitUntil(t, "the origin has the value", func() bool { return readStream(t, hub, "demo").State.Msgs == 1 })
-	runJSON(t, t.Context(), "add", "plain", "--mirror", "demo", "--mirror-domain", "hub", "--wait", "20s", "--server", url).mustBe(t, 0, render.Created, "")
+	runJSON(t, t.Context(), "add", "plain", "--mirror", "demo", "--mirror-domain", "hub", "--wait", "20s", "--server", url).mustBe(t, 0, mirror.Created, "")
 	request(t, hub, "$JS.API.STREAM.DELETE.KV_demo", "")
-	runJSON(t, t.Context(), append(asOld(t, url), "promote", "plain", "--into", "fresh")...).mustBe(t, 0, render.Promoted, "")
+	runJSON(t, t.Context(), append(asOld(t, url), "promote", "plain", "--into", "fresh")...).mustBe(t, 0, mirror.Promoted, "")
 	if got, err := keyValueOf(t, url, "fresh").Get(t.Context(), "key"); err != nil || string(got.Value()) != "value" {
 		t.Errorf("key is %v, %v", got, err)
 	}
@@ -224,11 +224,11 @@ func TestPromoteSourcedLargestValue(t *testing.T) {
 	url := sites.Leaf.URL()
 	kv := keyValue(t, sites.Hub.URL(), jetstream.KeyValueConfig{Bucket: "demo", MaxValueSize: 100})
 	must(t)(kv.Put(t.Context(), strings.Repeat("long", 1000), make([]byte, 100)))
-	runJSON(t, t.Context(), "add", "plain", "--mirror", "demo", "--mirror-domain", "hub", "--wait", "20s", "--server", url).mustBe(t, 0, render.Created, "")
+	runJSON(t, t.Context(), "add", "plain", "--mirror", "demo", "--mirror-domain", "hub", "--wait", "20s", "--server", url).mustBe(t, 0, mirror.Created, "")
 	request(t, connectTo(t, sites.Hub.URL()), "$JS.API.STREAM.DELETE.KV_demo", "")
 	promote := append(asOld(t, url), "promote", "plain", "--into", "fresh")
 	for _, o := range []outcome{runJSON(t, t.Context(), append(promote, "--dry-run")...), runJSON(t, t.Context(), promote...)} {
-		if got := string(o.report.Config["max_msg_size"]); o.report.Action == render.Failed || got != "100" {
+		if got := string(o.report.Config["max_msg_size"]); o.report.Action == mirror.Failed || got != "100" {
 			t.Errorf("action %q, max_msg_size %s\n%s", o.report.Action, got, o.stderr)
 		}
 	}
@@ -253,7 +253,7 @@ func TestPromoteRefusedByServer(t *testing.T) {
 		}
 	})
 	o := runJSON(t, t.Context(), "promote", "demo", "--force", "--server", sites.Leaf.URL(), "--js-api-prefix", "FAKE.API")
-	o.mustBe(t, 1, render.Failed, kindOldServer)
+	o.mustBe(t, 1, mirror.Failed, mirror.ErrOldServer)
 }
 
 // What an update echoes is not believed: a mirror that is still there is found.
@@ -267,7 +267,7 @@ func TestPromoteNotKept(t *testing.T) {
 		}
 	})
 	o := runJSON(t, t.Context(), "promote", "demo", "--force", "--server", sites.Leaf.URL(), "--js-api-prefix", "FAKE.API")
-	o.mustBe(t, 1, render.Failed, kindNotKept)
+	o.mustBe(t, 1, mirror.Failed, mirror.ErrNotKept)
 }
 
 // An origin whose information is not exported lives as long as its mirror hears
@@ -283,13 +283,13 @@ func TestPromoteUnreadableOrigin(t *testing.T) {
 	a, b := "nats://a:a@"+server.Addr(), "nats://b:b@"+server.Addr()
 	kv := keyValue(t, a, jetstream.KeyValueConfig{Bucket: "demo", LimitMarkerTTL: time.Second})
 	must(t)(kv.PutString(t.Context(), "key", "value"))
-	runJSON(t, t.Context(), "add", "--mirror", "demo", "--mirror-api-prefix", "JS.A.API", "--mirror-deliver-prefix", "deliver.B", "--allow-msg-ttl", "--server", b).mustBe(t, 0, render.Created, "")
+	runJSON(t, t.Context(), "add", "--mirror", "demo", "--mirror-api-prefix", "JS.A.API", "--mirror-deliver-prefix", "deliver.B", "--allow-msg-ttl", "--server", b).mustBe(t, 0, mirror.Created, "")
 	waitUntil(t, "the mirror has the value", func() bool {
 		return runJSON(t, t.Context(), "info", "demo", "--server", b).report.State.Msgs == 1
 	})
 	promote := []string{"promote", "demo", "--server", b}
 	o := runJSON(t, t.Context(), promote...)
-	o.mustBe(t, 1, render.Failed, kindRefused)
+	o.mustBe(t, 1, mirror.Failed, mirror.ErrRefused)
 	if !strings.Contains(o.report.Error.Message, "the mirror hears of it") {
 		t.Errorf("the sign of life is not said: %s", o.report.Error.Message)
 	}
@@ -299,11 +299,11 @@ func TestPromoteUnreadableOrigin(t *testing.T) {
 	if o.code == 1 {
 		o = runJSON(t, t.Context(), append(promote, "--dry-run")...)
 	}
-	o.mustBe(t, 2, render.WouldPromote, "")
+	o.mustBe(t, 2, mirror.WouldPromote, "")
 	if said := strings.Join(o.report.Warnings, "\n"); !strings.Contains(said, "as it also does when only the link is down") {
 		t.Errorf("the doubt is not said in %q", said)
 	}
-	runJSON(t, t.Context(), append(promote, "--force")...).mustBe(t, 0, render.Promoted, "")
+	runJSON(t, t.Context(), append(promote, "--force")...).mustBe(t, 0, mirror.Promoted, "")
 	must(t)(keyValueOf(t, b, "demo").PutString(t.Context(), "key", "new"))
 }
 
@@ -330,12 +330,12 @@ func TestPromoteWithoutHub(t *testing.T) {
 			t.Parallel()
 			sites := plainSites(t)
 			url := sites.Leaf.URL()
-			runJSON(t, t.Context(), "add", "--mirror", "demo", "--mirror-domain", "hub", "--wait", "1m", "--server", url).mustBe(t, 0, render.Created, "")
+			runJSON(t, t.Context(), "add", "--mirror", "demo", "--mirror-domain", "hub", "--wait", "1m", "--server", url).mustBe(t, 0, mirror.Created, "")
 			if down {
 				sites.Hub.Shutdown()
 			}
 			o := runJSON(t, t.Context(), "promote", "demo", "--force", "--server", url, "--timeout", (2 * brief).String())
-			o.mustBe(t, 0, render.Promoted, "")
+			o.mustBe(t, 0, mirror.Promoted, "")
 			said := strings.Join(o.report.Warnings, "\n")
 			if strings.Contains(said, "SPLIT BRAIN") == down || strings.Contains(said, "only the link is down") != down {
 				t.Errorf("it says %q", said)
@@ -387,7 +387,7 @@ func TestPromoteRivalsInCluster(t *testing.T) {
 		reply["streams"], reply["total"] = streams, lastPage+1
 	})
 	o := runJSON(t, t.Context(), "promote", "demo", "--dry-run", "--server", url, "--js-api-prefix", "FAKE.API")
-	o.mustBe(t, 2, render.WouldPromote, "")
+	o.mustBe(t, 2, mirror.WouldPromote, "")
 	said := strings.Join(o.report.Warnings, "\n")
 	if !strings.Contains(said, "turned off for KV_plain") || !strings.Contains(said, "nobody tells about lost") {
 		t.Errorf("it says %q", said)
@@ -403,17 +403,17 @@ func TestPromoteAfterSilencing(t *testing.T) {
 		url := lostOrigin(t).Leaf.URL()
 		refusing(t, url, func(subject string, _ []byte) bool { return subject == "STREAM.UPDATE.KV_demo" }, func(string, map[string]any) {})
 		o := runJSON(t, t.Context(), "promote", "demo", "--force", "--server", url, "--js-api-prefix", "FAKE.API")
-		o.mustBe(t, 1, render.Failed, kindRejected)
+		o.mustBe(t, 1, mirror.Failed, mirror.ErrRejected)
 		o.saysSilenced(t)
 		// What the hint says, works.
-		runFleet(t, t.Context(), "sync", "plain", "--only", "mirror-direct-off", "--force", "--server", url).mustBe(t, 0, render.Updated, "")
+		runFleet(t, t.Context(), "sync", "plain", "--only", "mirror-direct-off", "--force", "--server", url).mustBe(t, 0, mirror.Updated, "")
 	})
 	t.Run("interrupted", func(t *testing.T) {
 		t.Parallel()
 		sites := lostOrigin(t)
 		ctx, p := interruptedAt(t, sites.Leaf, "STREAM.UPDATE.KV_plain", "STREAM.INFO.KV_plain")
 		o := runJSON(t, ctx, "promote", "demo", "--force", "--server", p.URL())
-		o.mustBe(t, 1, render.Failed, kindInterrupted)
+		o.mustBe(t, 1, mirror.Failed, mirror.ErrInterrupted)
 		o.saysSilenced(t)
 		if o := runJSON(t, t.Context(), "info", "demo", "--server", sites.Leaf.URL()); o.report.Mirror == nil {
 			t.Error("the mirror was promoted")
@@ -456,12 +456,12 @@ func TestPromoteIntoInterruptedSilencing(t *testing.T) {
 	ctx, p := interruptedAt(t, sites.Leaf, "STREAM.INFO.KV_rival", "STREAM.UPDATE.KV_fresh")
 	promote := []string{"promote", "plain", "--into", "fresh", "--server", p.URL()}
 	o := runJSON(t, ctx, promote...)
-	o.mustBe(t, 1, render.Failed, kindInterrupted)
+	o.mustBe(t, 1, mirror.Failed, mirror.ErrInterrupted)
 	if f := o.report.Error; f == nil || !strings.Contains(f.Message, `bucket "fresh" is not finished`) || !strings.Contains(f.Hint, "running the command again finishes it") {
 		t.Errorf("it says %+v", f)
 	}
 	p.SetHook(nil)
-	runJSON(t, t.Context(), promote...).mustBe(t, 0, render.Promoted, "")
+	runJSON(t, t.Context(), promote...).mustBe(t, 0, mirror.Promoted, "")
 }
 
 // Each way in which the write can go wrong, and the verdict that is true.
@@ -491,10 +491,10 @@ func TestPromoteOutcomes(t *testing.T) {
 			promote := []string{"promote", "demo", "--force", "--server", p.URL(), "--timeout", (2 * brief).String()}
 			o := runJSON(t, t.Context(), promote...)
 			if f.applied {
-				o.mustBe(t, 0, render.Promoted, "")
+				o.mustBe(t, 0, mirror.Promoted, "")
 			} else {
-				o.mustBe(t, 3, render.Unknown, kindUnknownOutcome)
-				runJSON(t, t.Context(), promote...).mustBe(t, 0, render.Promoted, "")
+				o.mustBe(t, 3, mirror.Unknown, mirror.ErrOutcomeUnknown)
+				runJSON(t, t.Context(), promote...).mustBe(t, 0, mirror.Promoted, "")
 			}
 			must(t)(keyValueOf(t, sites.Leaf.URL(), "demo").PutString(t.Context(), "key", "new"))
 		})
@@ -527,12 +527,12 @@ func TestPromoteIntoInterrupted(t *testing.T) {
 			})
 			promote := []string{"promote", "plain", "--into", "fresh", "--server", p.URL()}
 			o := runJSON(t, ctx, promote...)
-			o.mustBe(t, 1, render.Failed, kindInterrupted)
+			o.mustBe(t, 1, mirror.Failed, mirror.ErrInterrupted)
 			if !struck.Load() {
 				t.Error("it was not interrupted there")
 			}
 			p.SetDelay(0)
-			runJSON(t, t.Context(), promote...).mustBe(t, 0, render.Promoted, "")
+			runJSON(t, t.Context(), promote...).mustBe(t, 0, mirror.Promoted, "")
 			isWhole(t, sites.Leaf.URL(), "fresh", true)
 			if n := consumers(t, sites.Leaf.URL(), "KV_plain") + consumers(t, sites.Leaf.URL(), "KV_fresh"); n > 0 {
 				t.Errorf("%d consumers are left", n)
@@ -566,7 +566,7 @@ func TestPromoteIntoDiffers(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := runJSON(t, t.Context(), "promote", "plain", "--into", "fresh", "--server", url)
-	o.mustBe(t, 1, render.Failed, kindDiffers)
+	o.mustBe(t, 1, mirror.Failed, mirror.ErrDiffers)
 	// Of the one message that is there, the time is another; those behind it are
 	// not asked for.
 	if !strings.Contains(o.report.Error.Message, "1 are different") || !strings.Contains(o.report.Error.Message, "sequence 1") {
@@ -586,7 +586,7 @@ func TestPromoteIntoStalls(t *testing.T) {
 	request(t, connectTo(t, url), "$JS.API.STREAM.CREATE.KV_fresh", `{"name":"KV_fresh","retention":"limits","storage":"file","max_msgs_per_subject":5,"discard":"new","max_bytes":150,
 		"allow_msg_ttl":true,"allow_direct":true,"metadata":{"nats-kvmirror.copy-of":"plain"},"mirror":{"name":"KV_plain","subject_transforms":[{"src":"$KV.demo.>","dest":"$KV.fresh.>"}]}}`)
 	o := runJSON(t, t.Context(), "promote", "plain", "--into", "fresh", "--server", url, "--timeout", brief.String())
-	o.mustBe(t, 1, render.Failed, kindIncomplete)
+	o.mustBe(t, 1, mirror.Failed, mirror.ErrIncomplete)
 	if !strings.Contains(o.report.Error.Message, "stands still") || o.report.Stream != "KV_fresh" {
 		t.Errorf("it says %q of %s", o.report.Error.Message, o.report.Stream)
 	}
@@ -599,10 +599,10 @@ func TestPromoteIntoWithoutLimit(t *testing.T) {
 	sites := lostOrigin(t)
 	url := sites.Leaf.URL()
 	bytes := runJSON(t, t.Context(), "info", "plain", "--server", url).report.State.Bytes
-	runJSON(t, t.Context(), "edit", "plain", "--force", "--max-bucket-size", fmt.Sprint(bytes), "--server", url).mustBe(t, 0, render.Updated, "")
+	runJSON(t, t.Context(), "edit", "plain", "--force", "--max-bucket-size", fmt.Sprint(bytes), "--server", url).mustBe(t, 0, mirror.Updated, "")
 	const name = "a-name-that-takes-more-room-than-that-of-the-origin"
 	o := runJSON(t, t.Context(), "promote", "plain", "--into", name, "--server", url)
-	o.mustBe(t, 0, render.Promoted, "")
+	o.mustBe(t, 0, mirror.Promoted, "")
 	if said := strings.Join(o.report.Warnings, "\n"); !strings.Contains(said, "gets none") {
 		t.Errorf("it is not said in %q", said)
 	}
@@ -624,7 +624,7 @@ func TestPromoteInCluster(t *testing.T) {
 	url := servers[0].URL()
 	nc := connectTo(t, url)
 	fillOrigin(t, url, jetstream.KeyValueConfig{Bucket: "demo", History: 5, LimitMarkerTTL: time.Second, Replicas: 3})
-	runJSON(t, t.Context(), "add", "plain", "--mirror", "demo", "--replicas", "3", "--wait", "1m", "--server", url).mustBe(t, 0, render.Created, "")
+	runJSON(t, t.Context(), "add", "plain", "--mirror", "demo", "--replicas", "3", "--wait", "1m", "--server", url).mustBe(t, 0, mirror.Created, "")
 	request(t, nc, "$JS.API.STREAM.CREATE.KV_renamed", `{"name":"KV_renamed","retention":"limits","storage":"file","num_replicas":3,"max_msgs_per_subject":5,"discard":"new",
 		"allow_msg_ttl":true,"allow_direct":true,"allow_rollup_hdrs":true,"deny_delete":true,"mirror":{"name":"KV_demo","subject_transforms":[{"src":"$KV.demo.>","dest":"$KV.renamed.>"}]}}`)
 	waitUntil(t, "the mirror has all", func() bool {
@@ -633,9 +633,9 @@ func TestPromoteInCluster(t *testing.T) {
 	request(t, nc, "$JS.API.STREAM.DELETE.KV_demo", "")
 	stepDown(t, servers, "KV_plain")
 
-	runJSON(t, t.Context(), "promote", "renamed", "--force", "--server", url).mustBe(t, 0, render.Promoted, "")
+	runJSON(t, t.Context(), "promote", "renamed", "--force", "--server", url).mustBe(t, 0, mirror.Promoted, "")
 	o := runJSON(t, t.Context(), "promote", "plain", "--into", "fresh", "--server", url)
-	o.mustBe(t, 0, render.Promoted, "")
+	o.mustBe(t, 0, mirror.Promoted, "")
 	if c, err := o.report.Config.Config(); err != nil || c.Replicas != 3 || c.Metadata[kvcfg.CopiedFrom] != "plain" {
 		t.Errorf("replicas %d, metadata %v, %v", c.Replicas, c.Metadata, err)
 	}
@@ -653,12 +653,12 @@ func TestPromoteFiltered(t *testing.T) {
 	for _, key := range []string{"here.a", "there.a", "here.b", "there.b"} {
 		must(t)(kv.PutString(t.Context(), key, "value"))
 	}
-	runJSON(t, t.Context(), "add", "--mirror", "demo", "--mirror-domain", "hub", "--filter", "here.*", "--wait", "1m", "--server", url).mustBe(t, 0, render.Created, "")
+	runJSON(t, t.Context(), "add", "--mirror", "demo", "--mirror-domain", "hub", "--filter", "here.*", "--wait", "1m", "--server", url).mustBe(t, 0, mirror.Created, "")
 	request(t, connectTo(t, sites.Hub.URL()), "$JS.API.STREAM.DELETE.KV_demo", "")
 	o := runJSON(t, t.Context(), "promote", "demo", "--into", "fresh", "--server", url)
-	o.mustBe(t, 0, render.Promoted, "")
+	o.mustBe(t, 0, mirror.Promoted, "")
 	o = runJSON(t, t.Context(), "promote", "demo", "--force", "--server", url)
-	o.mustBe(t, 0, render.Promoted, "")
+	o.mustBe(t, 0, mirror.Promoted, "")
 	if said := strings.Join(o.report.Warnings, "\n"); !strings.Contains(said, "only some of its origin's keys") {
 		t.Errorf("it is not said in %q", said)
 	}
@@ -692,15 +692,15 @@ func TestPromoteRefused(t *testing.T) {
 		kind string
 		says string
 	}{
-		{[]string{"endless", "--into", "fresh"}, kindRefused, "no bounded history"},
-		{[]string{"both"}, kindRefused, "several buckets"},
-		{[]string{"both", "--into", "fresh"}, kindRefused, "several buckets"},
-		{[]string{"without", "--marker-ttl", "5s"}, kindRefused, "limit markers need per-key TTL"},
-		{[]string{"without", "--marker-ttl", "5s", "--into", "fresh"}, kindRefused, "limit markers need per-key TTL"},
-		{[]string{"plain"}, kindRefused, `stored as those of bucket "demo"`},
+		{[]string{"endless", "--into", "fresh"}, mirror.ErrRefused, "no bounded history"},
+		{[]string{"both"}, mirror.ErrRefused, "several buckets"},
+		{[]string{"both", "--into", "fresh"}, mirror.ErrRefused, "several buckets"},
+		{[]string{"without", "--marker-ttl", "5s"}, mirror.ErrRefused, "limit markers need per-key TTL"},
+		{[]string{"without", "--marker-ttl", "5s", "--into", "fresh"}, mirror.ErrRefused, "limit markers need per-key TTL"},
+		{[]string{"plain"}, mirror.ErrRefused, `stored as those of bucket "demo"`},
 	} {
 		o := runJSON(t, t.Context(), append([]string{"promote", "--force", "--server", url}, test.args...)...)
-		o.mustBe(t, 1, render.Failed, test.kind)
+		o.mustBe(t, 1, mirror.Failed, test.kind)
 		if o.report.Error != nil && !strings.Contains(o.report.Error.Message, test.says) {
 			t.Errorf("%v: it says %q", test.args, o.report.Error.Message)
 		}
@@ -718,14 +718,14 @@ func TestPromoteMirrorOfMirror(t *testing.T) {
 		return runJSON(t, t.Context(), "info", "middle", "--server", sites.Hub.URL()).report.State.Msgs == 1
 	})
 	url := sites.Leaf.URL()
-	runJSON(t, t.Context(), "add", "--mirror", "middle", "--mirror-domain", "hub", "--wait", "1m", "--server", url).mustBe(t, 0, render.Created, "")
+	runJSON(t, t.Context(), "add", "--mirror", "middle", "--mirror-domain", "hub", "--wait", "1m", "--server", url).mustBe(t, 0, mirror.Created, "")
 	sites.Hub.Shutdown()
 	o := runJSON(t, t.Context(), "promote", "middle", "--force", "--server", url, "--timeout", (2 * brief).String())
-	o.mustBe(t, 1, render.Failed, kindRefused)
+	o.mustBe(t, 1, mirror.Failed, mirror.ErrRefused)
 	if !strings.Contains(o.report.Error.Hint, "--into demo") {
 		t.Errorf("the hint is %q", o.report.Error.Hint)
 	}
-	runJSON(t, t.Context(), "promote", "middle", "--into", "fresh", "--server", url, "--timeout", (2*brief).String()).mustBe(t, 0, render.Promoted, "")
+	runJSON(t, t.Context(), "promote", "middle", "--into", "fresh", "--server", url, "--timeout", (2*brief).String()).mustBe(t, 0, mirror.Promoted, "")
 	if got, err := keyValueOf(t, url, "fresh").Get(t.Context(), "key"); err != nil || string(got.Value()) != "value" {
 		t.Errorf("key is %v, %v", got, err)
 	}
@@ -750,10 +750,10 @@ func TestPromoteIntoOutcomes(t *testing.T) {
 				promote := []string{"promote", "plain", "--into", "fresh", "--server", p.URL(), "--timeout", (2 * brief).String()}
 				o := runJSON(t, t.Context(), promote...)
 				if applied {
-					o.mustBe(t, 0, render.Promoted, "")
+					o.mustBe(t, 0, mirror.Promoted, "")
 				} else {
-					o.mustBe(t, 3, render.Unknown, kindUnknownOutcome)
-					runJSON(t, t.Context(), promote...).mustBe(t, 0, render.Promoted, "")
+					o.mustBe(t, 3, mirror.Unknown, mirror.ErrOutcomeUnknown)
+					runJSON(t, t.Context(), promote...).mustBe(t, 0, mirror.Promoted, "")
 				}
 				isWhole(t, sites.Leaf.URL(), "fresh", true)
 			})
@@ -783,10 +783,10 @@ func TestPromoteIntoWhileWriting(t *testing.T) {
 		}
 	}()
 	waitUntil(t, "much is written", func() bool { return written.Load() > 500 })
-	runJSON(t, t.Context(), "add", "--mirror", "busy", "--mirror-domain", "hub", "--wait", "1m", "--server", url).mustBe(t, 0, render.Created, "")
-	runJSON(t, t.Context(), "promote", "busy", "--into", "fresh", "--server", url).mustBe(t, 1, render.Failed, kindRefused)
+	runJSON(t, t.Context(), "add", "--mirror", "busy", "--mirror-domain", "hub", "--wait", "1m", "--server", url).mustBe(t, 0, mirror.Created, "")
+	runJSON(t, t.Context(), "promote", "busy", "--into", "fresh", "--server", url).mustBe(t, 1, mirror.Failed, mirror.ErrRefused)
 	o := runJSON(t, t.Context(), "promote", "busy", "--into", "fresh", "--force", "--server", url)
-	o.mustBe(t, 0, render.Promoted, "")
+	o.mustBe(t, 0, mirror.Promoted, "")
 	if said := strings.Join(o.report.Warnings, "\n"); !strings.Contains(said, "SPLIT BRAIN") {
 		t.Errorf("it says %q", said)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/creack/pty"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"nats-kvmirror/internal/mirror"
 	"nats-kvmirror/internal/natstest"
 	"nats-kvmirror/internal/render"
 )
@@ -273,7 +274,7 @@ func TestPromoteAfterAsking(t *testing.T) {
 		says    string
 	}{
 		{"changed", func(t *testing.T, sites *natstest.Sites) {
-			runJSON(t, t.Context(), "edit", "demo", "--description", "theirs", "-f", "--server", sites.Leaf.URL()).mustBe(t, 0, render.Updated, "")
+			runJSON(t, t.Context(), "edit", "demo", "--description", "theirs", "-f", "--server", sites.Leaf.URL()).mustBe(t, 0, mirror.Updated, "")
 		}, "somebody else has changed bucket \"demo\" meanwhile, nothing was written"},
 		{"back", func(t *testing.T, sites *natstest.Sites) {
 			keyValue(t, sites.Hub.URL(), jetstream.KeyValueConfig{Bucket: "demo"})
@@ -310,7 +311,7 @@ func TestPromoteLinkBackAfterAsking(t *testing.T) {
 	}
 	t.Cleanup(sites.Stop)
 	keyValue(t, sites.Hub.URL(), jetstream.KeyValueConfig{Bucket: "demo"})
-	runJSON(t, t.Context(), "add", "--mirror", "demo", "--mirror-domain", "hub", "--server", sites.Leaf.URL()).mustBe(t, 0, render.Created, "")
+	runJSON(t, t.Context(), "add", "--mirror", "demo", "--mirror-domain", "hub", "--server", sites.Leaf.URL()).mustBe(t, 0, mirror.Created, "")
 	leaf := connectTo(t, sites.Leaf.URL())
 	hears := func(since time.Time) func() bool {
 		return func() bool {

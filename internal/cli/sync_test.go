@@ -11,8 +11,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"nats-kvmirror/internal/mirror"
 	"nats-kvmirror/internal/natstest"
-	"nats-kvmirror/internal/render"
 )
 
 // updates are the buckets of which an update has passed.
@@ -36,15 +36,15 @@ func TestSyncOutcomes(t *testing.T) {
 		name   string
 		hook   func(natstest.Message) natstest.Verdict
 		code   int
-		action render.Action
+		action mirror.Action
 		kind   string
-		fate   render.Action // of m2
+		fate   mirror.Action // of m2
 		left   bool          // to be done by a second run
 	}{
-		{"request dropped", hitOnce("STREAM.UPDATE.KV_m2", natstest.ToServer, natstest.Drop), 3, render.Unknown, kindUnknownOutcome, render.Unknown, true},
-		{"reply dropped", hitOnce("STREAM.UPDATE.KV_m2", natstest.ToClient, natstest.Drop), 0, render.Updated, "", render.Updated, false},
-		{"not read again", drop("STREAM.INFO.KV_m2"), 1, render.Failed, kindIncomplete, render.Failed, true},
-		{"read again at the second try", hitOnce("STREAM.INFO.KV_m2", natstest.ToClient, natstest.Drop), 0, render.Updated, "", render.Updated, false},
+		{"request dropped", hitOnce("STREAM.UPDATE.KV_m2", natstest.ToServer, natstest.Drop), 3, mirror.Unknown, mirror.ErrOutcomeUnknown, mirror.Unknown, true},
+		{"reply dropped", hitOnce("STREAM.UPDATE.KV_m2", natstest.ToClient, natstest.Drop), 0, mirror.Updated, "", mirror.Updated, false},
+		{"not read again", drop("STREAM.INFO.KV_m2"), 1, mirror.Failed, mirror.ErrIncomplete, mirror.Failed, true},
+		{"read again at the second try", hitOnce("STREAM.INFO.KV_m2", natstest.ToClient, natstest.Drop), 0, mirror.Updated, "", mirror.Updated, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -53,7 +53,7 @@ func TestSyncOutcomes(t *testing.T) {
 			o := runFleet(t, t.Context(), "sync", "--all", "--force", "--server", p.URL(), "--timeout", brief.String())
 			o.mustBe(t, test.code, test.action, test.kind)
 			for bucket, action := range o.actions() {
-				want := render.Updated
+				want := mirror.Updated
 				if bucket == "m2" {
 					want = test.fate
 				}
@@ -71,9 +71,9 @@ func TestSyncOutcomes(t *testing.T) {
 			want := map[string]int{}
 			if test.left {
 				want["m2"] = 1
-				again.mustBe(t, 0, render.Updated, "")
+				again.mustBe(t, 0, mirror.Updated, "")
 			} else {
-				again.mustBe(t, 0, render.Unchanged, "")
+				again.mustBe(t, 0, mirror.Unchanged, "")
 			}
 			if got := updates(p); !maps.Equal(got, want) {
 				t.Errorf("the second run wrote %v, want %v", got, want)
@@ -94,10 +94,10 @@ func TestSyncRefused(t *testing.T) {
 		name, kind, says string
 		answer           func(reply map[string]any)
 	}{
-		{"rejected", kindRejected, "no such luck (10052)", func(reply map[string]any) {
+		{"rejected", mirror.ErrRejected, "no such luck (10052)", func(reply map[string]any) {
 			reply["error"] = map[string]any{"code": 500, "err_code": 10052, "description": "no such \x1b[31mluck"}
 		}},
-		{"not kept", kindNotKept, "allow_msg_ttl is false and not true", func(reply map[string]any) { delete(config(reply), "allow_msg_ttl") }},
+		{"not kept", mirror.ErrNotKept, "allow_msg_ttl is false and not true", func(reply map[string]any) { delete(config(reply), "allow_msg_ttl") }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -108,11 +108,11 @@ func TestSyncRefused(t *testing.T) {
 				}
 			})
 			o := runFleet(t, t.Context(), "sync", "--all", "--force", "--server", sites.Leaf.URL(), "--js-api-prefix", "FAKE.API")
-			o.mustBe(t, 1, render.Failed, kindIncomplete)
+			o.mustBe(t, 1, mirror.Failed, mirror.ErrIncomplete)
 			if !strings.Contains(o.fleet.Error.Message, "2 of 3 mirrors changed, 1 failed, 0 left alone") {
 				t.Errorf("it says %q", o.fleet.Error.Message)
 			}
-			want := map[string]render.Action{"m0": render.Updated, "m1": render.Failed, "m2": render.Updated}
+			want := map[string]mirror.Action{"m0": mirror.Updated, "m1": mirror.Failed, "m2": mirror.Updated}
 			if got := o.actions(); !maps.Equal(got, want) {
 				t.Errorf("done was %v, want %v", got, want)
 			}
@@ -149,7 +149,7 @@ func TestSyncSeveralFailures(t *testing.T) {
 	fails := func(hint, flag string, what ...string) {
 		t.Helper()
 		o := runFleet(t, t.Context(), append(args, flag)...)
-		o.mustBe(t, 1, render.Failed, kindIncomplete)
+		o.mustBe(t, 1, mirror.Failed, mirror.ErrIncomplete)
 		if o.fleet.Error == nil {
 			return
 		}
@@ -234,7 +234,7 @@ func TestSyncInterrupted(t *testing.T) {
 			p.SetHook(nil)
 			p.SetDelay(0)
 			p.Reset()
-			runFleet(t, t.Context(), "sync", "--all", "--force", "--server", p.URL()).mustBe(t, 0, render.Updated, "")
+			runFleet(t, t.Context(), "sync", "--all", "--force", "--server", p.URL()).mustBe(t, 0, mirror.Updated, "")
 			if again := updates(p); len(again) != n-len(written) {
 				t.Errorf("the second run wrote %v after %v", again, written)
 			}
@@ -287,7 +287,7 @@ func TestSyncAtOnce(t *testing.T) {
 	if err := nc.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	runFleet(t, t.Context(), "sync", "--all", "--force", "--server", sites.Leaf.URL(), "--js-api-prefix", "FAKE.API", "--timeout", "1m").mustBe(t, 0, render.Updated, "")
+	runFleet(t, t.Context(), "sync", "--all", "--force", "--server", sites.Leaf.URL(), "--js-api-prefix", "FAKE.API", "--timeout", "1m").mustBe(t, 0, mirror.Updated, "")
 	mu.Lock()
 	defer mu.Unlock()
 	if most != mendedAtOnce {

@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"nats-kvmirror/internal/render"
 	"nats-kvmirror/internal/stream"
 )
 
@@ -25,9 +24,9 @@ func TestNotCaughtUp(t *testing.T) {
 		{"it never heard, in other words", heardOf + "; it has never heard of its origin", true, &stream.SourceInfo{Active: math.MaxInt64}},
 	} {
 		mirror := &stream.Info{State: stream.State{LastSeq: 3}, Mirror: test.link}
-		err := notCaughtUp(&render.Report{Bucket: "m", Action: render.Created}, mirror, 9, kindNotCaughtUp, "after 1s")
+		err := notCaughtUp(&mirror.Report{Bucket: "m", Action: mirror.Created}, mirror, 9, mirror.ErrNotCaughtUp, "after 1s")
 		f := explain(err)
-		if err.Error() != test.says || f.kind != kindNotCaughtUp || strings.Contains(f.hint, "is the link up") != test.hint {
+		if err.Error() != test.says || f.kind != mirror.ErrNotCaughtUp || strings.Contains(f.hint, "is the link up") != test.hint {
 			t.Errorf("%s: %v, of kind %q, with the hint %q", test.name, err, f.kind, f.hint)
 		}
 	}

@@ -1,9 +1,11 @@
 package mirror
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"nats-kvmirror/internal/content"
 	"nats-kvmirror/internal/jsapi"
@@ -134,6 +136,19 @@ func AsError(err error) *Error {
 		return e
 	}
 	return &Error{Kind: ErrInternal, Err: err}
+}
+
+// about is an error as one about a bucket: advice that names none gets its name.
+func about(bucket string, err error) error {
+	if err == nil {
+		return nil
+	}
+	e := *AsError(err)
+	e.Advice = slices.Clone(e.Advice)
+	for i := range e.Advice {
+		e.Advice[i].Bucket = cmp.Or(e.Advice[i].Bucket, bucket)
+	}
+	return &e
 }
 
 // together is one failure that says all that is wrong; nil when nothing is. The

@@ -68,7 +68,7 @@ func Run(ctx context.Context, args []string, s Streams) int {
 		return code
 	}
 	if wantsMan(args) {
-		return rt.finish(render.Report{}, writeMan(s.Out, newApp(rt, func(command) {}).Model(), thisBuild()))
+		return rt.finish(render.Report{}, writeMan(s.Out, newApp(rt, func(command) {}), thisBuild()))
 	}
 	cmd, code := parse(rt, args)
 	if cmd == nil {

@@ -157,7 +157,7 @@ func TestAddAfterRestart(t *testing.T) {
 	}
 	waitUntil(t, "the hub answers", func() bool {
 		return runJSON(t, t.Context(), "info", "made", "--server", sites.Leaf.URL()).code == 0 &&
-			*runJSON(t, t.Context(), "info", "made", "--server", sites.Leaf.URL()).report.Origin.Reachable
+			runJSON(t, t.Context(), "info", "made", "--server", sites.Leaf.URL()).report.Origin.Reachable
 	})
 	runJSON(t, t.Context(), add...).mustBe(t, 0, mirror.Unchanged, "")
 }

@@ -245,6 +245,7 @@ type Advice struct {
 type Warning struct {
 	Code    string   `json:"code"`
 	Message string   `json:"message"`
+	Hint    string   `json:"hint,omitempty"` // filled in by the surface, from Advice
 	Advice  []Advice `json:"-"`
 }
 

@@ -46,9 +46,9 @@ func TestCompletion(t *testing.T) {
 		line string // words, the last of which is completed
 		want string
 	}{
-		{"|", "add edit info ls check sync promote demo"},
+		{"|", "add edit info ls check repair prune recreate promote demo"},
 		{"|e", "edit"},
-		{"|--trace|-s|nats://h|s", "sync"},
+		{"|--trace|-s|nats://h|pru", "prune"},
 		{"|--colors|", "blue cyan double green magenta red rounded yellow"},
 		{"|--colors|r", "red rounded"},
 		{"|info|--colors=r", "--colors=red --colors=rounded"},
@@ -66,7 +66,11 @@ func TestCompletion(t *testing.T) {
 		{"|edit|b|-fs|", ""},                        // the server's address
 		{"|add|", ""},                               // a name that is not there yet
 		{"|edit|--|--comp", ""},                     // an argument
+<<<<<<< HEAD
 		{"|--nosuch|info|--for", ""},
+=======
+		{"|--json|--nosuch=|nosuch|", "add edit info ls check repair prune recreate promote demo"},
+>>>>>>> clitest
 		{"|info|", ""}, // no server
 	} {
 		got := completed(t, strings.Split(c.line, "|")[1:]...)
@@ -116,7 +120,7 @@ func TestCompletionOfMirrors(t *testing.T) {
 		{"edit|o", "other"},
 		{"info|plain|", ""},
 		{"check|plain|", "other"},
-		{"sync|--only|ttl-off|-f|", "other plain"},
+		{"repair|--only|ttl-off|-f|", "other plain"},
 		{"add|", ""},
 		{"info|--js-domain|nosuch|", ""},
 		{"info|--js-domain=ksds|--trace|", "other plain"},
@@ -161,7 +165,7 @@ func TestCompletionScripts(t *testing.T) {
 		}
 	}
 	var out bytes.Buffer
-	if Run(t.Context(), []string{"--completion-fish", "ed"}, Streams{In: strings.NewReader(""), Out: &out, Err: io.Discard}); out.String() != "edit\tChanges a mirror, whoever made it\n" {
+	if Run(t.Context(), []string{"--completion-fish", "ed"}, Streams{In: strings.NewReader(""), Out: &out, Err: io.Discard}); out.String() != "edit\tChanges a mirror, whatever tool made it\n" {
 		t.Errorf("fish and zsh are told %q", out.String())
 	}
 }

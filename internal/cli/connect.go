@@ -140,7 +140,7 @@ func connectFailure(servers string, redact *strings.Replacer, err error) error {
 		return fail(kindContext, "", "cannot connect to %s: %s", servers, text)
 	case errors.As(err, &parse):
 		return fail(kindUsage, "", "cannot understand the server address: %s", text)
-	case errors.As(err, &netErr) && netErr.Timeout(), errors.Is(err, nats.ErrTimeout), errors.Is(err, mirror.AsError(err).Kind) && mirror.AsError(err).Kind == mirror.ErrTimeout:
+	case errors.As(err, &netErr) && netErr.Timeout(), errors.Is(err, nats.ErrTimeout), mirror.AsError(err).Kind == mirror.ErrTimeout:
 		return fail(kindUnreachable, "a longer --timeout may help", "cannot connect to %s: %s", servers, text)
 	}
 	return fail(kindUnreachable, "", "cannot connect to %s: %s", servers, text)

@@ -384,7 +384,7 @@ func TestRecreateRefused(t *testing.T) {
 				t.Fatalf("saved are %q, %v", saved, err)
 			}
 			if test.restore {
-				if want := fmt.Sprintf("`%s sync --recreate m --config %s` creates it again", appName, saved[0]); !strings.Contains(o.report.Error.Hint, want) {
+				if want := fmt.Sprintf("to create it again, run `%s recreate m --from-backup %s --js-api-prefix FAKE.API`", appName, saved[0]); !strings.Contains(o.report.Error.Hint, want) {
 					t.Errorf("the hint is %q", o.report.Error.Hint)
 				}
 				o := runJSON(t, t.Context(), "recreate", "m", "--from-backup", saved[0], "--server", sites.Leaf.URL())

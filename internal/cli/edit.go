@@ -48,7 +48,8 @@ func (o *editOptions) run(ctx context.Context, rt *runtime) (mirror.Report, erro
 		return r, err
 	}
 	defer c.Close()
-	plan, err := c.PlanEdit(ctx, mirror.EditRequest{Bucket: o.bucket, Settings: o.settings.Settings})
+	may := consent{force: o.force, dryRun: o.dryRun}
+	plan, err := c.PlanEdit(ctx, mirror.EditRequest{Bucket: o.bucket, Settings: o.settings.Settings, AtOnce: may.force && !may.dryRun})
 	if err != nil {
 		rt.warn(plan.Warnings, 0)
 		return plan.Report, err
@@ -58,7 +59,6 @@ func (o *editOptions) run(ctx context.Context, rt *runtime) (mirror.Report, erro
 		rt.say("No differences, bucket %s stays as it is", o.bucket)
 		return plan.Report, nil
 	}
-	may := consent{force: o.force, dryRun: o.dryRun}
 	if err := rt.showPlan(may.asks(), func(w writer) error { return render.Differences(w, plan.Changes) }); err != nil {
 		return plan.Report, err
 	}

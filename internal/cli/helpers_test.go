@@ -168,11 +168,11 @@ func runJSON(t *testing.T, ctx context.Context, args ...string) outcome {
 	return o
 }
 
-// warnings are the messages of the document's warnings, a line each.
+// warnings are the document's warnings with their hints, a line each.
 func (o outcome) warnings() string {
 	var lines []string
 	for _, w := range o.report.Warnings {
-		lines = append(lines, w.Message)
+		lines = append(lines, w.Message+"; "+w.Hint)
 	}
 	return strings.Join(lines, "\n")
 }

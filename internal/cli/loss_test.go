@@ -195,8 +195,8 @@ func TestRecreateCountsHistory(t *testing.T) {
 	}
 	at := func(args ...string) []string { return append(args, "--server", sites.Leaf.URL()) }
 	o := runJSON(t, t.Context(), at("recreate", "m", "--force")...)
-	o.mustBe(t, 1, mirror.Failed, kindNoTerminal)
-	if o.report.Error == nil || !strings.Contains(o.report.Error.Message, "whether 4 messages may be lost") || holds(t, sites) != 5 {
+	o.mustBe(t, 1, mirror.Failed, mirror.ErrRefused)
+	if o.report.Error == nil || !strings.Contains(o.report.Error.Message, "up to 4 messages of bucket \"m\" would be lost") || holds(t, sites) != 5 {
 		t.Errorf("it says %+v, and the mirror holds %d messages", o.report.Error, holds(t, sites))
 	}
 	// What would be lost can be had as a file beforehand.

@@ -290,7 +290,7 @@ func TestPromoteUnreadableOrigin(t *testing.T) {
 	promote := []string{"promote", "demo", "--server", b}
 	o := runJSON(t, t.Context(), promote...)
 	o.mustBe(t, 1, mirror.Failed, mirror.ErrRefused)
-	if !strings.Contains(o.report.Error.Message, "the mirror hears of it") {
+	if !strings.Contains(o.report.Error.Message, "the mirror's link to it is active") {
 		t.Errorf("the sign of life is not said: %s", o.report.Error.Message)
 	}
 	request(t, connectTo(t, a), "$JS.API.STREAM.DELETE.KV_demo", "")
@@ -321,7 +321,7 @@ func keyValueOf(t *testing.T, url, bucket string) jetstream.KeyValue {
 	return kv
 }
 
-// A hub that is down is lost; one that answers takes force, and a warning.
+// A hub that is down is lost; one that answers takes consent, and a warning.
 func TestPromoteWithoutHub(t *testing.T) {
 	slow(t)
 	t.Parallel()
@@ -334,7 +334,12 @@ func TestPromoteWithoutHub(t *testing.T) {
 			if down {
 				sites.Hub.Shutdown()
 			}
-			o := runJSON(t, t.Context(), "promote", "demo", "--force", "--server", url, "--timeout", (2 * brief).String())
+			promote := []string{"promote", "demo", "--force", "--server", url, "--timeout", (2 * brief).String()}
+			if !down {
+				runJSON(t, t.Context(), promote...).mustBe(t, 1, mirror.Failed, mirror.ErrRefused)
+				promote = append(promote, "--origin-alive")
+			}
+			o := runJSON(t, t.Context(), promote...)
 			o.mustBe(t, 0, mirror.Promoted, "")
 			said := o.warnings()
 			if strings.Contains(said, "SPLIT BRAIN") == down || strings.Contains(said, "only the link is down") != down {
@@ -439,7 +444,7 @@ func interruptedAt(t *testing.T, s *natstest.Server, at, after string) (context.
 
 func (o outcome) saysSilenced(t *testing.T) {
 	t.Helper()
-	if f := o.report.Error; f == nil || !strings.Contains(f.Message, "direct reads of the name demo are turned off for KV_plain") ||
+	if f := o.report.Error; f == nil || !strings.Contains(f.Message, "direct gets of the name demo are turned off for KV_plain") ||
 		strings.Contains(f.Message, "nothing was changed") || !strings.Contains(f.Hint, "--only mirror-direct-off") {
 		t.Errorf("it says %+v", f)
 	}
@@ -457,7 +462,7 @@ func TestPromoteIntoInterruptedSilencing(t *testing.T) {
 	promote := []string{"promote", "plain", "--into", "fresh", "--server", p.URL()}
 	o := runJSON(t, ctx, promote...)
 	o.mustBe(t, 1, mirror.Failed, mirror.ErrInterrupted)
-	if f := o.report.Error; f == nil || !strings.Contains(f.Message, `bucket "fresh" is not finished`) || !strings.Contains(f.Hint, "running the command again finishes it") {
+	if f := o.report.Error; f == nil || !strings.Contains(f.Message, `bucket "fresh" is not finished`) || !strings.Contains(f.Hint, "run the command again to finish it") {
 		t.Errorf("it says %+v", f)
 	}
 	p.SetHook(nil)
@@ -587,7 +592,7 @@ func TestPromoteIntoStalls(t *testing.T) {
 		"allow_msg_ttl":true,"allow_direct":true,"metadata":{"nats-kvmirror.copy-of":"plain"},"mirror":{"name":"KV_plain","subject_transforms":[{"src":"$KV.demo.>","dest":"$KV.fresh.>"}]}}`)
 	o := runJSON(t, t.Context(), "promote", "plain", "--into", "fresh", "--server", url, "--timeout", brief.String())
 	o.mustBe(t, 1, mirror.Failed, mirror.ErrIncomplete)
-	if !strings.Contains(o.report.Error.Message, "stands still") || o.report.Stream != "KV_fresh" {
+	if !strings.Contains(o.report.Error.Message, "has not moved from sequence") || o.report.Stream != "KV_fresh" {
 		t.Errorf("it says %q of %s", o.report.Error.Message, o.report.Stream)
 	}
 }
@@ -761,7 +766,7 @@ func TestPromoteIntoOutcomes(t *testing.T) {
 	}
 }
 
-// With force a copy is made while the origin goes on; it holds what the mirror
+// With consent a copy is made while the origin goes on; it holds what the mirror
 // held when it was made, and no difference is found where there is none.
 func TestPromoteIntoWhileWriting(t *testing.T) {
 	slow(t)
@@ -785,7 +790,7 @@ func TestPromoteIntoWhileWriting(t *testing.T) {
 	waitUntil(t, "much is written", func() bool { return written.Load() > 500 })
 	runJSON(t, t.Context(), "add", "--mirror", "busy", "--mirror-domain", "hub", "--wait", "1m", "--server", url).mustBe(t, 0, mirror.Created, "")
 	runJSON(t, t.Context(), "promote", "busy", "--into", "fresh", "--server", url).mustBe(t, 1, mirror.Failed, mirror.ErrRefused)
-	o := runJSON(t, t.Context(), "promote", "busy", "--into", "fresh", "--force", "--server", url)
+	o := runJSON(t, t.Context(), "promote", "busy", "--into", "fresh", "--origin-alive", "--server", url)
 	o.mustBe(t, 0, mirror.Promoted, "")
 	if said := o.warnings(); !strings.Contains(said, "SPLIT BRAIN") {
 		t.Errorf("it says %q", said)

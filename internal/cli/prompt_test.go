@@ -167,7 +167,7 @@ func TestEditAsks(t *testing.T) {
 			sites := plainSites(t)
 			p := startOnTerminal(t, sites.Leaf.URL(), "edit", "plain")
 			p.waitsFor("Differences (-old +new):")
-			p.waitsFor("can not be turned off again")
+			p.waitsFor("cannot be turned off again")
 			p.isAsked("Really edit bucket plain?")
 			p.types(test.keys)
 			if code := p.leaves(); code != test.code {

@@ -29,8 +29,8 @@ func TestSyncAsks(t *testing.T) {
 			sites, _ := plainMirrors(t, 2)
 			p := startOnTerminal(t, sites.Leaf.URL(), "repair", "--all")
 			p.waitsFor("m1, mirror of demo (hub):")
-			p.waitsFor("can not be turned off again; it is turned on for 2 mirrors")
-			p.isAsked("Really sync 2 mirrors?")
+			p.waitsFor("cannot be turned off again; it is turned on for 2 mirrors")
+			p.isAsked("Really repair 2 mirrors?")
 			p.types(test.keys)
 			if code := p.leaves(); code != test.code {
 				t.Errorf("exit code %d, want %d:\n%s", code, test.code, p.shown())
@@ -57,7 +57,7 @@ func TestSyncPartlyReadAndNo(t *testing.T) {
 		}
 	})
 	p := startOnTerminal(t, sites.Leaf.URL(), "repair", "--all", "--js-api-prefix", "FAKE.API")
-	p.isAsked("Really sync 1 mirror?")
+	p.isAsked("Really repair 1 mirror?")
 	p.types("n\r")
 	if code := p.leaves(); code != 1 || !strings.Contains(p.shown(), "Nothing was changed") || !strings.Contains(p.shown(), "error: 1 part could not be read") {
 		t.Errorf("exit code %d:\n%s", code, p.shown())
@@ -71,7 +71,7 @@ func TestSyncAfterAnotherEdit(t *testing.T) {
 	t.Parallel()
 	sites, _ := plainMirrors(t, 4)
 	p := startOnTerminal(t, sites.Leaf.URL(), "repair", "--all")
-	p.isAsked("Really sync 4 mirrors?")
+	p.isAsked("Really repair 4 mirrors?")
 	if code, _, errs := runText(t, t.Context(), "edit", "m0", "--description", "theirs", "-f", "--server", sites.Leaf.URL()); code != 0 {
 		t.Fatalf("the other edit failed: %s", errs)
 	}
@@ -86,8 +86,8 @@ func TestSyncAfterAnotherEdit(t *testing.T) {
 		t.Errorf("exit code %d, want 1", code)
 	}
 	for _, text := range []string{
-		"m0: skipped: it was changed since the plan was shown; run sync again",
-		"m1: skipped: it was changed since the plan was shown; run sync again",
+		"m0: skipped: it was changed since the plan was shown; run the command again",
+		"m1: skipped: it was changed since the plan was shown; run the command again",
 		"m2: failed: request to \"$JS.API.STREAM.INFO.KV_m2\": not found",
 		"m3: updated",
 		"error: 1 of 4 mirrors changed, 1 failed, 2 left alone",
@@ -106,7 +106,7 @@ func TestSyncTerminatedWhileAsking(t *testing.T) {
 	t.Parallel()
 	sites, _ := plainMirrors(t, 1)
 	p := startOnTerminal(t, sites.Leaf.URL(), "repair", "m0")
-	p.isAsked("Really sync 1 mirror?")
+	p.isAsked("Really repair 1 mirror?")
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}

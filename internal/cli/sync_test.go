@@ -167,9 +167,9 @@ func TestSyncSeveralFailures(t *testing.T) {
 		}
 	}
 	const refused, missing, silent = "0 of 1 mirror changed, 1 failed", `1 part could not be read, the first is stream "KV_m0"`, "whether 1 mirror is to be changed is not known"
-	const again = "running the command again looks again"
+	const again = "run the command again to read it again"
 	fails(again, "--dry-run", missing, silent)
-	fails("running the command again does what is left\n"+again, "--force", refused, missing, silent)
+	fails("run the command again to do what is left\n"+again, "--force", refused, missing, silent)
 }
 
 // The same for people: a line each, with no control characters.
@@ -190,7 +190,7 @@ func TestSyncRefusedText(t *testing.T) {
 			t.Errorf("%q is not in %q", line, out)
 		}
 	}
-	if want := "error: 1 of 2 mirrors changed, 1 failed, 0 left alone, 0 with an unknown outcome\nhint: running the command again does what is left\n"; !strings.Contains(errs, want) {
+	if want := "error: 1 of 2 mirrors changed, 1 failed, 0 left alone, 0 with an unknown outcome\nhint: run the command again to do what is left\n"; !strings.Contains(errs, want) {
 		t.Errorf("%q is not in %q", want, errs)
 	}
 }
@@ -215,7 +215,7 @@ func TestSyncInterrupted(t *testing.T) {
 			})
 			code, out, errs := runText(t, ctx, "repair", "--all", "--force", "--server", p.URL())
 			written := updates(p)
-			if code != 1 || !strings.Contains(errs, "error: interrupted: ") || !strings.Contains(errs, "hint: running the command again does what is left") {
+			if code != 1 || !strings.Contains(errs, "error: interrupted: ") || !strings.Contains(errs, "hint: run the command again to do what is left") {
 				t.Errorf("exit code %d: %s", code, errs)
 			}
 			if len(written) > repairedAtOnce || at == "STREAM.UPDATE" && len(written) == 0 || at != "STREAM.UPDATE" && len(written) > 0 {

@@ -180,10 +180,10 @@ func TestOlderServers(t *testing.T) {
 		says  string
 	}{
 		{"2.10, add", level0, add, 1, mirror.ErrOldServer, "API level 1"},
-		{"2.10, add without TTL", level0, append(add, "--no-allow-msg-ttl"), 0, "", "stays here for ever"},
-		{"2.10, edit something else", level0, append(edit, "--description", "x"), 0, "", "the mirror's server has to be 2.11 or later for it"},
-		{"2.11.0, edit something else", hosted("2.11.0"), append(edit, "--description", "x"), 0, "", "sync --recreate plain` makes a mirror that has it"},
-		{"2.11.6, edit something else", hosted("2.11.6"), append(edit, "--description", "x"), 0, "", "edit plain` turns it on"},
+		{"2.10, add without TTL", level0, append(add, "--no-allow-msg-ttl"), 0, "", "stays here forever"},
+		{"2.10, edit something else", level0, append(edit, "--description", "x"), 0, "", "the mirror's server must be 2.11 or later"},
+		{"2.11.0, edit something else", hosted("2.11.0"), append(edit, "--description", "x"), 0, "", "run `nats-kvmirror recreate plain --js-api-prefix FAKE.API`"},
+		{"2.11.6, edit something else", hosted("2.11.6"), append(edit, "--description", "x"), 0, "", "edit plain --js-api-prefix FAKE.API` turns it on"},
 		{"2.10, edit", level0, edit, 1, mirror.ErrOldServer, "API level 1"},
 		{"drops TTL on create", drops, add, 1, mirror.ErrNotKept, "allow_msg_ttl is false and not true"},
 		{"drops TTL on update", drops, edit, 1, mirror.ErrNotKept, "allow_msg_ttl is false and not true"},

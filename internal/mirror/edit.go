@@ -18,30 +18,33 @@ import (
 type EditRequest struct {
 	Bucket   string
 	Settings kvcfg.Settings
+	// AtOnce says that Apply follows at once, without a question: then the mirror is
+	// read a second time beside its origin, which costs no time, and not by Apply.
+	AtOnce bool
 }
 
 // EditPlan is a change of a mirror.
 type EditPlan struct {
 	Report
-	client   *Client
-	settings kvcfg.Settings
-	plan     kvcfg.Plan
-	mirror   *stream.Info
-	account  *jsapi.Account // nil when the server did not say
-	origin   originRead
-	again    *stream.Info // the mirror as it was read beside its origin; nil when it could not be
-	readAt   time.Time    // when that was
+	client  *Client
+	request EditRequest
+	plan    kvcfg.Plan
+	mirror  *stream.Info
+	account *jsapi.Account // nil when the server did not say
+	origin  originRead
+	again   *stream.Info // the mirror as it was read beside its origin; nil when it was not
+	readAt  time.Time    // when that was
 }
 
-// maxReadAge is how old the last read of a mirror may be when it is written: the one
-// beside its origin's mostly does, which costs no time.
+// maxReadAge is how old the read of a mirror beside its origin may be when the mirror
+// is written.
 const maxReadAge = time.Second
 
 // PlanEdit plans a change. Only what the settings name is changed. The plan has the
 // action [WouldUpdate], or [Unchanged] when there is nothing to change; it is valid
 // also with an error.
 func (c *Client) PlanEdit(ctx context.Context, req EditRequest) (*EditPlan, error) {
-	p := &EditPlan{client: c, settings: req.Settings}
+	p := &EditPlan{client: c, request: req}
 	p.Bucket, p.Stream = req.Bucket, kvcfg.StreamName(req.Bucket)
 	var err error
 	if p.mirror, p.account, err = c.readMirror(ctx, req.Bucket); err != nil {
@@ -65,15 +68,17 @@ func (c *Client) PlanEdit(ctx context.Context, req EditRequest) (*EditPlan, erro
 	return p, nil
 }
 
-// readBoth reads the origin and, side by side with it, the mirror once more: what
-// somebody else writes meanwhile is seen.
+// readBoth reads the origin and, if Apply follows at once, the mirror once more side
+// by side with it: what somebody else writes meanwhile is seen.
 func (p *EditPlan) readBoth(ctx context.Context, origin kvcfg.Origin) {
 	var wg sync.WaitGroup
 	wg.Go(func() { p.origin = p.client.readOrigin(ctx, origin) })
-	wg.Go(func() {
-		p.again, _ = p.client.own.Stream(ctx, p.Stream)
-		p.readAt = time.Now()
-	})
+	if p.request.AtOnce {
+		wg.Go(func() {
+			p.again, _ = p.client.own.Stream(ctx, p.Stream)
+			p.readAt = time.Now()
+		})
+	}
 	wg.Wait()
 }
 
@@ -82,7 +87,7 @@ func (p *EditPlan) decide(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	plan, err := kvcfg.Edit(p.mirror.Config.Raw(), p.origin.config(), p.settings)
+	plan, err := kvcfg.Edit(p.mirror.Config.Raw(), p.origin.config(), p.request.Settings)
 	switch {
 	case errors.Is(err, kvcfg.ErrUnread):
 		return p.origin.failure()
@@ -109,7 +114,7 @@ func (p *EditPlan) decide(ctx context.Context) error {
 // warn tells what is to be known before the changes are made.
 func (p *EditPlan) warn() {
 	origin := p.origin.config()
-	s := p.settings
+	s := p.request.Settings
 	if p.plan.EnablesTTL() {
 		p.Warnings.add("ttl-stays", "per-key TTL cannot be turned off again; the server has %d messages to scan", p.State.Msgs)
 	} else if origin != nil && origin.AllowMsgTTL && !p.mirror.Config.AllowMsgTTL {
@@ -148,7 +153,7 @@ func (p *EditPlan) Apply(ctx context.Context) (*Report, error) {
 		return &p.Report, err
 	}
 	p.Action = Updated
-	p.warnOfReplicas(p.settings)
+	p.warnOfReplicas(p.request.Settings)
 	if p.plan.EnablesTTL() {
 		p.checkExpired(ctx)
 	}

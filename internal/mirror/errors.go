@@ -127,7 +127,7 @@ func AsError(err error) *Error {
 			continue
 		}
 		if known.kind == ErrInterrupted {
-			err = errors.New("interrupted, nothing was changed")
+			err = interrupted{}
 		}
 		e := &Error{Kind: known.kind, Err: err}
 		if known.advice != "" {
@@ -150,6 +150,15 @@ func about(bucket string, err error) error {
 	}
 	return &e
 }
+
+// interrupted is the end of ctx before anything was changed.
+type interrupted struct{}
+
+// Error is one line.
+func (interrupted) Error() string { return "interrupted, nothing was changed" }
+
+// Unwrap is what ended.
+func (interrupted) Unwrap() error { return context.Canceled }
 
 // together is one failure that says all that is wrong; nil when nothing is. The
 // first decides of which kind it is.

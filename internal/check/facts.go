@@ -1,6 +1,8 @@
 package check
 
 import (
+	"time"
+
 	"nats-kvmirror/internal/stream"
 )
 
@@ -37,6 +39,11 @@ type Facts struct {
 // reason, as counted one by one.
 type Content struct {
 	LeftOver, Missing, Different map[string]uint64
+	// MissingAbove is how many of the mirror's messages its origin has lost, while the
+	// top of the chain has them.
+	MissingAbove uint64
+	// Skew is how far the clock of the mirror's server is ahead of the origin's.
+	Skew time.Duration
 	// Unverified is why not all could be compared; empty when all was.
 	Unverified string
 }

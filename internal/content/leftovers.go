@@ -30,7 +30,7 @@ type leftover struct {
 func (l *Leftovers) Add(i Item) {
 	have, known := l.subjects[i.Subject]
 	switch {
-	case i.Kind == Different:
+	case i.Kind == Different, i.Kind == MissingAbove:
 		return
 	case i.Kind == Missing:
 		have.unpurgeable = true
@@ -91,7 +91,7 @@ func (l *Leftovers) Unpurgeable() []string {
 // purged because an older message is not left over. A mirror that keeps one value
 // of each key has none.
 func (c *Comparer) FindUnpurgeable(ctx context.Context, l *Leftovers) error {
-	mirror, err := c.Mirror.Stream(ctx, c.MirrorStream)
+	mirror, err := c.mirrorSide().info(ctx)
 	if err != nil {
 		return err
 	}

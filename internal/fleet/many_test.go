@@ -31,7 +31,7 @@ const longTimeout = time.Minute
 
 // shortTimeout is a timeout that is expected to be hit, and that a server on a busy
 // machine keeps otherwise.
-const shortTimeout = 4 * time.Second
+const shortTimeout = 6 * time.Second
 
 // suspect is one of the streams that seem to be behind.
 func suspect(i int) string { return fmt.Sprintf("KV_fleet-%05d", i) }

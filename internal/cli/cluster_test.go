@@ -2,7 +2,6 @@ package cli
 
 import (
 	"encoding/json"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -109,18 +108,6 @@ func askPeers(t *testing.T, nc *nats.Conn, stream string) peers {
 		t.Fatal(err)
 	}
 	return is
-}
-
-// leaderOf waits until a stream has a leader and returns which server that is.
-func leaderOf(t *testing.T, servers []*natstest.Server, stream string) int {
-	t.Helper()
-	nc, leader := connectTo(t, servers[0].URL()), -1
-	waitUntil(t, stream+" has a leader", func() bool {
-		name := askPeers(t, nc, stream).Cluster.Leader
-		leader = slices.IndexFunc(servers, func(s *natstest.Server) bool { return s.Underlying().Name() == name })
-		return leader >= 0
-	})
-	return leader
 }
 
 // restart starts a server that was shut down, and waits until it takes part in the

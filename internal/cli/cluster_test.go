@@ -133,7 +133,7 @@ func restart(t *testing.T, servers []*natstest.Server, which int, streams ...str
 }
 
 // A server that was restarted has dropped what it does not like of a mirror's
-// configuration; to add the mirror again still changes nothing.
+// configuration; to add the mirror again changes nothing.
 func TestAddAfterRestart(t *testing.T) {
 	t.Parallel()
 	sites := plainSites(t)

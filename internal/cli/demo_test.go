@@ -236,7 +236,7 @@ func TestDemoKeep(t *testing.T) {
 	}
 	if nc, err := nats.Connect(leaf[1]); err == nil {
 		nc.Close()
-		t.Error("the leaf still runs")
+		t.Error("the leaf runs")
 	}
 	wantEmpty(t, dir)
 }

@@ -200,7 +200,7 @@ func runMalformed(t *testing.T, st *testSites, w scenario, origin bool, kind str
 	switch {
 	case kind == "INFO" && w.name == "sync" && r.action == render.Unchanged && (n.name == "a type alone" || n.name == "numbers are negative"):
 		// A server that says that it is older than per-key TTL is believed: there is
-		// nothing to mend.
+		// nothing to repair.
 	case n.refusal && !origin && slices.Contains(w.writes, kind): // one that says that it did not is believed
 		if r.code == exitOK && inTime {
 			wrong("it is a success")

@@ -20,7 +20,7 @@ func TestMayBeGone(t *testing.T) {
 		sourced, ours bool
 		want          bool
 	}{
-		{name: "for ever", old: true},
+		{name: "forever", old: true},
 		{name: "aged", maxAge: time.Minute, old: true, want: true},
 		{name: "not yet aged", maxAge: time.Minute},
 		{name: "soon to age", maxAge: 5 * time.Second},
@@ -33,7 +33,7 @@ func TestMayBeGone(t *testing.T) {
 		{name: "sourced and not yet expired", ttl: long, sourced: true},
 		{name: "sourced before an unknown time", maxAge: time.Minute, sourced: true, ours: true, want: true},
 		{name: "sourced before an unknown time, with a TTL", ttl: long, sourced: true, ours: true, want: true},
-		{name: "sourced for ever", maxAge: time.Minute, ttl: never, sourced: true, ours: true},
+		{name: "sourced forever", maxAge: time.Minute, ttl: never, sourced: true, ours: true},
 	} {
 		c := &copying{Copy: kvcfg.Copy{Sourced: test.sourced}}
 		c.mirror = &stream.Info{Config: stream.Config{AllowMsgTTL: true, MaxAge: test.maxAge}}

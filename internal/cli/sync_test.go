@@ -26,7 +26,7 @@ func updates(p *natstest.Proxy) map[string]int {
 	return counts
 }
 
-// Whatever becomes of one mirror, the others are mended, and the verdict on it
+// Whatever becomes of one mirror, the others are repaired, and what is said on it
 // is true; a second run does what is left.
 func TestSyncOutcomes(t *testing.T) {
 	slow(t)
@@ -38,7 +38,7 @@ func TestSyncOutcomes(t *testing.T) {
 		code   int
 		action render.Action
 		kind   string
-		fate   render.Action // of m2
+		action render.Action // of m2
 		left   bool          // to be done by a second run
 	}{
 		{"request dropped", hitOnce("STREAM.UPDATE.KV_m2", natstest.ToServer, natstest.Drop), 3, render.Unknown, kindUnknownOutcome, render.Unknown, true},
@@ -55,7 +55,7 @@ func TestSyncOutcomes(t *testing.T) {
 			for bucket, action := range o.actions() {
 				want := render.Updated
 				if bucket == "m2" {
-					want = test.fate
+					want = test.action
 				}
 				if action != want {
 					t.Errorf("%s: %s, want %s", bucket, action, want)
@@ -242,7 +242,7 @@ func TestSyncInterrupted(t *testing.T) {
 	}
 }
 
-// Several mirrors are mended at a time, and not more than several.
+// Several mirrors are repaired at a time, and not more than several.
 func TestSyncAtOnce(t *testing.T) {
 	t.Parallel()
 	const n = 3 * mendedAtOnce

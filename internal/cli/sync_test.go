@@ -33,13 +33,13 @@ func TestSyncOutcomes(t *testing.T) {
 	t.Parallel()
 	const n = 6
 	for _, test := range []struct {
-		name   string
-		hook   func(natstest.Message) natstest.Verdict
-		code   int
-		action render.Action
-		kind   string
-		action render.Action // of m2
-		left   bool          // to be done by a second run
+		name    string
+		hook    func(natstest.Message) natstest.Verdict
+		code    int
+		action  render.Action
+		kind    string
+		outcome render.Action // of m2
+		left    bool          // to be done by a second run
 	}{
 		{"request dropped", hitOnce("STREAM.UPDATE.KV_m2", natstest.ToServer, natstest.Drop), 3, render.Unknown, kindUnknownOutcome, render.Unknown, true},
 		{"reply dropped", hitOnce("STREAM.UPDATE.KV_m2", natstest.ToClient, natstest.Drop), 0, render.Updated, "", render.Updated, false},
@@ -55,7 +55,7 @@ func TestSyncOutcomes(t *testing.T) {
 			for bucket, action := range o.actions() {
 				want := render.Updated
 				if bucket == "m2" {
-					want = test.action
+					want = test.outcome
 				}
 				if action != want {
 					t.Errorf("%s: %s, want %s", bucket, action, want)

@@ -5,13 +5,13 @@ import (
 	"time"
 
 	"github.com/choria-io/fisk"
-
-	"nats-kvmirror/internal/units"
 )
 
 const (
-	appName = "nats-kvmirror"
-	appHelp = `Key-Value mirrors that follow their origin
+	appName    = "nats-kvmirror"
+	hostName   = "nats"     // of which this program can be a plugin
+	pluginName = "kvmirror" // its name there
+	appHelp    = `Key-Value mirrors that follow their origin
 
 A mirror made by this program lets keys and delete markers expire when
 they expire at the origin, which no mirror made by 'nats kv' does.
@@ -65,7 +65,7 @@ func newApp(rt *runtime, selected func(command)) *fisk.Application {
 	app.ErrorWriter(rt.Err)
 	app.HelpFlag.Short('h')
 	app.LLMExtraInformation(appLLM)
-	app.Cheat("kvmirror", cheat)
+	app.Cheat(pluginName, cheat)
 	app.CheatCommand.Hidden()
 
 	addAdd(app, rt, selected)
@@ -73,7 +73,9 @@ func newApp(rt *runtime, selected func(command)) *fisk.Application {
 	addInfo(app, rt, selected)
 	addLs(app, rt, selected)
 	addCheck(app, rt, selected)
-	addSync(app, rt, selected)
+	addRepair(app, rt, selected)
+	addPrune(app, rt, selected)
+	addRecreate(app, rt, selected)
 	addPromote(app, rt, selected)
 	addDemo(app, rt, selected)
 	addGlobals(app, &rt.globals)
@@ -112,7 +114,7 @@ type timeoutValue struct{ target *time.Duration }
 
 // Set reads the duration.
 func (v *timeoutValue) Set(text string) error {
-	d, err := units.ParseDuration(text)
+	d, err := parseDuration(text)
 	if err == nil && d == 0 {
 		return fail(kindUsage, "", "--timeout: it must be longer than 0")
 	}

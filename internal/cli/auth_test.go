@@ -20,8 +20,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nkeys"
 
+	"nats-kvmirror/internal/mirror"
 	"nats-kvmirror/internal/natstest"
-	"nats-kvmirror/internal/render"
 )
 
 // Every way to log in: with it a mirror is made, compared and repaired, and
@@ -46,7 +46,7 @@ func TestLogins(t *testing.T) {
 		name, conf string
 		args       []string
 		opts       []nats.Option
-		kind       string // without args
+		kind       mirror.Kind // without args
 	}{
 		{"user and password", "authorization { user: u, password: p }", []string{"--user", "u", "--password", "p"}, []nats.Option{nats.UserInfo("u", "p")}, kindAuthorization},
 		{"token", "authorization { token: secret }", []string{"--token", "secret"}, []nats.Option{nats.Token("secret")}, kindAuthorization},
@@ -80,10 +80,10 @@ func TestLogins(t *testing.T) {
 				t.Fatal(err)
 			}
 			at := append([]string{"--server", s.URL(), "--timeout", "20s"}, test.args...)
-			runJSON(t, t.Context(), append(at, "add", "m", "--mirror", "demo", "--no-allow-msg-ttl", "--wait", "1m")...).mustBe(t, 0, render.Created, "")
-			runJSON(t, t.Context(), append(at, "edit", "m", "--force")...).mustBe(t, 0, render.Updated, "")
-			runFleet(t, t.Context(), append(at, "check", "m", "--content")...).mustBe(t, 0, render.Checked, "")
-			runJSON(t, t.Context(), "info", "m", "--server", s.URL(), "--timeout", (3*brief).String()).mustBe(t, 1, render.Failed, test.kind)
+			runJSON(t, t.Context(), append(at, "add", "m", "--mirror", "demo", "--no-allow-msg-ttl", "--wait", "1m")...).mustBe(t, 0, mirror.Created, "")
+			runJSON(t, t.Context(), append(at, "edit", "m", "--force")...).mustBe(t, 0, mirror.Updated, "")
+			runFleet(t, t.Context(), append(at, "check", "m", "--content")...).mustBe(t, 0, mirror.Checked, "")
+			runJSON(t, t.Context(), "info", "m", "--server", s.URL(), "--timeout", (3*brief).String()).mustBe(t, 1, mirror.Failed, test.kind)
 		})
 	}
 }

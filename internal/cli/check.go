@@ -12,69 +12,64 @@ import (
 	"github.com/choria-io/fisk"
 
 	"nats-kvmirror/internal/check"
-	"nats-kvmirror/internal/content"
-	"nats-kvmirror/internal/fleet"
+	"nats-kvmirror/internal/mirror"
 	"nats-kvmirror/internal/render"
 )
 
 // checkOptions are the flags of check.
 type checkOptions struct {
-	buckets    []string
-	ignore     []string
-	expect     *int64
-	format     string
-	lagWarn    *int64
-	lagCrit    *int64
-	seenWarn   *time.Duration
-	seenCrit   *time.Duration
-	messages   contentOptions
-	quick      bool
-	thresholds check.Thresholds // what the flags leave of the defaults
+	contentFlags
+	buckets            []string
+	ignore             []string
+	expect             *int64
+	format             string
+	lagWarn, lagCrit   *int64
+	seenWarn, seenCrit *time.Duration
+	content, quick     bool
+	thresholds         check.Thresholds // what the flags leave of the defaults
 }
 
 func addCheck(app *fisk.Application, rt *runtime, selected func(command)) {
 	o := &checkOptions{}
 	cmd := app.Command("check", "Finds what is wrong with mirrors, for people and monitoring systems")
 	cmd.Tag("scope:user", "impact:ro")
-	cmd.HelpLong("Exit codes are those of monitoring plugins in every format: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN. Whatever could not be looked at is UNKNOWN.\n\nWith --content, all messages of mirror and origin are read, without their bodies, and compared one by one; what differs is looked at a second time.\n\nFindings: " + strings.Join(check.Codes(), ", "))
+	cmd.HelpLong("Exit codes are those of monitoring plugins in every format: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN. What could not be read is UNKNOWN.\n\nWith --content, all messages of mirror and origin are read, without their bodies, and compared one by one; those that differ are read a second time.\n\nFindings: " + strings.Join(check.Codes(), ", "))
 	d := check.DefaultThresholds()
 	cmd.Arg("bucket", "The mirrors to check; all when left out").StringsVar(&o.buckets)
 	countFlag(cmd.Flag("lag-warn", fmt.Sprintf("Warn of a mirror that is more messages behind its origin's last sequence; default %d", d.LagWarn)), "lag-warn", &o.lagWarn).PlaceHolder("MSGS")
 	countFlag(cmd.Flag("lag-critical", fmt.Sprintf("The same, critical; default %d", d.LagCritical)), "lag-critical", &o.lagCrit).PlaceHolder("MSGS")
-	durationFlag(cmd.Flag("seen-warn", fmt.Sprintf("Warn of a mirror that has not heard of its origin for longer; default %v", d.SeenWarn)), "seen-warn", &o.seenWarn).PlaceHolder("DURATION")
+	durationFlag(cmd.Flag("seen-warn", fmt.Sprintf("Warn of a mirror whose link was last active longer ago; default %v", d.SeenWarn)), "seen-warn", &o.seenWarn).PlaceHolder("DURATION")
 	durationFlag(cmd.Flag("seen-critical", fmt.Sprintf("The same, critical; default %v", d.SeenCritical)), "seen-critical", &o.seenCrit).PlaceHolder("DURATION")
 	cmd.Flag("ignore", "Leave out the findings with this code (can be repeated)").PlaceHolder("CODE").HintOptions(check.Codes()...).StringsVar(&o.ignore)
 	countFlag(cmd.Flag("expect", "How many mirrors there must be"), "expect", &o.expect).PlaceHolder("MIRRORS")
-	o.messages.addContent(cmd, "Compare the messages of mirror and origin one by one", "With --content, ")
+	cmd.Flag("content", "Compare the messages of mirror and origin one by one").UnNegatableBoolVar(&o.content)
+	o.contentFlags.addTo(cmd, "With --content, ")
 	cmd.Flag("quick", "With --content, be content with a sample where all counts agree").UnNegatableBoolVar(&o.quick)
 	cmd.Flag("format", "Format of the result (nagios, json, prometheus, text)").Default("nagios").PlaceHolder("FORMAT").EnumVar(&o.format, render.Formats()...)
 	jsonFlag(cmd, rt)
 	cmd.Action(func(*fisk.ParseContext) error {
-		selected(func(ctx context.Context) int { return o.finish(rt, o.run(ctx, rt)) })
+		selected(func(ctx context.Context) int {
+			f, err := o.run(ctx, rt)
+			return o.finish(rt, f, err)
+		})
 		return nil
 	})
 }
 
-// checkResult is what a check came to.
-type checkResult struct {
-	fleet    render.Fleet
-	contents []*render.Content // by mirror, if they were compared
-	err      error             // why nothing could be looked at
-	style    render.Style
-}
-
 func (o *checkOptions) complete() error {
 	o.thresholds = check.DefaultThresholds()
-	for flag, v := range map[string]*int64{"lag-warn": o.lagWarn, "lag-critical": o.lagCrit, "expect": o.expect} {
-		if v != nil && *v < 0 {
-			return fail(kindUsage, "", "--%s: %d is negative", flag, *v)
+	for _, f := range []struct {
+		name  string
+		value *int64
+		to    *uint64
+	}{{"lag-warn", o.lagWarn, &o.thresholds.LagWarn}, {"lag-critical", o.lagCrit, &o.thresholds.LagCritical}, {"expect", o.expect, new(uint64)}} {
+		if f.value == nil {
+			continue
 		}
-	}
-	if o.lagWarn != nil {
-		o.thresholds.LagWarn = uint64(*o.lagWarn)
-	}
-	if o.lagCrit != nil {
-		o.thresholds.LagCritical = uint64(*o.lagCrit)
+		if *f.value < 0 {
+			return fail(kindUsage, "", "--%s: %d is negative", f.name, *f.value)
+		}
+		*f.to = uint64(*f.value)
 	}
 	if o.seenWarn != nil {
 		o.thresholds.SeenWarn = *o.seenWarn
@@ -82,111 +77,62 @@ func (o *checkOptions) complete() error {
 	if o.seenCrit != nil {
 		o.thresholds.SeenCritical = *o.seenCrit
 	}
-	if o.quick && !o.messages.content {
+	switch {
+	case o.quick && !o.content:
 		return fail(kindUsage, "", "--quick needs --content")
+	case o.contentFlags.given() && !o.content:
+		return fail(kindUsage, "", "--payload, --limit, --differences and --rate need --content")
 	}
 	for _, code := range o.ignore {
 		if !slices.Contains(check.Codes(), code) {
 			return fail(kindUsage, "the codes are "+strings.Join(check.Codes(), ", "), "--ignore: there is no finding %q", code)
 		}
 	}
-	return o.messages.complete(o.messages.content)
+	return o.contentFlags.complete()
 }
 
-func (o *checkOptions) run(ctx context.Context, rt *runtime) checkResult {
-	r := checkResult{fleet: render.Fleet{Action: render.Checked}}
-	if r.err = o.complete(); r.err != nil {
-		return r
+func (o *checkOptions) run(ctx context.Context, rt *runtime) (mirror.Fleet, error) {
+	f := &mirror.Fleet{Action: mirror.Checked}
+	if err := o.complete(); err != nil {
+		return *f, err
 	}
-	s, err := rt.connect(ctx)
+	c, err := rt.connect(ctx)
 	if err != nil {
-		r.err = err
-		return r
+		return *f, err
 	}
-	defer s.conn.Close()
-	r.style = s.style
-	read, err := rt.readFleet(ctx, s, o.buckets)
-	if err != nil {
-		r.err = fmt.Errorf("cannot read the mirrors: %w", err)
-		return r
-	}
-	if o.messages.content {
-		r.contents, r.err = o.compare(ctx, rt, s, read)
-		if r.err != nil {
-			return r
+	defer c.Close()
+	req := mirror.CheckRequest{Buckets: o.buckets, Thresholds: o.thresholds, Ignore: o.ignore, Expect: o.expect}
+	finish := func() error { return nil }
+	if o.content {
+		var opts mirror.ContentOptions
+		if opts, finish, err = o.contentFlags.options(); err != nil {
+			return *f, err
 		}
+		opts.Quick = o.quick
+		req.Content = &opts
 	}
-	for i, m := range read.Mirrors {
-		member := member(m, s.own.Prefix(), check.Findings(m.Facts, o.thresholds, o.ignore...))
-		if o.messages.content {
-			member.Content = r.contents[i]
-		}
-		r.fleet.Mirrors = append(r.fleet.Mirrors, member)
-	}
-	r.fleet.Findings = o.fleetFindings(read)
-	for _, p := range read.Problems {
-		r.fleet.Problems = append(r.fleet.Problems, p.Error())
-	}
-	return r
-}
-
-// compare compares the messages of the mirrors, one mirror after the other, and
-// completes their facts.
-func (o *checkOptions) compare(ctx context.Context, rt *runtime, s *session, read fleet.Fleet) ([]*render.Content, error) {
-	file, err := createItemFile(o.messages.outfile)
-	if err != nil {
-		return nil, err
-	}
-	defer stayModest()()
-	var contents []*render.Content
-	for i := range read.Mirrors {
-		m := &read.Mirrors[i]
-		c := o.messages.comparer(s, *m)
-		c.Quick = o.quick
-		compared, err := rt.compare(ctx, s, &o.messages, *m, c, func(item content.Item) error { return file.add(m.Bucket, item) })
-		if ctx.Err() != nil {
-			return nil, errors.Join(ctx.Err(), file.close())
-		}
-		contents = append(contents, compared)
-		m.Facts.Content = contentFacts(compared, err)
-	}
-	return contents, file.close()
-}
-
-// fleetFindings are the findings about the fleet as a whole.
-func (o *checkOptions) fleetFindings(read fleet.Fleet) []check.Finding {
-	facts := check.FleetFacts{Mirrors: len(read.Mirrors), Named: len(o.buckets) > 0, Expected: o.expect}
-	for _, p := range read.Problems {
-		facts.Problems = append(facts.Problems, p.Unreadable())
-	}
-	return withFixes(check.FleetFindings(facts, o.ignore...))
+	f, err = c.Check(ctx, req)
+	return *f, errors.Join(err, finish())
 }
 
 // finish shows the result and returns the exit code of a monitoring plugin.
-func (o *checkOptions) finish(rt *runtime, r checkResult) int {
-	status := check.Worst(r.fleet.Findings)
-	for _, m := range r.fleet.Mirrors {
-		status = status.Worse(m.State)
+func (o *checkOptions) finish(rt *runtime, f mirror.Fleet, err error) int {
+	if err != nil {
+		_, f.Error = rt.verdict(err)
+		f.Action, f.Status = mirror.Failed, new(check.Unknown)
+		f.Findings = []check.Finding{{Code: "unreadable", Severity: check.Unknown, Message: f.Error.Message, Remedy: check.None, Advice: f.Error.Hint}}
 	}
-	if r.err != nil {
-		status = check.Unknown
-		_, r.fleet.Error = rt.verdict(r.err)
-		r.fleet.Action = render.Failed
-		problem := check.Unreadable{Reason: check.ReasonUnreachable, Detail: r.fleet.Error.Message}
-		r.fleet.Findings = check.FleetFindings(check.FleetFacts{Named: true, Problems: []check.Unreadable{problem}})
-		r.fleet.Findings[0].Fix = r.fleet.Error.Hint
-	}
-	r.fleet.Status = &status
-	code := map[check.Severity]int{check.OK: 0, check.Warning: 1, check.Critical: 2, check.Unknown: 3}[status]
+	rt.complete(&f)
+	code := map[check.Severity]int{check.OK: 0, check.Warning: 1, check.Critical: 2, check.Unknown: 3}[*f.Status]
 	if rt.json {
-		if rt.document(r.fleet, r.fleet.Action, exitOK) != exitOK {
+		if rt.document(f, f.Action, exitOK) != exitOK {
 			return 3
 		}
 		return code
 	}
-	_, err := io.WriteString(rt.Out, render.Monitor(r.fleet, o.thresholds, o.format))
+	_, err = io.WriteString(rt.Out, render.Monitor(f, o.thresholds, o.format))
 	if err == nil && (o.format == "nagios" || o.format == "text") {
-		err = render.Contents(rt.Out, r.fleet.Mirrors, r.style)
+		err = render.Contents(rt.Out, f.Mirrors, rt.style)
 	}
 	if err != nil {
 		_, _ = rt.verdict(errors.Join(errors.New("cannot write the result"), err))

@@ -8,8 +8,8 @@ import (
 	"testing"
 
 	"nats-kvmirror/internal/check"
+	"nats-kvmirror/internal/mirror"
 	"nats-kvmirror/internal/natstest"
-	"nats-kvmirror/internal/render"
 )
 
 // A cluster of which some servers do not answer lists some of the streams as
@@ -17,7 +17,7 @@ import (
 func TestPartlyRead(t *testing.T) {
 	t.Parallel()
 	sites, _ := plainMirrors(t, 2)
-	if code, _, errs := runText(t, t.Context(), "sync", "m1", "--force", "--server", sites.Leaf.URL()); code != 0 {
+	if code, _, errs := runText(t, t.Context(), "repair", "m1", "--force", "--server", sites.Leaf.URL()); code != 0 {
 		t.Fatal(errs)
 	}
 	shim(t, sites.Leaf.URL(), func(subject string, reply map[string]any) {
@@ -42,7 +42,7 @@ func TestPartlyRead(t *testing.T) {
 	}
 	// The one that is not there may be there.
 	o := runFleet(t, t.Context(), append(at, "check", "--expect", "2")...)
-	o.mustBe(t, 3, render.Checked, "")
+	o.mustBe(t, 3, mirror.Checked, "")
 	for _, f := range o.fleet.Findings {
 		if f.Severity != check.Unknown {
 			t.Errorf("%s is %s: %s", f.Code, f.Severity, f.Message)
@@ -63,7 +63,7 @@ func TestPartlyRead(t *testing.T) {
 		t.Errorf("ls: %d mirrors, problems %q", len(listed.fleet.Mirrors), listed.fleet.Problems)
 	}
 
-	synced := runFleet(t, t.Context(), append(at, "sync", "--all", "--force")...)
+	synced := runFleet(t, t.Context(), append(at, "repair", "--all", "--force")...)
 	if synced.code != 1 || synced.fleet.Error == nil || !strings.Contains(synced.fleet.Error.Message, unread) {
 		t.Errorf("sync: exit code %d, %+v", synced.code, synced.fleet.Error)
 	}
@@ -91,7 +91,7 @@ func TestResultNotWritten(t *testing.T) {
 		{[]string{"ls", "-n"}, 1},
 		{[]string{"ls", "--tree"}, 1},
 		{[]string{"ls", "--json"}, 1},
-		{[]string{"sync", "--all", "--force"}, 1},
+		{[]string{"repair", "--all", "--force"}, 1},
 	} {
 		var errs bytes.Buffer
 		args := append(test.args, "--server", sites.Leaf.URL(), "--no-context")
@@ -115,7 +115,7 @@ func TestFleetInterrupted(t *testing.T) {
 	}{
 		{[]string{"check"}, 3, string(check.Unknown)},
 		{[]string{"ls"}, 1, ""},
-		{[]string{"sync", "--all", "--force"}, 1, ""},
+		{[]string{"repair", "--all", "--force"}, 1, ""},
 	} {
 		ctx, interrupt := context.WithCancel(t.Context())
 		p.SetHook(func(m natstest.Message) natstest.Verdict {
@@ -126,7 +126,7 @@ func TestFleetInterrupted(t *testing.T) {
 			return natstest.Pass
 		})
 		o := runFleet(t, ctx, append(test.args, "--server", p.URL())...)
-		o.mustBe(t, test.code, render.Failed, kindInterrupted)
+		o.mustBe(t, test.code, mirror.Failed, mirror.ErrInterrupted)
 		if o.fleet.Status != nil && string(*o.fleet.Status) != test.status || o.fleet.Status == nil && test.status != "" {
 			t.Errorf("%q: status %v, want %q", test.args, o.fleet.Status, test.status)
 		}

@@ -9,8 +9,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"nats-kvmirror/internal/mirror"
 	"nats-kvmirror/internal/natstest"
-	"nats-kvmirror/internal/render"
 )
 
 // In a cluster: a mirror of three replicas is created, repaired and shown, and a
@@ -34,12 +34,12 @@ func TestCluster(t *testing.T) {
 	}
 
 	made := runJSON(t, t.Context(), "add", "made", "--mirror", "demo", "--replicas", "3", "--wait", "1m", "--server", url)
-	made.mustBe(t, 0, render.Created, "")
+	made.mustBe(t, 0, mirror.Created, "")
 	if len(made.report.Warnings) > 0 || made.report.State.Msgs != 2 {
-		t.Errorf("%d messages, warnings %q", made.report.State.Msgs, made.report.Warnings)
+		t.Errorf("%d messages, warnings %q", made.report.State.Msgs, made.warnings())
 	}
 	again := runJSON(t, t.Context(), "add", "made", "--mirror", "demo", "--replicas", "3", "--server", url)
-	again.mustBe(t, 0, render.Unchanged, "")
+	again.mustBe(t, 0, mirror.Unchanged, "")
 
 	keyValue(t, url, jetstream.KeyValueConfig{Bucket: "plain", Replicas: 3, Mirror: &jetstream.StreamSource{Name: "demo"}})
 	if err := kv.Purge(t.Context(), "a", jetstream.PurgeTTL(time.Second)); err != nil {
@@ -54,7 +54,7 @@ func TestCluster(t *testing.T) {
 		return edited.code == exitOK
 	})
 	info := runJSON(t, t.Context(), "info", "plain", "--server", url)
-	info.mustBe(t, 0, render.Shown, "")
+	info.mustBe(t, 0, mirror.Shown, "")
 	if !*info.report.Origin.Follows {
 		t.Errorf("the mirror does not follow its origin: %+v", info.report.Origin.Differs)
 	}
@@ -138,13 +138,13 @@ func TestAddAfterRestart(t *testing.T) {
 	t.Parallel()
 	sites := plainSites(t)
 	add := []string{"add", "made", "--mirror", "demo", "--mirror-domain", "hub", "--ttl", "1m", "--server", sites.Leaf.URL()}
-	runJSON(t, t.Context(), add...).mustBe(t, 0, render.Created, "")
+	runJSON(t, t.Context(), add...).mustBe(t, 0, mirror.Created, "")
 	if err := sites.Leaf.Restart(); err != nil {
 		t.Fatal(err)
 	}
 	waitUntil(t, "the hub answers", func() bool {
 		return runJSON(t, t.Context(), "info", "made", "--server", sites.Leaf.URL()).code == 0 &&
-			*runJSON(t, t.Context(), "info", "made", "--server", sites.Leaf.URL()).report.Origin.Reachable
+			runJSON(t, t.Context(), "info", "made", "--server", sites.Leaf.URL()).report.Origin.Reachable
 	})
-	runJSON(t, t.Context(), add...).mustBe(t, 0, render.Unchanged, "")
+	runJSON(t, t.Context(), add...).mustBe(t, 0, mirror.Unchanged, "")
 }

@@ -12,20 +12,13 @@ import (
 	"github.com/nats-io/jsm.go/natscontext"
 	"github.com/nats-io/nats.go"
 
-	"nats-kvmirror/internal/jsapi"
 	"nats-kvmirror/internal/kvcfg"
+	"nats-kvmirror/internal/mirror"
 	"nats-kvmirror/internal/render"
 )
 
-// session is a connection and the API of the mirror's side.
-type session struct {
-	conn  *jsapi.Conn
-	own   *jsapi.API
-	style render.Style
-}
-
-// connect loads the context and connects. The caller closes the connection.
-func (rt *runtime) connect(ctx context.Context) (*session, error) {
+// connect loads the context and connects. The caller closes the client.
+func (rt *runtime) connect(ctx context.Context) (*mirror.Client, error) {
 	g := rt.globals
 	config, err := g.load()
 	if err != nil {
@@ -36,26 +29,22 @@ func (rt *runtime) connect(ctx context.Context) (*session, error) {
 		return nil, fail(kindContext, "", "cannot use the context's settings: %w", err)
 	}
 	redact := redactor(config.ServerURL())
-	var trace jsapi.Tracer
-	if g.trace {
-		trace = func(format string, a ...any) { rt.log.Print(cleanLines(redact.Replace(fmt.Sprintf(format, a...)))) }
+	o := mirror.Options{Timeout: g.timeout, Observer: rt.observer()}
+	switch {
+	case config.JSDomain() != "":
+		o.Prefix = kvcfg.DomainPrefix(config.JSDomain())
+	case config.JSAPIPrefix() != "":
+		o.Prefix = strings.TrimSuffix(config.JSAPIPrefix(), ".")
 	}
-	conn, err := jsapi.Connect(ctx, config.ServerURL(), g.timeout, trace, opts...)
+	if g.trace {
+		o.Trace = func(format string, a ...any) { rt.log.Print(cleanLines(redact.Replace(fmt.Sprintf(format, a...)))) }
+	}
+	rt.style = rt.newStyle(config.ColorScheme())
+	c, err := mirror.Connect(ctx, config.ServerURL(), o, opts...)
 	if err != nil {
 		return nil, connectFailure(redact.Replace(config.ServerURL()), redact, err)
 	}
-	prefix := "$JS.API"
-	switch {
-	case config.JSDomain() != "":
-		prefix = kvcfg.DomainPrefix(config.JSDomain())
-	case config.JSAPIPrefix() != "":
-		prefix = strings.TrimSuffix(config.JSAPIPrefix(), ".")
-	}
-	if err := kvcfg.ValidatePrefix(prefix); err != nil {
-		conn.Close()
-		return nil, err
-	}
-	return &session{conn: conn, own: conn.At(prefix), style: rt.style(config.ColorScheme())}, nil
+	return c, nil
 }
 
 // cleanLines makes what would harm a terminal visible, line by line.
@@ -106,7 +95,7 @@ func (g globals) load() (*natscontext.Context, error) {
 	config, err := natscontext.New(g.context, true, opts...)
 	if errors.Is(err, natscontext.ErrNotFound) {
 		name := orDefault(g.context, natscontext.SelectedContext())
-		return nil, fail(kindContext, "see `nats context ls`, or add --no-context", "there is no context %q", name)
+		return nil, fail(kindContext, "list the contexts with `nats context ls`, or add --no-context", "there is no context %q", name)
 	}
 	return loaded(config, err)
 }
@@ -139,17 +128,19 @@ func connectFailure(servers string, redact *strings.Replacer, err error) error {
 	var parse *url.Error
 	var netErr net.Error
 	switch {
+	case errors.Is(err, mirror.ErrInvalid):
+		return err
 	case errors.Is(err, context.Canceled):
-		return fail(kindInterrupted, "", "interrupted, nothing was changed")
+		return fail(mirror.ErrInterrupted, "", "interrupted, nothing was changed")
 	case errors.Is(err, nats.ErrNoServers):
-		return fail(kindUnreachable, "is the server running, and is --server right?", "cannot connect to %s: the connection is refused", servers)
+		return fail(kindUnreachable, "check that the server runs, and --server", "cannot connect to %s: the connection is refused", servers)
 	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked):
 		return fail(kindAuthorization, "check the user, the password, or the credentials", "cannot connect to %s: %s", servers, strings.ToLower(text))
 	case errors.Is(err, os.ErrNotExist):
 		return fail(kindContext, "", "cannot connect to %s: %s", servers, text)
 	case errors.As(err, &parse):
 		return fail(kindUsage, "", "cannot understand the server address: %s", text)
-	case errors.As(err, &netErr) && netErr.Timeout(), errors.Is(err, nats.ErrTimeout), errors.Is(err, jsapi.ErrTimeout):
+	case errors.As(err, &netErr) && netErr.Timeout(), errors.Is(err, nats.ErrTimeout), errors.Is(err, mirror.AsError(err).Kind) && mirror.AsError(err).Kind == mirror.ErrTimeout:
 		return fail(kindUnreachable, "a longer --timeout may help", "cannot connect to %s: %s", servers, text)
 	}
 	return fail(kindUnreachable, "", "cannot connect to %s: %s", servers, text)

@@ -14,9 +14,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
+	"nats-kvmirror/internal/mirror"
 
-	"nats-kvmirror/internal/render"
+	"github.com/nats-io/nats.go"
 )
 
 // allCorruptions are the answers of servers that are mad or mean.
@@ -117,7 +117,7 @@ func walkTree(path string, v any, change func(string, any) any) any {
 
 // askOrigins are the commands that are told malformed answers by their origins as well; the
 // others read them as one of these does.
-var askOrigins = []string{"info", "ls", "check", "check --content", "add", "edit", "sync", "sync --content", "sync --recreate"}
+var askOrigins = []string{"info", "ls", "check", "check --content", "add", "edit", "repair", "prune", "recreate"}
 
 // A server that gives malformed answers, to each kind of request of each command, in the
 // place of the mirror's API and in that of its origin's: no panic, no success that
@@ -194,11 +194,11 @@ func runMalformed(t *testing.T, st *testSites, w scenario, origin bool, kind str
 	wrong := func(format string, a ...any) {
 		t.Errorf("%s, %s.%s is %s: exit code %d, action %q: "+format+"\n%s%s", append(append([]any{w.name, m.api, kind, n.name, r.code, r.action}, a...), r.stderr, r.says())...)
 	}
-	if n.name != "sane" && r.failure != nil && r.failure.Kind == kindInternal {
+	if n.name != "sane" && r.failure != nil && r.failure.Kind == mirror.ErrInternal {
 		wrong("it is not said what is wrong")
 	}
 	switch {
-	case kind == "INFO" && w.name == "sync" && r.action == render.Unchanged && (n.name == "a type alone" || n.name == "numbers are negative"):
+	case kind == "INFO" && w.name == "repair" && r.action == mirror.Unchanged && (n.name == "a type alone" || n.name == "numbers are negative"):
 		// A server that says that it is older than per-key TTL is believed: there is
 		// nothing to repair.
 	case n.refusal && !origin && slices.Contains(w.writes, kind): // one that says that it did not is believed
@@ -208,7 +208,7 @@ func runMalformed(t *testing.T, st *testSites, w scenario, origin bool, kind str
 	default:
 		w.verify(before, after, r, wrong)
 	}
-	if n.name == "sane" && r.action == render.Failed {
+	if n.name == "sane" && r.action == mirror.Failed {
 		wrong("it fails")
 	}
 	if len(w.writes) == 0 && n.name != "sane" && r.code == exitOK && inTime && !admits(t, w, bucket, origin, kind, n, r) {
@@ -236,7 +236,7 @@ func admits(t *testing.T, w scenario, bucket string, origin bool, kind string, n
 	case w.name == "info" && origin:
 		return !doc.Origin.Reachable // it shows the mirror
 	case w.name == "ls" && origin:
-		return slices.ContainsFunc(r.members, func(m render.Member) bool { return m.Bucket == bucket && !m.Origin.Reachable })
+		return slices.ContainsFunc(r.members, func(m mirror.Member) bool { return m.Bucket == bucket && !m.Origin.Reachable })
 	case w.name == "ls" && kind == "STREAM.LIST" && n.name == "another stream":
 		return true // a list is about no stream of its own
 	case w.name == "ls" && kind == "STREAM.LIST":

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"nats-kvmirror/internal/mirror"
 	"nats-kvmirror/internal/natstest"
 )
 
@@ -20,7 +21,7 @@ func TestFaultsTwoEditors(t *testing.T) {
 	const atOnce = 16
 	st := newTestSites(t)
 	edit := func(b string) []string { return []string{"edit", b, "--description", "mine", "--force"} }
-	sync1 := func(b string) []string { return []string{"sync", b, "--force"} }
+	sync1 := func(b string) []string { return []string{"repair", b, "--force"} }
 	update := func(m natstest.Message) bool { return strings.Contains(m.Subject, "STREAM.UPDATE") }
 	info := func(m natstest.Message) bool { return strings.Contains(m.Subject, "STREAM.INFO.KV_run") }
 	always := func(natstest.Message) bool { return true }
@@ -37,16 +38,16 @@ func TestFaultsTwoEditors(t *testing.T) {
 		stale    bool   // he writes what he read before us
 		field    string // what he changes
 		code     int
-		kind     string
+		kind     mirror.Kind
 		says     string
 		theirs   bool // his change is there afterwards
 	}{
-		{"edit: between the reads", edit, always, info, 2, false, false, "description", 1, kindConflict, "somebody else has changed", true},
-		{"edit: after the first read", edit, always, info, 1, true, false, "description", 1, kindConflict, "somebody else has changed", true},
-		{"edit: after the write, from an old copy", edit, update, info, 1, false, true, "description", 1, kindConflict, `description is "theirs" and not "mine"`, true},
+		{"edit: between the reads", edit, always, info, 2, false, false, "description", 1, mirror.ErrConflict, "somebody else has changed", true},
+		{"edit: after the first read", edit, always, info, 1, true, false, "description", 1, mirror.ErrConflict, "somebody else has changed", true},
+		{"edit: after the write, from an old copy", edit, update, info, 1, false, true, "description", 1, mirror.ErrConflict, `description is "theirs" and not "mine"`, true},
 		{"edit: after the write, another field", edit, always, update, 1, true, false, "max_bytes", 0, "", "", true},
 		{"edit: nothing can be seen", edit, always, update, 1, false, false, "description", 0, "", "", false},
-		{"sync: after the list", sync1, always, info, 2, false, false, "description", 1, kindIncomplete, "", true},
+		{"sync: after the list", sync1, always, info, 2, false, false, "description", 1, mirror.ErrIncomplete, "", true},
 		{"sync: after the write, another field", sync1, always, update, 1, true, false, "description", 0, "", "", true},
 	}
 	var wg sync.WaitGroup
@@ -100,7 +101,7 @@ func TestFaultsTwoEditors(t *testing.T) {
 			wrong := func(format string, a ...any) {
 				t.Errorf("%s: exit code %d, action %q: "+format+"\n%s", append(append([]any{k.name, r.code, r.action}, a...), r.stdout)...)
 			}
-			kind := ""
+			kind := mirror.Kind("")
 			if r.failure != nil {
 				kind = r.failure.Kind
 			}
@@ -182,8 +183,8 @@ func TestFaultsTwoRuns(t *testing.T) {
 	}
 	describe := change{[]string{"edit", "--description", "mine"}, "description", `"mine"`}
 	bound := change{[]string{"edit", "--max-bucket-size", "1048576"}, "max_bytes", "1048576"}
-	repair := change{[]string{"sync"}, "allow_msg_ttl", "true"}
-	pairs := [][2]change{{describe, bound}, {bound, describe}, {describe, repair}, {repair, describe}}
+	fix := change{[]string{"repair"}, "allow_msg_ttl", "true"}
+	pairs := [][2]change{{describe, bound}, {bound, describe}, {describe, fix}, {fix, describe}}
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, atOnce)
 	for n := range max(scaled(100), len(pairs)) {

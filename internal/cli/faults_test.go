@@ -17,7 +17,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"nats-kvmirror/internal/kvcfg"
-	"nats-kvmirror/internal/render"
+	"nats-kvmirror/internal/mirror"
 )
 
 // The matrices of faults: each command, with each kind of fault at each of its steps.
@@ -54,7 +54,7 @@ type scenario struct {
 	// many of these there are; 0 means one of each.
 	writes []string
 	steps  int
-	done   render.Action
+	done   mirror.Action
 	// applied says whether what is there is what the command is for.
 	applied func(before, after streamState) bool
 	// halfway is what the message of a failure says when something was changed
@@ -85,12 +85,12 @@ func writeScenarios(st *testSites) []scenario {
 		{
 			name: "add", weight: 3, prepare: none,
 			args:   func(b string) []string { return add(b) },
-			writes: []string{"STREAM.CREATE"}, done: render.Created, applied: hasTTL, halfway: nothing,
+			writes: []string{"STREAM.CREATE"}, done: mirror.Created, applied: hasTTL, halfway: nothing,
 		},
 		{
 			name: "add --wait", weight: 2, prepare: none,
 			args:   func(b string) []string { return add(b, "--wait", "1m") },
-			writes: []string{"STREAM.CREATE"}, done: render.Created,
+			writes: []string{"STREAM.CREATE"}, done: mirror.Created,
 			applied: func(before, after streamState) bool { return hasTTL(before, after) && after.State.Last == 2 },
 			halfway: func(_, after streamState, _ result) string {
 				if after.there {
@@ -102,7 +102,7 @@ func writeScenarios(st *testSites) []scenario {
 		{
 			name: "edit", weight: 3, prepare: plain,
 			args:   func(b string) []string { return []string{"edit", b, "--force"} },
-			writes: []string{"STREAM.UPDATE"}, done: render.Updated, applied: hasTTL, halfway: nothing,
+			writes: []string{"STREAM.UPDATE"}, done: mirror.Updated, applied: hasTTL, halfway: nothing,
 		},
 		{
 			name: "edit, taking away", weight: 1,
@@ -111,19 +111,19 @@ func writeScenarios(st *testSites) []scenario {
 				st.change(t, bucket, st.config(t, bucket), "description")
 			},
 			args:   func(b string) []string { return []string{"edit", b, "--description", "", "--force"} },
-			writes: []string{"STREAM.UPDATE"}, done: render.Updated,
+			writes: []string{"STREAM.UPDATE"}, done: mirror.Updated,
 			applied: func(_, after streamState) bool { return after.there && after.Config.Description == "" }, halfway: nothing,
 		},
 		{
-			name: "sync", weight: 3, prepare: plain,
-			args:   func(b string) []string { return []string{"sync", b, "--force"} },
-			writes: []string{"STREAM.UPDATE"}, done: render.Updated, applied: hasTTL, halfway: nothing,
+			name: "repair", weight: 3, prepare: plain,
+			args:   func(b string) []string { return []string{"repair", b, "--force"} },
+			writes: []string{"STREAM.UPDATE"}, done: mirror.Updated, applied: hasTTL, halfway: nothing,
 		},
 		{
-			name: "sync --content", weight: 2,
+			name: "prune", weight: 2,
 			prepare: func(t *testing.T, st *testSites, bucket string) { st.leftOver(t, bucket) },
-			args:    func(b string) []string { return []string{"sync", b, "--content", "--force"} },
-			writes:  []string{"STREAM.PURGE"}, done: render.Updated,
+			args:    func(b string) []string { return []string{"prune", b, "--force"} },
+			writes:  []string{"STREAM.PURGE"}, done: mirror.Updated,
 			applied: func(_, after streamState) bool { return after.State.Msgs == 1 },
 			halfway: func(_, after streamState, _ result) string {
 				if after.State.Msgs == 1 {
@@ -133,9 +133,9 @@ func writeScenarios(st *testSites) []scenario {
 			},
 		},
 		{
-			name: "sync --recreate", weight: 2, prepare: own,
-			args:   func(b string) []string { return []string{"sync", "--recreate", b, "--force"} },
-			writes: []string{"STREAM.DELETE", "STREAM.CREATE"}, done: render.Recreated,
+			name: "recreate", weight: 2, prepare: own,
+			args:   func(b string) []string { return []string{"recreate", b, "--force"} },
+			writes: []string{"STREAM.DELETE", "STREAM.CREATE"}, done: mirror.Recreated,
 			applied: func(before, after streamState) bool {
 				return after.there && !after.Created.Equal(before.Created) && after.Config.TTL
 			},
@@ -152,7 +152,7 @@ func writeScenarios(st *testSites) []scenario {
 		{
 			// What it begins with is what sync --recreate leaves when it is killed
 			// between the deletion and the creation.
-			name: "sync --recreate --config", weight: 1,
+			name: "recreate --from-backup", weight: 1,
 			prepare: func(t *testing.T, st *testSites, bucket string) {
 				own(t, st, bucket)
 				if err := os.WriteFile(st.saved(bucket), mustMarshal(t, st.config(t, bucket)), 0o600); err != nil {
@@ -160,8 +160,8 @@ func writeScenarios(st *testSites) []scenario {
 				}
 				askAPI(t, st.leaf, "STREAM.DELETE.KV_"+bucket, nil, &struct{}{})
 			},
-			args:   func(b string) []string { return []string{"sync", "--recreate", b, "--config", st.saved(b)} },
-			writes: []string{"STREAM.CREATE"}, done: render.Recreated,
+			args:   func(b string) []string { return []string{"recreate", b, "--from-backup", st.saved(b)} },
+			writes: []string{"STREAM.CREATE"}, done: mirror.Recreated,
 			applied: func(_, after streamState) bool { return after.there && after.Mirror != nil && after.State.Last == 2 },
 			halfway: func(_, after streamState, _ result) string {
 				if after.there {
@@ -173,14 +173,14 @@ func writeScenarios(st *testSites) []scenario {
 		{
 			name: "promote", weight: 1, prepare: orphaned,
 			args:   func(b string) []string { return []string{"promote", b, "--force"} },
-			writes: []string{"STREAM.UPDATE"}, done: render.Promoted,
+			writes: []string{"STREAM.UPDATE"}, done: mirror.Promoted,
 			applied: func(_, after streamState) bool { return after.there && after.Mirror == nil }, halfway: nothing,
 		},
 		{
 			// Created, detached, and finished when it is proved.
 			name: "promote --into", weight: 2, prepare: orphaned, suffix: "copy",
 			args:   func(b string) []string { return []string{"promote", b, "--into", b + "copy", "--force"} },
-			writes: []string{"STREAM.CREATE", "STREAM.UPDATE"}, steps: 3, done: render.Promoted,
+			writes: []string{"STREAM.CREATE", "STREAM.UPDATE"}, steps: 3, done: mirror.Promoted,
 			applied: func(_, after streamState) bool {
 				return after.there && after.Mirror == nil && after.Config.Metadata[kvcfg.CopiedFrom] != "" && after.State.Msgs == 2 &&
 					len(after.Config.Subjects) == 1 && strings.HasPrefix(after.Config.Subjects[0], "$KV.")
@@ -227,7 +227,7 @@ func (w scenario) verify(before, after streamState, r result, wrong func(format 
 	case exitFailed:
 		half := w.halfway(before, after, r)
 		switch {
-		case r.action != render.Failed:
+		case r.action != mirror.Failed:
 			wrong("a failure that is none")
 		case half != "" && !strings.Contains(r.says(), half):
 			wrong("%q is not said, and what is there is %+v", half, after)
@@ -235,7 +235,7 @@ func (w scenario) verify(before, after streamState, r result, wrong func(format 
 			wrong("what is there is %+v, and was %+v", after, before)
 		}
 	case exitUnknown:
-		if r.action != render.Unknown || r.failure == nil || r.failure.Kind != kindUnknownOutcome || len(r.members) == 1 && r.members[0].Action != render.Unknown {
+		if r.action != mirror.Unknown || r.failure == nil || r.failure.Kind != mirror.ErrOutcomeUnknown || len(r.members) == 1 && r.members[0].Action != mirror.Unknown {
 			wrong("it is not said to be unknown")
 		}
 	default:
@@ -270,7 +270,7 @@ func readScenarios() []scenario {
 // where we cannot delete it, the server does when nobody has listened to
 // it for ten seconds.
 func waitForNoOrphans(t *testing.T, st *testSites, w scenario, bucket string, wrong func(format string, a ...any)) {
-	for deadline := time.Now().Add(longest); ; time.Sleep(pollInterval) {
+	for deadline := time.Now().Add(longest); ; time.Sleep(pause) {
 		left := st.orphans(t, w, bucket)
 		if len(left) == 0 {
 			return
@@ -346,7 +346,7 @@ func mustMarshal(t testing.TB, v any) []byte {
 // waitUntilOr is waitUntil for a goroutine that is not the test's, which must not
 // end it; why is asked when it is never so.
 func waitUntilOr(t testing.TB, what string, ok func() bool, why func() string) {
-	for deadline := time.Now().Add(longest); !ok(); time.Sleep(pollInterval) {
+	for deadline := time.Now().Add(longest); !ok(); time.Sleep(pause) {
 		if time.Now().After(deadline) {
 			t.Errorf("%s: not so after a minute: %s", what, why())
 			return

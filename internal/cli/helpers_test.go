@@ -14,13 +14,16 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"nats-kvmirror/internal/mirror"
 	"nats-kvmirror/internal/natstest"
-	"nats-kvmirror/internal/render"
 )
 
 // longest is how long what has to come is waited for, as long as a --wait of
 // "1m": only a test that fails gets there.
 const longest = time.Minute
+
+// pause is between two reads of what is waited for.
+const pause = 100 * time.Millisecond
 
 // slow leaves a test out of go test -short: it takes seconds.
 func slow(t *testing.T) {
@@ -150,7 +153,7 @@ const slack = 10 * time.Second
 // outcome is what one run of the command came to.
 type outcome struct {
 	code   int
-	report render.Report
+	report mirror.Report
 	stderr string
 	took   time.Duration
 }
@@ -169,9 +172,18 @@ func runJSON(t *testing.T, ctx context.Context, args ...string) outcome {
 	return o
 }
 
-func (o outcome) mustBe(t *testing.T, code int, action render.Action, kind string) {
+// warnings are the messages of the document's warnings, a line each.
+func (o outcome) warnings() string {
+	var lines []string
+	for _, w := range o.report.Warnings {
+		lines = append(lines, w.Message)
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (o outcome) mustBe(t *testing.T, code int, action mirror.Action, kind mirror.Kind) {
 	t.Helper()
-	got := ""
+	got := mirror.Kind("")
 	if o.report.Error != nil {
 		got = o.report.Error.Kind
 	}
@@ -222,7 +234,7 @@ func drop(subject string) func(natstest.Message) natstest.Verdict {
 // fleetOutcome is what one run of a command on many mirrors came to.
 type fleetOutcome struct {
 	code   int
-	fleet  render.Fleet
+	fleet  mirror.Fleet
 	stderr string
 }
 
@@ -239,9 +251,9 @@ func runFleet(t *testing.T, ctx context.Context, args ...string) fleetOutcome {
 	return o
 }
 
-func (o fleetOutcome) mustBe(t *testing.T, code int, action render.Action, kind string) {
+func (o fleetOutcome) mustBe(t *testing.T, code int, action mirror.Action, kind mirror.Kind) {
 	t.Helper()
-	got := ""
+	got := mirror.Kind("")
 	if o.fleet.Error != nil {
 		got = o.fleet.Error.Kind
 	}
@@ -251,8 +263,8 @@ func (o fleetOutcome) mustBe(t *testing.T, code int, action render.Action, kind 
 }
 
 // actions are what was done to the mirrors, by bucket.
-func (o fleetOutcome) actions() map[string]render.Action {
-	actions := map[string]render.Action{}
+func (o fleetOutcome) actions() map[string]mirror.Action {
+	actions := map[string]mirror.Action{}
 	for _, m := range o.fleet.Mirrors {
 		actions[m.Bucket] = m.Action
 	}
@@ -311,7 +323,7 @@ func waitUntil(t testing.TB, what string, ok func() bool) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%s: not so after a minute", what)
 		}
-		time.Sleep(pollInterval)
+		time.Sleep(pause)
 	}
 }
 

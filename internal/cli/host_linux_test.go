@@ -10,8 +10,8 @@ import (
 	"syscall"
 	"testing"
 
+	"nats-kvmirror/internal/mirror"
 	"nats-kvmirror/internal/natstest"
-	"nats-kvmirror/internal/render"
 )
 
 // The host is killed and the plugin is not told: it ends when the host is nats, with
@@ -25,12 +25,12 @@ func TestHostIsGone(t *testing.T) {
 	}
 	for _, test := range []struct {
 		host   string
-		action render.Action
-		kind   string
+		action mirror.Action
+		kind   mirror.Kind
 		ttl    bool
 	}{
-		{"nats", render.Failed, kindInterrupted, false},
-		{"other", render.Updated, "", true},
+		{"nats", mirror.Failed, mirror.ErrInterrupted, false},
+		{"other", mirror.Updated, "", true},
 	} {
 		t.Run(test.host, func(t *testing.T) {
 			t.Parallel()
@@ -79,7 +79,7 @@ func TestHostIsGone(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%v: %s", err, &errs)
 			}
-			kind := ""
+			kind := mirror.Kind("")
 			if r.failure != nil {
 				kind = r.failure.Kind
 			}

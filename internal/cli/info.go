@@ -2,16 +2,10 @@ package cli
 
 import (
 	"context"
-	"errors"
-	"fmt"
 
 	"github.com/choria-io/fisk"
 
-	"nats-kvmirror/internal/fleet"
-	"nats-kvmirror/internal/jsapi"
-	"nats-kvmirror/internal/kvcfg"
-	"nats-kvmirror/internal/render"
-	"nats-kvmirror/internal/stream"
+	"nats-kvmirror/internal/mirror"
 )
 
 // infoOptions are the flags of info.
@@ -28,82 +22,35 @@ func addInfo(app *fisk.Application, rt *runtime, selected func(command)) {
 	cmd.Action(reports(rt, selected, o.run, rt.finish))
 }
 
-func (o *infoOptions) run(ctx context.Context, rt *runtime) (render.Report, error) {
-	r := render.Report{Bucket: o.bucket}
+func (o *infoOptions) run(ctx context.Context, rt *runtime) (mirror.Report, error) {
 	if o.bucket == "" && !rt.prompt.Available() {
-		return r, fail(kindNoTerminal, "name the bucket: "+appName+" info BUCKET", "there is no terminal to choose a bucket on")
+		return mirror.Report{}, fail(kindNoTerminal, "name the bucket: "+rt.command("info", "BUCKET"), "there is no terminal to choose a bucket on")
 	}
-	s, err := rt.connect(ctx)
+	c, err := rt.connect(ctx)
 	if err != nil {
-		return r, err
+		return mirror.Report{Bucket: o.bucket}, err
 	}
-	defer s.conn.Close()
-
+	defer c.Close()
 	if o.bucket == "" {
-		if o.bucket, err = chooseMirror(ctx, rt, s); err != nil {
-			return r, err
+		if o.bucket, err = rt.chooseMirror(ctx, c); err != nil {
+			return mirror.Report{}, err
 		}
 	}
-	r.Bucket, r.Stream = o.bucket, kvcfg.StreamName(o.bucket)
-	bucket, err := s.own.Stream(ctx, r.Stream)
-	if errors.Is(err, jsapi.ErrNotFound) {
-		return r, fail(kindNotFound, "", "bucket %q does not exist: asked on %q", o.bucket, s.own.InfoSubject(r.Stream))
-	}
+	r, err := c.Info(ctx, o.bucket)
 	if err != nil {
-		return r, fmt.Errorf("cannot read bucket %q: %w", o.bucket, err)
+		return *r, err
 	}
-	if err := kvcfg.CheckBucket(bucket.Config); err != nil {
-		return r, err
-	}
-	r.SetStream(bucket)
-	r.Action = render.Shown
-	if origin, err := kvcfg.OriginOf(bucket.Config); err == nil {
-		if r.Origin, err = s.compareWithOrigin(ctx, bucket, origin); err != nil {
-			return r, err
-		}
-	}
-	return r, rt.show(r, s.style)
-}
-
-// compareWithOrigin reads the origin and, for a mirror that takes only some of
-// its keys, what there is left to take, side by side. It fails only when the
-// user interrupts.
-func (s *session) compareWithOrigin(ctx context.Context, mirror *stream.Info, origin kvcfg.Origin) (*render.Origin, error) {
-	type tail struct {
-		next uint64
-		err  error
-	}
-	tails := make(chan tail, 1)
-	if mirror.Config.Filtered() {
-		go func() {
-			there := s.conn.At(origin.Prefix(s.own.Prefix()))
-			next, err := there.NextPending(ctx, origin.Stream(), mirror.State.LastSeq, mirror.Config.Filters())
-			tails <- tail{next, err}
-		}()
-	} else {
-		tails <- tail{next: 1}
-	}
-	read := s.readOrigin(ctx, origin)
-	left := <-tails
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	r := read.report(mirror)
-	if r.Behind != nil && left.err == nil && left.next == 0 {
-		var none uint64
-		r.Behind, r.BehindBound = &none, false
-	}
-	return r, nil
+	return *r, rt.show(*r, "")
 }
 
 // chooseMirror lets the user choose among the mirrors.
-func chooseMirror(ctx context.Context, rt *runtime, s *session) (string, error) {
-	mirrors, err := (&fleet.Reader{Conn: s.conn, Own: s.own}).Names(ctx)
+func (rt *runtime) chooseMirror(ctx context.Context, c *mirror.Client) (string, error) {
+	names, err := c.Names(ctx)
 	if err != nil {
-		return "", fmt.Errorf("cannot list the buckets: %w", err)
+		return "", err
 	}
-	if len(mirrors) == 0 {
-		return "", fail(kindNotFound, "", "there is no mirror at %q", s.own.Prefix())
+	if len(names) == 0 {
+		return "", fail(mirror.ErrNotFound, "", "there is no mirror at %q", c.Prefix())
 	}
-	return rt.prompt.Select(ctx, "Select a Bucket", mirrors, s.style.ColorScheme)
+	return rt.prompt.Select(ctx, "Select a Bucket", names, rt.style.ColorScheme)
 }

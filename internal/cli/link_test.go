@@ -9,8 +9,8 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"nats-kvmirror/internal/mirror"
 	"nats-kvmirror/internal/natstest"
-	"nats-kvmirror/internal/render"
 )
 
 // The link between the domains is cut: before a command, in the midst of one, and
@@ -33,7 +33,7 @@ func TestDomainCut(t *testing.T) {
 	at := func(args ...string) []string {
 		return append(args, "--server", sites.Leaf.URL(), "--timeout", (2 * brief).String())
 	}
-	runJSON(t, t.Context(), at("add", "m", "--mirror", "demo", "--mirror-domain", "hub", "--wait", "1m")...).mustBe(t, 0, render.Created, "")
+	runJSON(t, t.Context(), at("add", "m", "--mirror", "demo", "--mirror-domain", "hub", "--wait", "1m")...).mustBe(t, 0, mirror.Created, "")
 	keyValue(t, sites.Leaf.URL(), jetstream.KeyValueConfig{Bucket: "plain", Mirror: &jetstream.StreamSource{Name: "demo", Domain: "hub"}})
 
 	link.Refuse(true)
@@ -42,11 +42,11 @@ func TestDomainCut(t *testing.T) {
 	waitUntil(t, "the hub is out of reach", func() bool {
 		return runJSON(t, t.Context(), at("add", "n", "--mirror", "demo", "--mirror-domain", "hub", "--dry-run")...).code == 1
 	})
-	runJSON(t, t.Context(), at("add", "n", "--mirror", "demo", "--mirror-domain", "hub")...).mustBe(t, 1, render.Failed, kindOriginUnread)
-	runJSON(t, t.Context(), at("edit", "plain", "--force")...).mustBe(t, 1, render.Failed, kindOriginUnread)
+	runJSON(t, t.Context(), at("add", "n", "--mirror", "demo", "--mirror-domain", "hub")...).mustBe(t, 1, mirror.Failed, mirror.ErrOriginUnreadable)
+	runJSON(t, t.Context(), at("edit", "plain", "--force")...).mustBe(t, 1, mirror.Failed, mirror.ErrOriginUnreadable)
 	// It has per-key TTL already: the origin has nothing to say.
-	runJSON(t, t.Context(), at("edit", "m", "--force")...).mustBe(t, 0, render.Unchanged, "")
-	if o := runJSON(t, t.Context(), at("info", "m")...); o.code != 0 || *o.report.Origin.Reachable {
+	runJSON(t, t.Context(), at("edit", "m", "--force")...).mustBe(t, 0, mirror.Unchanged, "")
+	if o := runJSON(t, t.Context(), at("info", "m")...); o.code != 0 || o.report.Origin.Reachable {
 		t.Errorf("info: exit code %d, origin %+v", o.code, o.report.Origin)
 	}
 	for _, args := range [][]string{{"check", "m"}, {"check", "m", "--content"}} {
@@ -54,9 +54,9 @@ func TestDomainCut(t *testing.T) {
 			t.Errorf("%v: exit code %d, %+v", args, o.code, o.fleet.Mirrors)
 		}
 	}
-	runFleet(t, t.Context(), at("sync", "plain", "--force")...).mustBe(t, 1, render.Failed, kindOriginUnread)
-	runFleet(t, t.Context(), at("sync", "m", "--content", "--force")...).mustBe(t, 1, render.Failed, kindIncomplete)
-	runFleet(t, t.Context(), at("sync", "--recreate", "m", "--force")...).mustBe(t, 1, render.Failed, kindOriginUnread)
+	runFleet(t, t.Context(), at("repair", "plain", "--force")...).mustBe(t, 1, mirror.Failed, mirror.ErrOriginUnreadable)
+	runFleet(t, t.Context(), at("prune", "m", "--force")...).mustBe(t, 1, mirror.Failed, mirror.ErrIncomplete)
+	runJSON(t, t.Context(), at("recreate", "m", "--force")...).mustBe(t, 1, mirror.Failed, mirror.ErrOriginUnreadable)
 	if took := time.Since(begin); took > time.Minute {
 		t.Errorf("it took %v", took)
 	}
@@ -84,7 +84,7 @@ func TestSilentServers(t *testing.T) {
 		servers = append(servers, "nats://"+silent.Addr().String())
 	}
 	o := runJSON(t, t.Context(), "info", "demo", "--timeout", "100ms", "--server", strings.Join(servers, ","))
-	o.mustBe(t, 1, render.Failed, kindUnreachable)
+	o.mustBe(t, 1, mirror.Failed, kindUnreachable)
 	if e := o.report.Error; e != nil && (!strings.Contains(e.Message, "no answer in time: waited 100ms") || !strings.Contains(e.Hint, "--timeout")) {
 		t.Errorf("%q, hint %q", e.Message, e.Hint)
 	}
@@ -108,7 +108,7 @@ func TestAccountsOverLeafnode(t *testing.T) {
 		}
 	}
 	at := func(args ...string) []string { return append(args, "--server", sites.Leaf.URL()) }
-	runJSON(t, t.Context(), at("add", "--mirror", "demo", "--mirror-api-prefix", "JS.A.API", "--mirror-deliver-prefix", "deliver.B", "--wait", "1m")...).mustBe(t, 0, render.Created, "")
+	runJSON(t, t.Context(), at("add", "--mirror", "demo", "--mirror-api-prefix", "JS.A.API", "--mirror-deliver-prefix", "deliver.B", "--wait", "1m")...).mustBe(t, 0, mirror.Created, "")
 	if !hasTTL(t, sites.Leaf.URL(), "demo") {
 		t.Error("the mirror has no per-key TTL")
 	}
@@ -127,6 +127,6 @@ func TestAccountsOverLeafnode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	runFleet(t, t.Context(), at("sync", "demo", "--content", "--force")...).mustBe(t, 0, render.Updated, "")
-	runFleet(t, t.Context(), at("sync", "--recreate", "demo", "--force")...).mustBe(t, 0, render.Recreated, "")
+	runFleet(t, t.Context(), at("prune", "demo", "--force")...).mustBe(t, 0, mirror.Updated, "")
+	runJSON(t, t.Context(), at("recreate", "demo", "--force")...).mustBe(t, 0, mirror.Recreated, "")
 }

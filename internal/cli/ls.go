@@ -10,8 +10,8 @@ import (
 	"github.com/choria-io/fisk"
 
 	"nats-kvmirror/internal/check"
-	"nats-kvmirror/internal/fleet"
 	"nats-kvmirror/internal/kvcfg"
+	"nats-kvmirror/internal/mirror"
 	"nats-kvmirror/internal/render"
 )
 
@@ -46,33 +46,36 @@ func parseSeverity(s string) (string, error) {
 	return s, nil
 }
 
-func (o *lsOptions) run(ctx context.Context, rt *runtime) (render.Fleet, error) {
-	r := render.Fleet{Action: render.Listed}
+func (o *lsOptions) run(ctx context.Context, rt *runtime) (mirror.Fleet, error) {
+	r := mirror.Fleet{Action: mirror.Listed}
 	if n := count(o.names, o.tree, o.dot, rt.json); n > 1 {
 		return r, fail(kindUsage, "", "--names, --tree, --dot and --json exclude each other")
 	}
-	s, err := rt.connect(ctx)
+	c, err := rt.connect(ctx)
 	if err != nil {
 		return r, err
 	}
-	defer s.conn.Close()
-	read, err := rt.readFleet(ctx, s, nil)
+	defer c.Close()
+	f, err := c.List(ctx)
 	if err != nil {
-		return r, fmt.Errorf("cannot list the mirrors: %w", err)
+		return *f, err
 	}
-	rt.noteProblems(&r, read)
-	var shown []fleet.Mirror
-	for _, m := range read.Mirrors {
-		member := member(m, s.own.Prefix(), check.Findings(m.Facts, check.DefaultThresholds()))
-		if o.wants(member) {
-			r.Mirrors = append(r.Mirrors, member)
-			shown = append(shown, m)
-		}
-	}
+	rt.noteProblems(*f)
+	f.Mirrors = slices.DeleteFunc(f.Mirrors, func(m mirror.Member) bool { return !o.wants(m) })
 	if rt.json {
-		return r, nil
+		return *f, nil
 	}
-	return r, o.show(rt.Out, s, r.Mirrors, shown)
+	return *f, o.show(rt, *f)
+}
+
+// noteProblems says what could not be read.
+func (rt *runtime) noteProblems(f mirror.Fleet) {
+	if rt.json {
+		return
+	}
+	for _, p := range f.Problems {
+		fmt.Fprintf(rt.Err, "warning: not read: %s\n", render.Clean(p))
+	}
 }
 
 func count(flags ...bool) int {
@@ -86,7 +89,7 @@ func count(flags ...bool) int {
 }
 
 // wants says whether a mirror passes the filters.
-func (o *lsOptions) wants(m render.Member) bool {
+func (o *lsOptions) wants(m mirror.Member) bool {
 	switch {
 	case o.origin != nil && m.Origin.Bucket != *o.origin,
 		o.domain != nil && m.Origin.APIPrefix != *o.domain && m.Origin.APIPrefix != kvcfg.DomainPrefix(*o.domain),
@@ -96,43 +99,23 @@ func (o *lsOptions) wants(m render.Member) bool {
 	return true
 }
 
-func (o *lsOptions) show(w io.Writer, s *session, members []render.Member, mirrors []fleet.Mirror) error {
+func (o *lsOptions) show(rt *runtime, f mirror.Fleet) error {
 	switch {
 	case o.names:
-		for _, m := range members {
-			if _, err := fmt.Fprintln(w, render.Clean(m.Bucket)); err != nil {
+		for _, m := range f.Mirrors {
+			if _, err := fmt.Fprintln(rt.Out, render.Clean(m.Bucket)); err != nil {
 				return err
 			}
 		}
 		return nil
 	case o.tree:
-		return render.Tree(w, topology(s.own.Prefix(), mirrors))
+		return render.Tree(rt.Out, f.Mirrors)
 	case o.dot:
-		return render.Dot(w, topology(s.own.Prefix(), mirrors))
-	case len(members) == 0:
-		_, err := fmt.Fprintln(w, "No mirrors found")
+		return render.Dot(rt.Out, f.Mirrors)
+	case len(f.Mirrors) == 0:
+		_, err := io.WriteString(rt.Out, "No mirrors found\n")
 		return err
 	}
-	slices.SortStableFunc(members, func(a, b render.Member) int { return b.State.Compare(a.State) })
-	return render.List(w, members, s.style)
-}
-
-// topology is who mirrors whom, as far as it was read.
-func topology(own string, mirrors []fleet.Mirror) []render.Edge {
-	var edges []render.Edge
-	for _, m := range mirrors {
-		below := render.Node{Bucket: m.Bucket, APIPrefix: own, PerKeyTTL: &m.Facts.Mirror.Config.AllowMsgTTL}
-		above := render.Node{Bucket: m.Origin.Bucket, APIPrefix: m.Origin.Prefix(own)}
-		if m.Facts.Origin != nil {
-			above.PerKeyTTL = &m.Facts.Origin.Config.AllowMsgTTL
-		}
-		edges = append(edges, render.Edge{Mirror: below, Origin: above})
-		for _, b := range m.Facts.Above {
-			below = above
-			bucket, _ := kvcfg.BucketName(b.Config.Name)
-			above = render.Node{Bucket: bucket, APIPrefix: b.Prefix, PerKeyTTL: &b.Config.AllowMsgTTL}
-			edges = append(edges, render.Edge{Mirror: below, Origin: above})
-		}
-	}
-	return edges
+	slices.SortStableFunc(f.Mirrors, func(a, b mirror.Member) int { return b.State.Compare(a.State) })
+	return render.List(rt.Out, f.Mirrors, rt.style)
 }

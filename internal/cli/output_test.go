@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"nats-kvmirror/internal/mirror"
 	"nats-kvmirror/internal/render"
 )
 
@@ -40,7 +41,7 @@ func TestOutputFails(t *testing.T) {
 		{"add --json", []string{"add", "json", "--mirror", "demo", "--mirror-domain", "hub", "--json"}, 0, "what was created cannot be shown: no space", "json"},
 		{"edit", []string{"edit", "m1", "--force"}, 2, `bucket "m1" was updated, and cannot be shown: no space`, "m1"},
 		{"edit --json", []string{"edit", "m2", "--force", "--json"}, 0, "what was updated cannot be shown: no space", "m2"},
-		{"sync --json", []string{"sync", "m3", "--force", "--json"}, 0, "what was updated cannot be shown: no space", "m3"},
+		{"sync --json", []string{"repair", "m3", "--force", "--json"}, 0, "what was updated cannot be shown: no space", "m3"},
 		{"info", []string{"info", "plain"}, 0, "no space left on device", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -67,7 +68,7 @@ func TestTraceIsClean(t *testing.T) {
 	st := newTestSites(t)
 	bucket := st.name()
 	st.mirror(t, bucket, "demo")
-	runJSON(t, t.Context(), "edit", bucket, "--description", "a\u009b31mred\u202e", "--force", "--server", st.Leaf.URL()).mustBe(t, 0, render.Updated, "")
+	runJSON(t, t.Context(), "edit", bucket, "--description", "a\u009b31mred\u202e", "--force", "--server", st.Leaf.URL()).mustBe(t, 0, mirror.Updated, "")
 	for _, answer := range []func([]byte) []byte{
 		func(a []byte) []byte { return a },
 		func([]byte) []byte { return []byte("\x1b[31m\x07") },

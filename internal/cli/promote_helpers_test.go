@@ -12,8 +12,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"nats-kvmirror/internal/mirror"
 	"nats-kvmirror/internal/natstest"
-	"nats-kvmirror/internal/render"
 )
 
 // lostOrigin starts a hub and a leaf with mirrors demo and plain of the hub's
@@ -29,7 +29,7 @@ func lostOrigin(t *testing.T) *natstest.Sites {
 	fillOrigin(t, sites.Hub.URL(), jetstream.KeyValueConfig{Bucket: "demo", History: 5, LimitMarkerTTL: time.Second})
 	for _, name := range []string{"demo", "plain"} {
 		o := runJSON(t, t.Context(), "add", name, "--mirror", "demo", "--mirror-domain", "hub", "--wait", "1m", "--server", sites.Leaf.URL())
-		o.mustBe(t, 0, render.Created, "")
+		o.mustBe(t, 0, mirror.Created, "")
 	}
 	request(t, connectTo(t, sites.Hub.URL()), "$JS.API.STREAM.DELETE.KV_demo", "")
 	return sites

@@ -10,8 +10,8 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"nats-kvmirror/internal/mirror"
 	"nats-kvmirror/internal/natstest"
-	"nats-kvmirror/internal/render"
 )
 
 func TestPromotedIntoWorks(t *testing.T) {
@@ -19,9 +19,9 @@ func TestPromotedIntoWorks(t *testing.T) {
 	t.Parallel()
 	sites := lostOrigin(t)
 	url := sites.Leaf.URL()
-	runJSON(t, t.Context(), "promote", "plain", "--into", "fresh", "--server", url).mustBe(t, 0, render.Promoted, "")
+	runJSON(t, t.Context(), "promote", "plain", "--into", "fresh", "--server", url).mustBe(t, 0, mirror.Promoted, "")
 	isWhole(t, url, "fresh", true)
-	runJSON(t, t.Context(), "info", "plain", "--server", url).mustBe(t, 0, render.Shown, "")
+	runJSON(t, t.Context(), "info", "plain", "--server", url).mustBe(t, 0, mirror.Shown, "")
 }
 
 // A server that cannot promote gets a copy that sources the mirror.
@@ -32,13 +32,13 @@ func TestPromoteOnOldServers(t *testing.T) {
 	url := sites.Leaf.URL()
 	at := asOld(t, url)
 	o := runJSON(t, t.Context(), append(at, "promote", "demo", "--force")...)
-	o.mustBe(t, 1, render.Failed, kindOldServer)
+	o.mustBe(t, 1, mirror.Failed, mirror.ErrOldServer)
 	if !strings.Contains(o.report.Error.Hint, "--into") {
 		t.Errorf("the way out is not in %q", o.report.Error.Hint)
 	}
 	o = runJSON(t, t.Context(), append(at, "promote", "plain", "--into", "fresh")...)
-	o.mustBe(t, 0, render.Promoted, "")
-	if said := strings.Join(o.report.Warnings, "\n"); !strings.Contains(said, "too old to keep revisions and times") {
+	o.mustBe(t, 0, mirror.Promoted, "")
+	if said := o.warnings(); !strings.Contains(said, "too old to keep revisions and times") {
 		t.Errorf("what is lost is not said in %q", said)
 	}
 	isWhole(t, url, "fresh", false)
@@ -58,9 +58,9 @@ func TestPromoteSourcedOrigin(t *testing.T) {
 	keyValue(t, sites.Hub.URL(), jetstream.KeyValueConfig{Bucket: "demo", Sources: []*jetstream.StreamSource{{Name: "other"}}})
 	hub := connectTo(t, sites.Hub.URL())
 	waitUntil(t, "the origin has the value", func() bool { return readStream(t, hub, "demo").State.Msgs == 1 })
-	runJSON(t, t.Context(), "add", "plain", "--mirror", "demo", "--mirror-domain", "hub", "--wait", "20s", "--server", url).mustBe(t, 0, render.Created, "")
+	runJSON(t, t.Context(), "add", "plain", "--mirror", "demo", "--mirror-domain", "hub", "--wait", "20s", "--server", url).mustBe(t, 0, mirror.Created, "")
 	request(t, hub, "$JS.API.STREAM.DELETE.KV_demo", "")
-	runJSON(t, t.Context(), append(asOld(t, url), "promote", "plain", "--into", "fresh")...).mustBe(t, 0, render.Promoted, "")
+	runJSON(t, t.Context(), append(asOld(t, url), "promote", "plain", "--into", "fresh")...).mustBe(t, 0, mirror.Promoted, "")
 	if got, err := keyValueOf(t, url, "fresh").Get(t.Context(), "key"); err != nil || string(got.Value()) != "value" {
 		t.Errorf("key is %v, %v", got, err)
 	}
@@ -78,11 +78,11 @@ func TestPromoteSourcedLargestValue(t *testing.T) {
 	url := sites.Leaf.URL()
 	kv := keyValue(t, sites.Hub.URL(), jetstream.KeyValueConfig{Bucket: "demo", MaxValueSize: 100})
 	must(t)(kv.Put(t.Context(), strings.Repeat("long", 1000), make([]byte, 100)))
-	runJSON(t, t.Context(), "add", "plain", "--mirror", "demo", "--mirror-domain", "hub", "--wait", "20s", "--server", url).mustBe(t, 0, render.Created, "")
+	runJSON(t, t.Context(), "add", "plain", "--mirror", "demo", "--mirror-domain", "hub", "--wait", "20s", "--server", url).mustBe(t, 0, mirror.Created, "")
 	request(t, connectTo(t, sites.Hub.URL()), "$JS.API.STREAM.DELETE.KV_demo", "")
 	promote := append(asOld(t, url), "promote", "plain", "--into", "fresh")
 	for _, o := range []outcome{runJSON(t, t.Context(), append(promote, "--dry-run")...), runJSON(t, t.Context(), promote...)} {
-		if got := string(o.report.Config["max_msg_size"]); o.report.Action == render.Failed || got != "100" {
+		if got := string(o.report.Config["max_msg_size"]); o.report.Action == mirror.Failed || got != "100" {
 			t.Errorf("action %q, max_msg_size %s\n%s", o.report.Action, got, o.stderr)
 		}
 	}
@@ -100,12 +100,12 @@ func TestPromoteIntoInterruptedSilencing(t *testing.T) {
 	ctx, p := interruptedAt(t, sites.Leaf, "STREAM.INFO.KV_rival", "STREAM.UPDATE.KV_fresh")
 	promote := []string{"promote", "plain", "--into", "fresh", "--server", p.URL()}
 	o := runJSON(t, ctx, promote...)
-	o.mustBe(t, 1, render.Failed, kindInterrupted)
+	o.mustBe(t, 1, mirror.Failed, mirror.ErrInterrupted)
 	if f := o.report.Error; f == nil || !strings.Contains(f.Message, `bucket "fresh" is not finished`) || !strings.Contains(f.Hint, "running the command again finishes it") {
 		t.Errorf("it says %+v", f)
 	}
 	p.SetHook(nil)
-	runJSON(t, t.Context(), promote...).mustBe(t, 0, render.Promoted, "")
+	runJSON(t, t.Context(), promote...).mustBe(t, 0, mirror.Promoted, "")
 }
 
 // A copy that was interrupted, or whose writes got lost, is finished by a second
@@ -134,12 +134,12 @@ func TestPromoteIntoInterrupted(t *testing.T) {
 			})
 			promote := []string{"promote", "plain", "--into", "fresh", "--server", p.URL()}
 			o := runJSON(t, ctx, promote...)
-			o.mustBe(t, 1, render.Failed, kindInterrupted)
+			o.mustBe(t, 1, mirror.Failed, mirror.ErrInterrupted)
 			if !struck.Load() {
 				t.Error("it was not interrupted there")
 			}
 			p.SetDelay(0)
-			runJSON(t, t.Context(), promote...).mustBe(t, 0, render.Promoted, "")
+			runJSON(t, t.Context(), promote...).mustBe(t, 0, mirror.Promoted, "")
 			isWhole(t, sites.Leaf.URL(), "fresh", true)
 			if n := consumers(t, sites.Leaf.URL(), "KV_plain") + consumers(t, sites.Leaf.URL(), "KV_fresh"); n > 0 {
 				t.Errorf("%d consumers are left", n)
@@ -160,7 +160,7 @@ func TestPromoteIntoDiffers(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := runJSON(t, t.Context(), "promote", "plain", "--into", "fresh", "--server", url)
-	o.mustBe(t, 1, render.Failed, kindDiffers)
+	o.mustBe(t, 1, mirror.Failed, mirror.ErrDiffers)
 	// Of the one message that is there, the time is another; those behind it are
 	// not asked for.
 	if !strings.Contains(o.report.Error.Message, "1 are different") || !strings.Contains(o.report.Error.Message, "sequence 1") {
@@ -180,7 +180,7 @@ func TestPromoteIntoStalls(t *testing.T) {
 	request(t, connectTo(t, url), "$JS.API.STREAM.CREATE.KV_fresh", `{"name":"KV_fresh","retention":"limits","storage":"file","max_msgs_per_subject":5,"discard":"new","max_bytes":150,
 		"allow_msg_ttl":true,"allow_direct":true,"metadata":{"nats-kvmirror.copy-of":"plain"},"mirror":{"name":"KV_plain","subject_transforms":[{"src":"$KV.demo.>","dest":"$KV.fresh.>"}]}}`)
 	o := runJSON(t, t.Context(), "promote", "plain", "--into", "fresh", "--server", url, "--timeout", brief.String())
-	o.mustBe(t, 1, render.Failed, kindIncomplete)
+	o.mustBe(t, 1, mirror.Failed, mirror.ErrIncomplete)
 	if !strings.Contains(o.report.Error.Message, "stands still") || o.report.Stream != "KV_fresh" {
 		t.Errorf("it says %q of %s", o.report.Error.Message, o.report.Stream)
 	}
@@ -193,11 +193,11 @@ func TestPromoteIntoWithoutLimit(t *testing.T) {
 	sites := lostOrigin(t)
 	url := sites.Leaf.URL()
 	bytes := runJSON(t, t.Context(), "info", "plain", "--server", url).report.State.Bytes
-	runJSON(t, t.Context(), "edit", "plain", "--force", "--max-bucket-size", fmt.Sprint(bytes), "--server", url).mustBe(t, 0, render.Updated, "")
+	runJSON(t, t.Context(), "edit", "plain", "--force", "--max-bucket-size", fmt.Sprint(bytes), "--server", url).mustBe(t, 0, mirror.Updated, "")
 	const name = "a-name-that-takes-more-room-than-that-of-the-origin"
 	o := runJSON(t, t.Context(), "promote", "plain", "--into", name, "--server", url)
-	o.mustBe(t, 0, render.Promoted, "")
-	if said := strings.Join(o.report.Warnings, "\n"); !strings.Contains(said, "gets none") {
+	o.mustBe(t, 0, mirror.Promoted, "")
+	if said := o.warnings(); !strings.Contains(said, "gets none") {
 		t.Errorf("it is not said in %q", said)
 	}
 	isWhole(t, url, name, true)
@@ -222,10 +222,10 @@ func TestPromoteIntoOutcomes(t *testing.T) {
 				promote := []string{"promote", "plain", "--into", "fresh", "--server", p.URL(), "--timeout", (2 * brief).String()}
 				o := runJSON(t, t.Context(), promote...)
 				if applied {
-					o.mustBe(t, 0, render.Promoted, "")
+					o.mustBe(t, 0, mirror.Promoted, "")
 				} else {
-					o.mustBe(t, 3, render.Unknown, kindUnknownOutcome)
-					runJSON(t, t.Context(), promote...).mustBe(t, 0, render.Promoted, "")
+					o.mustBe(t, 3, mirror.Unknown, mirror.ErrOutcomeUnknown)
+					runJSON(t, t.Context(), promote...).mustBe(t, 0, mirror.Promoted, "")
 				}
 				isWhole(t, sites.Leaf.URL(), "fresh", true)
 			})
@@ -255,11 +255,11 @@ func TestPromoteIntoWhileWriting(t *testing.T) {
 		}
 	}()
 	waitUntil(t, "much is written", func() bool { return written.Load() > 500 })
-	runJSON(t, t.Context(), "add", "--mirror", "busy", "--mirror-domain", "hub", "--wait", "1m", "--server", url).mustBe(t, 0, render.Created, "")
-	runJSON(t, t.Context(), "promote", "busy", "--into", "fresh", "--server", url).mustBe(t, 1, render.Failed, kindRefused)
+	runJSON(t, t.Context(), "add", "--mirror", "busy", "--mirror-domain", "hub", "--wait", "1m", "--server", url).mustBe(t, 0, mirror.Created, "")
+	runJSON(t, t.Context(), "promote", "busy", "--into", "fresh", "--server", url).mustBe(t, 1, mirror.Failed, mirror.ErrRefused)
 	o := runJSON(t, t.Context(), "promote", "busy", "--into", "fresh", "--force", "--server", url)
-	o.mustBe(t, 0, render.Promoted, "")
-	if said := strings.Join(o.report.Warnings, "\n"); !strings.Contains(said, "SPLIT BRAIN") {
+	o.mustBe(t, 0, mirror.Promoted, "")
+	if said := o.warnings(); !strings.Contains(said, "SPLIT BRAIN") {
 		t.Errorf("it says %q", said)
 	}
 	must(t)(keyValueOf(t, url, "fresh").PutString(t.Context(), "own", "value"))

@@ -10,8 +10,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"nats-kvmirror/internal/kvcfg"
+	"nats-kvmirror/internal/mirror"
 	"nats-kvmirror/internal/natstest"
-	"nats-kvmirror/internal/render"
 )
 
 func TestPromotedBucketWorks(t *testing.T) {
@@ -20,9 +20,9 @@ func TestPromotedBucketWorks(t *testing.T) {
 	sites := lostOrigin(t)
 	url := sites.Leaf.URL()
 	o := runJSON(t, t.Context(), "promote", "demo", "--force", "--marker-ttl", "1s", "--server", url)
-	o.mustBe(t, 0, render.Promoted, "")
-	if o.report.Mirror != nil || o.report.Origin != nil || len(o.report.Changes) == 0 {
-		t.Errorf("mirror %v, origin %v, changes %v", o.report.Mirror, o.report.Origin, o.report.Changes)
+	o.mustBe(t, 0, mirror.Promoted, "")
+	if o.report.Link != nil || o.report.Origin != nil || len(o.report.Changes) == 0 {
+		t.Errorf("mirror %v, origin %v, changes %v", o.report.Link, o.report.Origin, o.report.Changes)
 	}
 	isWhole(t, url, "demo", true)
 }
@@ -45,7 +45,7 @@ func TestPromoteRefusedByServer(t *testing.T) {
 		}
 	})
 	o := runJSON(t, t.Context(), "promote", "demo", "--force", "--server", sites.Leaf.URL(), "--js-api-prefix", "FAKE.API")
-	o.mustBe(t, 1, render.Failed, kindOldServer)
+	o.mustBe(t, 1, mirror.Failed, mirror.ErrOldServer)
 }
 
 // What an update echoes is not believed: a mirror that was not promoted is found.
@@ -59,7 +59,7 @@ func TestPromoteNotKept(t *testing.T) {
 		}
 	})
 	o := runJSON(t, t.Context(), "promote", "demo", "--force", "--server", sites.Leaf.URL(), "--js-api-prefix", "FAKE.API")
-	o.mustBe(t, 1, render.Failed, kindNotKept)
+	o.mustBe(t, 1, mirror.Failed, mirror.ErrNotKept)
 }
 
 // An origin whose information is not exported lives as long as its mirror hears
@@ -75,13 +75,13 @@ func TestPromoteUnreadableOrigin(t *testing.T) {
 	a, b := "nats://a:a@"+server.Addr(), "nats://b:b@"+server.Addr()
 	kv := keyValue(t, a, jetstream.KeyValueConfig{Bucket: "demo", LimitMarkerTTL: time.Second})
 	must(t)(kv.PutString(t.Context(), "key", "value"))
-	runJSON(t, t.Context(), "add", "--mirror", "demo", "--mirror-api-prefix", "JS.A.API", "--mirror-deliver-prefix", "deliver.B", "--allow-msg-ttl", "--server", b).mustBe(t, 0, render.Created, "")
+	runJSON(t, t.Context(), "add", "--mirror", "demo", "--mirror-api-prefix", "JS.A.API", "--mirror-deliver-prefix", "deliver.B", "--allow-msg-ttl", "--server", b).mustBe(t, 0, mirror.Created, "")
 	waitUntil(t, "the mirror has the value", func() bool {
 		return runJSON(t, t.Context(), "info", "demo", "--server", b).report.State.Msgs == 1
 	})
 	promote := []string{"promote", "demo", "--server", b}
 	o := runJSON(t, t.Context(), promote...)
-	o.mustBe(t, 1, render.Failed, kindRefused)
+	o.mustBe(t, 1, mirror.Failed, mirror.ErrRefused)
 	if !strings.Contains(o.report.Error.Message, "the mirror hears of it") {
 		t.Errorf("the sign of life is not said: %s", o.report.Error.Message)
 	}
@@ -91,11 +91,11 @@ func TestPromoteUnreadableOrigin(t *testing.T) {
 	if o.code == 1 {
 		o = runJSON(t, t.Context(), append(promote, "--dry-run")...)
 	}
-	o.mustBe(t, 2, render.WouldPromote, "")
-	if said := strings.Join(o.report.Warnings, "\n"); !strings.Contains(said, "as it also does when only the link is down") {
+	o.mustBe(t, 2, mirror.WouldPromote, "")
+	if said := o.warnings(); !strings.Contains(said, "as it also does when only the link is down") {
 		t.Errorf("the doubt is not said in %q", said)
 	}
-	runJSON(t, t.Context(), append(promote, "--force")...).mustBe(t, 0, render.Promoted, "")
+	runJSON(t, t.Context(), append(promote, "--force")...).mustBe(t, 0, mirror.Promoted, "")
 	must(t)(keyValueOf(t, b, "demo").PutString(t.Context(), "key", "new"))
 }
 
@@ -108,13 +108,13 @@ func TestPromoteWithoutHub(t *testing.T) {
 			t.Parallel()
 			sites := plainSites(t)
 			url := sites.Leaf.URL()
-			runJSON(t, t.Context(), "add", "--mirror", "demo", "--mirror-domain", "hub", "--wait", "1m", "--server", url).mustBe(t, 0, render.Created, "")
+			runJSON(t, t.Context(), "add", "--mirror", "demo", "--mirror-domain", "hub", "--wait", "1m", "--server", url).mustBe(t, 0, mirror.Created, "")
 			if down {
 				sites.Hub.Shutdown()
 			}
 			o := runJSON(t, t.Context(), "promote", "demo", "--force", "--server", url, "--timeout", (2 * brief).String())
-			o.mustBe(t, 0, render.Promoted, "")
-			said := strings.Join(o.report.Warnings, "\n")
+			o.mustBe(t, 0, mirror.Promoted, "")
+			said := o.warnings()
 			if strings.Contains(said, "SPLIT BRAIN") == down || strings.Contains(said, "only the link is down") != down {
 				t.Errorf("it says %q", said)
 			}
@@ -165,8 +165,8 @@ func TestPromoteRivalsInCluster(t *testing.T) {
 		reply["streams"], reply["total"] = streams, lastPage+1
 	})
 	o := runJSON(t, t.Context(), "promote", "demo", "--dry-run", "--server", url, "--js-api-prefix", "FAKE.API")
-	o.mustBe(t, 2, render.WouldPromote, "")
-	said := strings.Join(o.report.Warnings, "\n")
+	o.mustBe(t, 2, mirror.WouldPromote, "")
+	said := o.warnings()
 	if !strings.Contains(said, "turned off for KV_plain") || !strings.Contains(said, "nobody tells about lost") {
 		t.Errorf("it says %q", said)
 	}
@@ -181,19 +181,19 @@ func TestPromoteAfterSilencing(t *testing.T) {
 		url := lostOrigin(t).Leaf.URL()
 		refusing(t, url, func(subject string, _ []byte) bool { return subject == "STREAM.UPDATE.KV_demo" }, func(string, map[string]any) {})
 		o := runJSON(t, t.Context(), "promote", "demo", "--force", "--server", url, "--js-api-prefix", "FAKE.API")
-		o.mustBe(t, 1, render.Failed, kindRejected)
+		o.mustBe(t, 1, mirror.Failed, mirror.ErrRejected)
 		o.saysSilenced(t)
 		// What the hint says, works.
-		runFleet(t, t.Context(), "sync", "plain", "--only", "mirror-direct-off", "--force", "--server", url).mustBe(t, 0, render.Updated, "")
+		runFleet(t, t.Context(), "repair", "plain", "--only", "mirror-direct-off", "--force", "--server", url).mustBe(t, 0, mirror.Updated, "")
 	})
 	t.Run("interrupted", func(t *testing.T) {
 		t.Parallel()
 		sites := lostOrigin(t)
 		ctx, p := interruptedAt(t, sites.Leaf, "STREAM.UPDATE.KV_plain", "STREAM.INFO.KV_plain")
 		o := runJSON(t, ctx, "promote", "demo", "--force", "--server", p.URL())
-		o.mustBe(t, 1, render.Failed, kindInterrupted)
+		o.mustBe(t, 1, mirror.Failed, mirror.ErrInterrupted)
 		o.saysSilenced(t)
-		if o := runJSON(t, t.Context(), "info", "demo", "--server", sites.Leaf.URL()); o.report.Mirror == nil {
+		if o := runJSON(t, t.Context(), "info", "demo", "--server", sites.Leaf.URL()); o.report.Link == nil {
 			t.Error("the mirror was promoted")
 		}
 	})
@@ -226,10 +226,10 @@ func TestPromoteOutcomes(t *testing.T) {
 			promote := []string{"promote", "demo", "--force", "--server", p.URL(), "--timeout", (2 * brief).String()}
 			o := runJSON(t, t.Context(), promote...)
 			if f.applied {
-				o.mustBe(t, 0, render.Promoted, "")
+				o.mustBe(t, 0, mirror.Promoted, "")
 			} else {
-				o.mustBe(t, 3, render.Unknown, kindUnknownOutcome)
-				runJSON(t, t.Context(), promote...).mustBe(t, 0, render.Promoted, "")
+				o.mustBe(t, 3, mirror.Unknown, mirror.ErrOutcomeUnknown)
+				runJSON(t, t.Context(), promote...).mustBe(t, 0, mirror.Promoted, "")
 			}
 			must(t)(keyValueOf(t, sites.Leaf.URL(), "demo").PutString(t.Context(), "key", "new"))
 		})
@@ -251,7 +251,7 @@ func TestPromoteInCluster(t *testing.T) {
 	url := servers[0].URL()
 	nc := connectTo(t, url)
 	fillOrigin(t, url, jetstream.KeyValueConfig{Bucket: "demo", History: 5, LimitMarkerTTL: time.Second, Replicas: 3})
-	runJSON(t, t.Context(), "add", "plain", "--mirror", "demo", "--replicas", "3", "--wait", "1m", "--server", url).mustBe(t, 0, render.Created, "")
+	runJSON(t, t.Context(), "add", "plain", "--mirror", "demo", "--replicas", "3", "--wait", "1m", "--server", url).mustBe(t, 0, mirror.Created, "")
 	request(t, nc, "$JS.API.STREAM.CREATE.KV_renamed", `{"name":"KV_renamed","retention":"limits","storage":"file","num_replicas":3,"max_msgs_per_subject":5,"discard":"new",
 		"allow_msg_ttl":true,"allow_direct":true,"allow_rollup_hdrs":true,"deny_delete":true,"mirror":{"name":"KV_demo","subject_transforms":[{"src":"$KV.demo.>","dest":"$KV.renamed.>"}]}}`)
 	waitUntil(t, "the mirror has all", func() bool {
@@ -260,9 +260,9 @@ func TestPromoteInCluster(t *testing.T) {
 	request(t, nc, "$JS.API.STREAM.DELETE.KV_demo", "")
 	stepDown(t, servers, "KV_plain")
 
-	runJSON(t, t.Context(), "promote", "renamed", "--force", "--server", url).mustBe(t, 0, render.Promoted, "")
+	runJSON(t, t.Context(), "promote", "renamed", "--force", "--server", url).mustBe(t, 0, mirror.Promoted, "")
 	o := runJSON(t, t.Context(), "promote", "plain", "--into", "fresh", "--server", url)
-	o.mustBe(t, 0, render.Promoted, "")
+	o.mustBe(t, 0, mirror.Promoted, "")
 	if c, err := o.report.Config.Config(); err != nil || c.Replicas != 3 || c.Metadata[kvcfg.CopiedFrom] != "plain" {
 		t.Errorf("replicas %d, metadata %v, %v", c.Replicas, c.Metadata, err)
 	}
@@ -280,13 +280,13 @@ func TestPromoteFiltered(t *testing.T) {
 	for _, key := range []string{"here.a", "there.a", "here.b", "there.b"} {
 		must(t)(kv.PutString(t.Context(), key, "value"))
 	}
-	runJSON(t, t.Context(), "add", "--mirror", "demo", "--mirror-domain", "hub", "--filter", "here.*", "--wait", "1m", "--server", url).mustBe(t, 0, render.Created, "")
+	runJSON(t, t.Context(), "add", "--mirror", "demo", "--mirror-domain", "hub", "--filter", "here.*", "--wait", "1m", "--server", url).mustBe(t, 0, mirror.Created, "")
 	request(t, connectTo(t, sites.Hub.URL()), "$JS.API.STREAM.DELETE.KV_demo", "")
 	o := runJSON(t, t.Context(), "promote", "demo", "--into", "fresh", "--server", url)
-	o.mustBe(t, 0, render.Promoted, "")
+	o.mustBe(t, 0, mirror.Promoted, "")
 	o = runJSON(t, t.Context(), "promote", "demo", "--force", "--server", url)
-	o.mustBe(t, 0, render.Promoted, "")
-	if said := strings.Join(o.report.Warnings, "\n"); !strings.Contains(said, "only some of its origin's keys") {
+	o.mustBe(t, 0, mirror.Promoted, "")
+	if said := o.warnings(); !strings.Contains(said, "only some of its origin's keys") {
 		t.Errorf("it is not said in %q", said)
 	}
 	for _, bucket := range []string{"demo", "fresh"} {
@@ -316,18 +316,18 @@ func TestPromoteRefused(t *testing.T) {
 		`,"subject_transforms":[{"src":"$KV.demo.>","dest":"$KV.without.>"}]}}`)
 	for _, test := range []struct {
 		args []string
-		kind string
+		kind mirror.Kind
 		says string
 	}{
-		{[]string{"endless", "--into", "fresh"}, kindRefused, "no bounded history"},
-		{[]string{"both"}, kindRefused, "several buckets"},
-		{[]string{"both", "--into", "fresh"}, kindRefused, "several buckets"},
-		{[]string{"without", "--marker-ttl", "5s"}, kindRefused, "limit markers need per-key TTL"},
-		{[]string{"without", "--marker-ttl", "5s", "--into", "fresh"}, kindRefused, "limit markers need per-key TTL"},
-		{[]string{"plain"}, kindRefused, `stored as those of bucket "demo"`},
+		{[]string{"endless", "--into", "fresh"}, mirror.ErrRefused, "no bounded history"},
+		{[]string{"both"}, mirror.ErrRefused, "several buckets"},
+		{[]string{"both", "--into", "fresh"}, mirror.ErrRefused, "several buckets"},
+		{[]string{"without", "--marker-ttl", "5s"}, mirror.ErrRefused, "limit markers need per-key TTL"},
+		{[]string{"without", "--marker-ttl", "5s", "--into", "fresh"}, mirror.ErrRefused, "limit markers need per-key TTL"},
+		{[]string{"plain"}, mirror.ErrRefused, `stored as those of bucket "demo"`},
 	} {
 		o := runJSON(t, t.Context(), append([]string{"promote", "--force", "--server", url}, test.args...)...)
-		o.mustBe(t, 1, render.Failed, test.kind)
+		o.mustBe(t, 1, mirror.Failed, test.kind)
 		if o.report.Error != nil && !strings.Contains(o.report.Error.Message, test.says) {
 			t.Errorf("%v: it says %q", test.args, o.report.Error.Message)
 		}
@@ -345,14 +345,14 @@ func TestPromoteMirrorOfMirror(t *testing.T) {
 		return runJSON(t, t.Context(), "info", "middle", "--server", sites.Hub.URL()).report.State.Msgs == 1
 	})
 	url := sites.Leaf.URL()
-	runJSON(t, t.Context(), "add", "--mirror", "middle", "--mirror-domain", "hub", "--wait", "1m", "--server", url).mustBe(t, 0, render.Created, "")
+	runJSON(t, t.Context(), "add", "--mirror", "middle", "--mirror-domain", "hub", "--wait", "1m", "--server", url).mustBe(t, 0, mirror.Created, "")
 	sites.Hub.Shutdown()
 	o := runJSON(t, t.Context(), "promote", "middle", "--force", "--server", url, "--timeout", (2 * brief).String())
-	o.mustBe(t, 1, render.Failed, kindRefused)
+	o.mustBe(t, 1, mirror.Failed, mirror.ErrRefused)
 	if !strings.Contains(o.report.Error.Hint, "--into demo") {
 		t.Errorf("the hint is %q", o.report.Error.Hint)
 	}
-	runJSON(t, t.Context(), "promote", "middle", "--into", "fresh", "--server", url, "--timeout", (2*brief).String()).mustBe(t, 0, render.Promoted, "")
+	runJSON(t, t.Context(), "promote", "middle", "--into", "fresh", "--server", url, "--timeout", (2*brief).String()).mustBe(t, 0, mirror.Promoted, "")
 	if got, err := keyValueOf(t, url, "fresh").Get(t.Context(), "key"); err != nil || string(got.Value()) != "value" {
 		t.Errorf("key is %v, %v", got, err)
 	}

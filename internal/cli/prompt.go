@@ -9,12 +9,14 @@ import (
 	"github.com/AlecAivazis/survey/v2"
 	"github.com/AlecAivazis/survey/v2/terminal"
 	"golang.org/x/term"
+
+	"nats-kvmirror/internal/mirror"
 )
 
-// prompter asks the person at the terminal. Its methods fail with kind
-// no-terminal when there is none, and interrupted when it answers Ctrl-C.
+// prompter asks at the terminal. Its methods fail with kind no-terminal when there is
+// none, and interrupted on Ctrl-C.
 type prompter interface {
-	// Available says whether there is somebody to ask.
+	// Available says whether there is a terminal to ask on.
 	Available() bool
 	// Confirm asks a yes-or-no question; the default answer is no.
 	Confirm(ctx context.Context, question, color string) (bool, error)
@@ -49,7 +51,7 @@ func (p terminalPrompter) Available() bool {
 func (p terminalPrompter) Confirm(ctx context.Context, question, color string) (bool, error) {
 	in, out, ok := p.files()
 	if !ok {
-		return false, fail(kindNoTerminal, "add --force to go on without being asked", "there is no terminal to ask on")
+		return false, fail(kindNoTerminal, "add --force to go on without a question", "there is no terminal to ask on")
 	}
 	return ask[bool](ctx, &survey.Confirm{Message: question}, in, out, p.rt.Err, color)
 }
@@ -85,7 +87,7 @@ func ask[T any](ctx context.Context, prompt survey.Prompt, in, out *os.File, err
 		r.err = survey.AskOne(prompt, &r.answer, survey.WithStdio(in, out, errOut), survey.WithIcons(icons(color)))
 		done <- r
 	}()
-	interrupted := fail(kindInterrupted, "", "interrupted, nothing was changed")
+	interrupted := fail(mirror.ErrInterrupted, "", "interrupted, nothing was changed")
 	select {
 	case <-ctx.Done():
 		if err := term.Restore(int(in.Fd()), before); err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/creack/pty"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"nats-kvmirror/internal/mirror"
 	"nats-kvmirror/internal/natstest"
 	"nats-kvmirror/internal/render"
 )
@@ -142,7 +143,7 @@ func TestPromoteAfterAsking(t *testing.T) {
 		says    string
 	}{
 		{"changed", func(t *testing.T, sites *natstest.Sites) {
-			runJSON(t, t.Context(), "edit", "demo", "--description", "theirs", "-f", "--server", sites.Leaf.URL()).mustBe(t, 0, render.Updated, "")
+			runJSON(t, t.Context(), "edit", "demo", "--description", "theirs", "-f", "--server", sites.Leaf.URL()).mustBe(t, 0, mirror.Updated, "")
 		}, "somebody else has changed bucket \"demo\" meanwhile, nothing was written"},
 		{"back", func(t *testing.T, sites *natstest.Sites) {
 			keyValue(t, sites.Hub.URL(), jetstream.KeyValueConfig{Bucket: "demo"})
@@ -179,7 +180,7 @@ func TestPromoteLinkBackAfterAsking(t *testing.T) {
 	}
 	t.Cleanup(sites.Stop)
 	keyValue(t, sites.Hub.URL(), jetstream.KeyValueConfig{Bucket: "demo"})
-	runJSON(t, t.Context(), "add", "--mirror", "demo", "--mirror-domain", "hub", "--server", sites.Leaf.URL()).mustBe(t, 0, render.Created, "")
+	runJSON(t, t.Context(), "add", "--mirror", "demo", "--mirror-domain", "hub", "--server", sites.Leaf.URL()).mustBe(t, 0, mirror.Created, "")
 	leaf := connectTo(t, sites.Leaf.URL())
 	hears := func(since time.Time) func() bool {
 		return func() bool {
@@ -271,14 +272,15 @@ func TestBarStops(t *testing.T) {
 	go func() { _, _ = io.Copy(io.Discard, ours) }()
 	rt := &runtime{Streams: Streams{Err: tty}}
 	for range 300 {
-		b := newWaitBar(rt, render.Style{}, "m")
+		b := newBar(rt, barStyle(render.Style{}), "m")
+		go b.draw()
 		b.at(1, 2)
 		b.stop()
 		if b.writer.IsRenderInProgress() {
 			t.Fatal("the bar is drawn after it was stopped")
 		}
 	}
-	slow := newSlowBar(rt, render.Style{}, "m")
+	slow := later(newBar(rt, barStyle(render.Style{}), "m"))
 	slow.stop()
 	if slow.writer.IsRenderInProgress() {
 		t.Error("a bar is drawn that was stopped before it began")

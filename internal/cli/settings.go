@@ -6,12 +6,11 @@ import (
 	"github.com/choria-io/fisk"
 
 	"nats-kvmirror/internal/kvcfg"
-	"nats-kvmirror/internal/render"
 )
 
 // settings are the flags of a bucket's configuration that add and edit share.
 type settings struct {
-	wishes               kvcfg.Settings
+	kvcfg.Settings
 	republishSource      *string
 	republishDestination *string
 	republishHeaders     *bool
@@ -22,7 +21,7 @@ type settings struct {
 // sense on a mirror. whose says in the helps where a setting comes from when
 // the flag is not given.
 func (s *settings) addSettings(cmd *fisk.CmdClause, whose string) {
-	w := &s.wishes
+	w := &s.Settings
 	textFlag(cmd.Flag("description", "What the bucket is for"), "description", &w.Description).PlaceHolder("TEXT")
 	countFlag(cmd.Flag("history", fmt.Sprintf("Values to keep of each key, 1 to %d%s", kvcfg.MaxHistory, whose)), "history", &w.History).PlaceHolder("VALUES")
 	durationFlag(cmd.Flag("ttl", "Age at which values are dropped, 0 for never"+whose), "ttl", &w.TTL).PlaceHolder("DURATION")
@@ -43,20 +42,11 @@ func (s *settings) addSettings(cmd *fisk.CmdClause, whose string) {
 // complete validates the settings and fills in what several flags make up.
 func (s *settings) complete() error {
 	if s.republishDestination != nil {
-		s.wishes.RePublish = &kvcfg.RePublishSettings{Source: s.republishSource, Destination: *s.republishDestination, HeadersOnly: s.republishHeaders}
+		s.RePublish = &kvcfg.RePublishSettings{Source: s.republishSource, Destination: *s.republishDestination, HeadersOnly: s.republishHeaders}
 	} else if s.republishSource != nil || s.republishHeaders != nil {
 		return fail(kindUsage, "", "--republish-source and --republish-headers need --republish-destination")
 	}
-	return s.wishes.Validate()
-}
-
-// warnOfReplicas warns of replicas that nobody holds: servers up to 2.12 accept
-// any number outside of a cluster.
-func (s *settings) warnOfReplicas(rt *runtime, r *render.Report) {
-	stream := r.Source
-	if s.wishes.Replicas != nil && stream.Config.Replicas > 1 && (stream.Cluster == nil || len(stream.Cluster.Replicas) == 0) {
-		rt.warn(r, "the server accepted %d replicas and is in no cluster that could hold them", stream.Config.Replicas)
-	}
+	return s.Validate()
 }
 
 const (

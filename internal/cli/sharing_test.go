@@ -8,8 +8,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"nats-kvmirror/internal/kvcfg"
+	"nats-kvmirror/internal/mirror"
 	"nats-kvmirror/internal/natstest"
-	"nats-kvmirror/internal/render"
 )
 
 // twoAccounts runs a server with the accounts A (user a) and B (user b), and
@@ -44,7 +44,7 @@ func TestPastedSharing(t *testing.T) {
 	origin := []string{"--mirror", "demo", "--mirror-api-prefix", "JS.A.API", "--mirror-deliver-prefix", "deliver.B"}
 	_, url := twoAccounts(t, "", "")
 	failed := runJSON(t, t.Context(), append([]string{"add", "m", "--server", url}, origin...)...)
-	failed.mustBe(t, 1, render.Failed, kindOriginUnread)
+	failed.mustBe(t, 1, mirror.Failed, mirror.ErrOriginUnreadable)
 	code, _, errs := runText(t, t.Context(), append([]string{"add", "m", "--server", url}, origin...)...)
 	if code != 1 {
 		t.Errorf("exit code %d", code)
@@ -63,20 +63,20 @@ func TestPastedSharing(t *testing.T) {
 	putMany(t, urlA, 3000, strings.Repeat("x", 1024)) // more than is sent without an answer
 
 	at := []string{"--server", url}
-	runJSON(t, t.Context(), append(append([]string{"add", "m", "--wait", "1m"}, origin...), at...)...).mustBe(t, 0, render.Created, "")
-	runFleet(t, t.Context(), append(at, "check", "m", "--content", "--payload")...).mustBe(t, 0, render.Checked, "")
+	runJSON(t, t.Context(), append(append([]string{"add", "m", "--wait", "1m"}, origin...), at...)...).mustBe(t, 0, mirror.Created, "")
+	runFleet(t, t.Context(), append(at, "check", "m", "--content", "--payload")...).mustBe(t, 0, mirror.Checked, "")
 	if err := kv.Delete(t.Context(), "key.1"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := connectTo(t, urlA).Request("$JS.API.STREAM.PURGE.KV_demo", []byte(`{"filter":"$KV.demo.key.2"}`), longest); err != nil {
 		t.Fatal(err)
 	}
-	swept := runFleet(t, t.Context(), append(at, "sync", "m", "--content", "--force")...)
-	swept.mustBe(t, 0, render.Updated, "")
-	if n := swept.fleet.Mirrors[0].Sweep.Purged; n != 1 {
+	swept := runFleet(t, t.Context(), append(at, "prune", "m", "--force")...)
+	swept.mustBe(t, 0, mirror.Updated, "")
+	if n := swept.fleet.Mirrors[0].Purge.Purged; n != 1 {
 		t.Errorf("%d messages were purged, want 1", n)
 	}
-	runFleet(t, t.Context(), append(at, "sync", "--recreate", "m", "--force")...).mustBe(t, 0, render.Recreated, "")
+	runJSON(t, t.Context(), append(at, "recreate", "m", "--force")...).mustBe(t, 0, mirror.Recreated, "")
 	var list struct {
 		Consumers []string `json:"consumers"`
 	}

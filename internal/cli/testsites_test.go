@@ -14,8 +14,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"nats-kvmirror/internal/mirror"
 	"nats-kvmirror/internal/natstest"
-	"nats-kvmirror/internal/render"
 )
 
 // testSites is a hub and a leaf on which many runs are played, each with buckets of
@@ -154,9 +154,9 @@ func (st *testSites) mirror(t testing.TB, bucket, origin string) {
 // result is what a run of any command came to.
 type result struct {
 	code    int
-	action  render.Action
-	failure *render.Failure
-	members []render.Member
+	action  mirror.Action
+	failure *mirror.Failure
+	members []mirror.Member
 	stdout  string
 	stderr  string
 	began   time.Time
@@ -195,9 +195,9 @@ func play(t testing.TB, ctx context.Context, args ...string) result {
 // readDocument reads a document of any command.
 func readDocument(data []byte) (result, error) {
 	var doc struct {
-		Action  render.Action   `json:"action"`
-		Error   *render.Failure `json:"error"`
-		Mirrors []render.Member `json:"mirrors"`
+		Action  mirror.Action   `json:"action"`
+		Error   *mirror.Failure `json:"error"`
+		Mirrors []mirror.Member `json:"mirrors"`
 	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	if err := d.Decode(&doc); err != nil {

@@ -9,8 +9,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"nats-kvmirror/internal/content"
+	"nats-kvmirror/internal/mirror"
 	"nats-kvmirror/internal/natstest"
-	"nats-kvmirror/internal/render"
 )
 
 // A mirror of a mirror, below a leaf: made, told that its chain has lost per-key
@@ -32,7 +32,7 @@ func TestLeafBelowLeaf(t *testing.T) {
 	leaf, below := []string{"--server", chain.Leaf.URL()}, []string{"--server", chain.Below.URL()}
 	keyValue(t, chain.Leaf.URL(), jetstream.KeyValueConfig{Bucket: "demo", Mirror: &jetstream.StreamSource{Name: "demo", Domain: "hub"}})
 	waitUntil(t, "the leaf has what the hub has", func() bool { return readStream(t, connectTo(t, chain.Leaf.URL()), "demo").State.Msgs == 2 })
-	runJSON(t, t.Context(), append(below, "add", "--mirror", "demo", "--mirror-domain", "ksds", "--wait", "1m")...).mustBe(t, 0, render.Created, "")
+	runJSON(t, t.Context(), append(below, "add", "--mirror", "demo", "--mirror-domain", "ksds", "--wait", "1m")...).mustBe(t, 0, mirror.Created, "")
 	if hasTTL(t, chain.Below.URL(), "demo") {
 		t.Error("the mirror has per-key TTL, and its origin has not")
 	}
@@ -42,8 +42,8 @@ func TestLeafBelowLeaf(t *testing.T) {
 	if broken.code != 2 || !hasFinding(broken, "ttl-lost-above") {
 		t.Errorf("exit code %d, findings %+v", broken.code, broken.fleet.Mirrors)
 	}
-	runJSON(t, t.Context(), append(leaf, "edit", "demo", "--force")...).mustBe(t, 0, render.Updated, "")
-	runFleet(t, t.Context(), append(below, "sync", "demo", "--force")...).mustBe(t, 0, render.Updated, "")
+	runJSON(t, t.Context(), append(leaf, "edit", "demo", "--force")...).mustBe(t, 0, mirror.Updated, "")
+	runFleet(t, t.Context(), append(below, "repair", "demo", "--force")...).mustBe(t, 0, mirror.Updated, "")
 
 	// What expires at the top expires at the bottom.
 	if err := kv.Purge(t.Context(), "a", jetstream.PurgeTTL(5*time.Second)); err != nil {
@@ -54,16 +54,16 @@ func TestLeafBelowLeaf(t *testing.T) {
 		return is.State.Last >= 3 && is.State.Msgs == 1
 	})
 	checked := runFleet(t, t.Context(), append(below, "check", "demo", "--content", "--payload")...)
-	checked.mustBe(t, 0, render.Checked, "")
+	checked.mustBe(t, 0, mirror.Checked, "")
 	if n := checked.fleet.Mirrors[0].Content.Compared; n != 1 {
 		t.Errorf("%d messages were compared, want 1", n)
 	}
-	runFleet(t, t.Context(), append(below, "sync", "--recreate", "demo", "--force")...).mustBe(t, 0, render.Recreated, "")
+	runJSON(t, t.Context(), append(below, "recreate", "demo", "--force")...).mustBe(t, 0, mirror.Recreated, "")
 
 	// When the one in the middle is promoted it holds what is older than itself, and
 	// so does the mirror below it: nothing is wrong with that.
 	request(t, connectTo(t, chain.Hub.URL()), "$JS.API.STREAM.DELETE.KV_demo", "")
-	runJSON(t, t.Context(), append(leaf, "promote", "demo", "--force")...).mustBe(t, 0, render.Promoted, "")
+	runJSON(t, t.Context(), append(leaf, "promote", "demo", "--force")...).mustBe(t, 0, mirror.Promoted, "")
 	if checked := runFleet(t, t.Context(), append(below, "check", "demo")...); hasFinding(checked, "origin-recreated") {
 		t.Errorf("findings %+v", checked.fleet.Mirrors[0].Findings)
 	}
@@ -92,15 +92,15 @@ func TestContentOverAccounts(t *testing.T) {
 			if _, err := kv.PutString(t.Context(), "key", "value"); err != nil {
 				t.Fatal(err)
 			}
-			runJSON(t, t.Context(), "add", "m", "--mirror", "demo", "--mirror-api-prefix", "JS.A.API", "--mirror-deliver-prefix", "deliver.B", "--allow-msg-ttl", "--server", b).mustBe(t, 0, render.Created, "")
+			runJSON(t, t.Context(), "add", "m", "--mirror", "demo", "--mirror-api-prefix", "JS.A.API", "--mirror-deliver-prefix", "deliver.B", "--allow-msg-ttl", "--server", b).mustBe(t, 0, mirror.Created, "")
 			waitUntil(t, "the mirror has the value", func() bool { return readStream(t, connectTo(t, b), "m").State.Msgs == 1 })
 			o := runFleet(t, t.Context(), "check", "m", "--content", "--server", b, "--timeout", (2 * brief).String())
 			if o.code != test.code {
 				t.Errorf("exit code %d, want %d: %+v\n%s", o.code, test.code, o.fleet.Mirrors, o.stderr)
 			}
-			swept := runFleet(t, t.Context(), "sync", "m", "--content", "--force", "--server", b, "--timeout", (2 * brief).String())
+			swept := runFleet(t, t.Context(), "prune", "m", "--force", "--server", b, "--timeout", (2 * brief).String())
 			if test.code == 0 {
-				swept.mustBe(t, 0, render.Unchanged, "")
+				swept.mustBe(t, 0, mirror.Unchanged, "")
 			} else if swept.code == 0 || readStream(t, connectTo(t, b), "m").State.Msgs != 1 {
 				t.Errorf("exit code %d, %+v", swept.code, swept.fleet.Mirrors)
 			}
@@ -144,7 +144,7 @@ func TestStallOverAccounts(t *testing.T) {
 			at := func(args ...string) []string { return append(args, "--server", b) }
 
 			added := runJSON(t, t.Context(), at("add", "m", "--mirror", "demo", "--mirror-api-prefix", "JS.A.API", "--mirror-deliver-prefix", "deliver.B", "--wait", brief.String())...)
-			added.mustBe(t, 1, render.Failed, kindNotCaughtUp)
+			added.mustBe(t, 1, mirror.Failed, mirror.ErrNotCaughtUp)
 			waitUntil(t, "the stall is found", func() bool {
 				checked := runFleet(t, t.Context(), at("check", "m")...)
 				return checked.code == 2 && hasFinding(checked, "stalled") && hasFinding(checked, "mirror-error")
@@ -158,9 +158,9 @@ func TestStallOverAccounts(t *testing.T) {
 			if c := compared.fleet.Mirrors[0].Content; compared.code != 2 || c.Verdict == content.Identical || c.Behind != keys-has.Last || content.Sum(c.LeftOver) > 0 {
 				t.Errorf("exit code %d, %+v", compared.code, c)
 			}
-			swept := runFleet(t, t.Context(), at("sync", "m", "--content", "--force")...)
-			swept.mustBe(t, 1, render.Failed, kindIncomplete)
-			if n := swept.fleet.Mirrors[0].Sweep.Keys; n > 0 {
+			swept := runFleet(t, t.Context(), at("prune", "m", "--force")...)
+			swept.mustBe(t, 1, mirror.Failed, mirror.ErrIncomplete)
+			if n := swept.fleet.Mirrors[0].Purge.Keys; n > 0 {
 				t.Errorf("%d keys were to be purged", n)
 			}
 			if now := readStream(t, connectTo(t, b), "m").State; now.Msgs != has.Msgs {
@@ -206,7 +206,7 @@ func TestTwoClusters(t *testing.T) {
 	stepDown(t, hub, "KV_demo")
 	leaf[2].Shutdown()
 	waitUntil(t, "m1 is repaired", func() bool {
-		r := play(t, t.Context(), append(at, "sync", "m1", "--force")...)
+		r := play(t, t.Context(), append(at, "repair", "m1", "--force")...)
 		if r.code == exitOK && !readFromLeader(t, direct, "m1").Config.TTL {
 			t.Fatalf("it is not repaired: %s", r.stdout)
 		}
@@ -214,12 +214,12 @@ func TestTwoClusters(t *testing.T) {
 	})
 	askLeader(t, connectTo(t, hub[0].URL()), "STREAM.PURGE.KV_demo", `{"filter":"$KV.demo.a"}`)
 	waitUntil(t, "m1 is swept", func() bool {
-		r := play(t, t.Context(), append(at, "sync", "m1", "--content", "--force")...)
+		r := play(t, t.Context(), append(at, "prune", "m1", "--force")...)
 		return r.code == exitOK && readFromLeader(t, direct, "m1").State.Msgs == 1
 	})
 	restart(t, leaf, 2, "KV_m0", "KV_m1")
 	waitUntil(t, "both hold what their origin holds", func() bool {
-		r := play(t, t.Context(), append(at, "sync", "m0", "m1", "--content", "--force")...)
+		r := play(t, t.Context(), append(at, "repair", "m0", "m1", "--content", "--force")...)
 		return r.code == exitOK
 	})
 }
@@ -268,18 +268,18 @@ leafnodes { remotes: [ { url: "nats-leaf://l:l@%s" } ] }
 		}
 		add := append([]string{"add", "m", "--mirror", "demo"}, test.origin...)
 		refused := runJSON(t, t.Context(), at(add...)...)
-		refused.mustBe(t, 1, render.Failed, kindOriginUnread)
+		refused.mustBe(t, 1, mirror.Failed, mirror.ErrOriginUnreadable)
 		if e := refused.report.Error; e != nil && !strings.Contains(e.Message, test.says) {
 			t.Errorf("%q is not said in %q", test.says, e.Message)
 		}
 		if readStream(t, connectTo(t, test.url), "m").there {
 			t.Error("the mirror was created")
 		}
-		runJSON(t, t.Context(), at(append(add, "--allow-msg-ttl")...)...).mustBe(t, 0, render.Created, "")
+		runJSON(t, t.Context(), at(append(add, "--allow-msg-ttl")...)...).mustBe(t, 0, mirror.Created, "")
 		if checked := runFleet(t, t.Context(), at("check", "m")...); checked.code != 2 || !hasFinding(checked, "never-connected") || !hasFinding(checked, "origin-unreachable") {
 			t.Errorf("exit code %d, %+v", checked.code, checked.fleet.Mirrors)
 		}
-		runFleet(t, t.Context(), at("sync", "m", "--force")...).mustBe(t, 1, render.Failed, kindOriginUnread)
-		runFleet(t, t.Context(), at("sync", "m", "--recreate", "--force")...).mustBe(t, 1, render.Failed, kindOriginUnread)
+		runFleet(t, t.Context(), at("repair", "m", "--force")...).mustBe(t, 1, mirror.Failed, mirror.ErrOriginUnreadable)
+		runJSON(t, t.Context(), at("recreate", "m", "--force")...).mustBe(t, 1, mirror.Failed, mirror.ErrOriginUnreadable)
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"nats-kvmirror/internal/mirror"
 	"nats-kvmirror/internal/natstest"
-	"nats-kvmirror/internal/render"
 )
 
 // Each way in which a write can go wrong between the client and the server, and
@@ -24,10 +24,10 @@ func TestWriteOutcomes(t *testing.T) {
 	writes := []struct {
 		name, subject, bucket string
 		args                  []string
-		done                  render.Action
+		done                  mirror.Action
 	}{
-		{"create", "STREAM.CREATE", "made", []string{"add", "made", "--mirror", "demo", "--mirror-domain", "hub"}, render.Created},
-		{"update", "STREAM.UPDATE", "plain", []string{"edit", "plain", "--force"}, render.Updated},
+		{"create", "STREAM.CREATE", "made", []string{"add", "made", "--mirror", "demo", "--mirror-domain", "hub"}, mirror.Created},
+		{"update", "STREAM.UPDATE", "plain", []string{"edit", "plain", "--force"}, mirror.Updated},
 	}
 	faults := []struct {
 		name      string
@@ -50,7 +50,7 @@ func TestWriteOutcomes(t *testing.T) {
 				if f.applied {
 					o.mustBe(t, 0, w.done, "")
 				} else {
-					o.mustBe(t, 3, render.Unknown, kindUnknownOutcome)
+					o.mustBe(t, 3, mirror.Unknown, mirror.ErrOutcomeUnknown)
 				}
 				if limit := timeout + time.Second; o.took > limit+slack {
 					t.Errorf("it took %v, want at most %v", o.took, limit)
@@ -76,9 +76,9 @@ func TestNotSent(t *testing.T) {
 	t.Cleanup(s.Stop)
 	keyValue(t, s.URL(), jetstream.KeyValueConfig{Bucket: "demo", LimitMarkerTTL: time.Second})
 	long := []string{"--description", strings.Repeat("x", 2500), "--server", s.URL()}
-	runJSON(t, t.Context(), append([]string{"add", "m", "--mirror", "demo"}, long...)...).mustBe(t, 1, render.Failed, kindRejected)
+	runJSON(t, t.Context(), append([]string{"add", "m", "--mirror", "demo"}, long...)...).mustBe(t, 1, mirror.Failed, mirror.ErrRejected)
 	keyValue(t, s.URL(), jetstream.KeyValueConfig{Bucket: "m", Mirror: &jetstream.StreamSource{Name: "demo"}})
-	runJSON(t, t.Context(), append([]string{"edit", "m", "--force"}, long...)...).mustBe(t, 1, render.Failed, kindRejected)
+	runJSON(t, t.Context(), append([]string{"edit", "m", "--force"}, long...)...).mustBe(t, 1, mirror.Failed, mirror.ErrRejected)
 }
 
 // In which domain the mirror is decides whether an origin in a domain is beside
@@ -100,8 +100,8 @@ authorization { users: [ {user: app, password: app}, {user: lim, password: lim, 
 		warned bool
 	}{{"lim", true}, {"app", false}} {
 		o := runJSON(t, t.Context(), "add", "m"+test.user, "--mirror", "demo", "--mirror-domain", "here", "--server", "nats://"+test.user+":"+test.user+"@"+s.Addr())
-		o.mustBe(t, 0, render.Created, "")
-		if said := strings.Join(o.report.Warnings, "\n"); strings.Contains(said, "which domain the mirror is in was not read") != test.warned {
+		o.mustBe(t, 0, mirror.Created, "")
+		if said := o.warnings(); strings.Contains(said, "which domain the mirror is in was not read") != test.warned {
 			t.Errorf("%s: the warnings are %q", test.user, said)
 		}
 	}
@@ -117,15 +117,15 @@ func TestInterrupt(t *testing.T) {
 		name, at string
 		args     []string
 		code     int
-		action   render.Action
-		kind     string
+		action   mirror.Action
+		kind     mirror.Kind
 		written  int
 	}{
-		{"add while reading", "STREAM.INFO.KV_demo", add, 1, render.Failed, kindInterrupted, 0},
-		{"add while creating", "STREAM.CREATE", add, 0, render.Created, "", 1},
-		{"edit while reading", "STREAM.INFO.KV_plain", edit, 1, render.Failed, kindInterrupted, 0},
-		{"edit while updating", "STREAM.UPDATE", edit, 0, render.Updated, "", 1},
-		{"info", "STREAM.INFO.KV_demo", []string{"info", "plain"}, 1, render.Failed, kindInterrupted, 0},
+		{"add while reading", "STREAM.INFO.KV_demo", add, 1, mirror.Failed, mirror.ErrInterrupted, 0},
+		{"add while creating", "STREAM.CREATE", add, 0, mirror.Created, "", 1},
+		{"edit while reading", "STREAM.INFO.KV_plain", edit, 1, mirror.Failed, mirror.ErrInterrupted, 0},
+		{"edit while updating", "STREAM.UPDATE", edit, 0, mirror.Updated, "", 1},
+		{"info", "STREAM.INFO.KV_demo", []string{"info", "plain"}, 1, mirror.Failed, mirror.ErrInterrupted, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -176,18 +176,18 @@ func TestOlderServers(t *testing.T) {
 		alter func(string, map[string]any)
 		args  []string
 		code  int
-		kind  string
+		kind  mirror.Kind
 		says  string
 	}{
-		{"2.10, add", level0, add, 1, kindOldServer, "API level 1"},
+		{"2.10, add", level0, add, 1, mirror.ErrOldServer, "API level 1"},
 		{"2.10, add without TTL", level0, append(add, "--no-allow-msg-ttl"), 0, "", "stays here for ever"},
 		{"2.10, edit something else", level0, append(edit, "--description", "x"), 0, "", "the mirror's server has to be 2.11 or later for it"},
 		{"2.11.0, edit something else", hosted("2.11.0"), append(edit, "--description", "x"), 0, "", "sync --recreate plain` makes a mirror that has it"},
 		{"2.11.6, edit something else", hosted("2.11.6"), append(edit, "--description", "x"), 0, "", "edit plain` turns it on"},
-		{"2.10, edit", level0, edit, 1, kindOldServer, "API level 1"},
-		{"drops TTL on create", drops, add, 1, kindNotKept, "allow_msg_ttl is false and not true"},
-		{"drops TTL on update", drops, edit, 1, kindNotKept, "allow_msg_ttl is false and not true"},
-		{"2.11.0, edit", hosted("2.11.0"), edit, 1, kindOldServer, "server 2.11.0 cannot turn per-key TTL on"},
+		{"2.10, edit", level0, edit, 1, mirror.ErrOldServer, "API level 1"},
+		{"drops TTL on create", drops, add, 1, mirror.ErrNotKept, "allow_msg_ttl is false and not true"},
+		{"drops TTL on update", drops, edit, 1, mirror.ErrNotKept, "allow_msg_ttl is false and not true"},
+		{"2.11.0, edit", hosted("2.11.0"), edit, 1, mirror.ErrOldServer, "server 2.11.0 cannot turn per-key TTL on"},
 		{"2.11.3, edit", hosted("2.11.3"), edit, 0, "", "until the server is restarted"},
 		{"2.11.6, edit", hosted("2.11.6"), edit, 0, "", "never expires on the mirror"},
 		{"2.11.17, edit", hosted("2.11.17"), edit, 0, "", "overlooks expired messages"},
@@ -195,16 +195,16 @@ func TestOlderServers(t *testing.T) {
 			if c := config(reply); c != nil {
 				c["name"] = "KV_other"
 			}
-		}, edit, 1, kindMalformed, `it is about the stream "KV_other"`},
-		{"no configuration", func(_ string, reply map[string]any) { delete(reply, "config") }, edit, 1, kindMalformed, "it has no configuration"},
-		{"nonsense", func(_ string, reply map[string]any) { reply["config"] = "nonsense" }, edit, 1, kindMalformed, "malformed answer"},
+		}, edit, 1, mirror.ErrMalformed, `it is about the stream "KV_other"`},
+		{"no configuration", func(_ string, reply map[string]any) { delete(reply, "config") }, edit, 1, mirror.ErrMalformed, "it has no configuration"},
+		{"nonsense", func(_ string, reply map[string]any) { reply["config"] = "nonsense" }, edit, 1, mirror.ErrMalformed, "malformed answer"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			sites := plainSites(t)
 			shim(t, sites.Leaf.URL(), test.alter)
 			o := runJSON(t, t.Context(), append(test.args, "--server", sites.Leaf.URL(), "--js-api-prefix", "FAKE.API")...)
-			got, said := "", strings.Join(o.report.Warnings, "\n")
+			got, said := mirror.Kind(""), o.warnings()
 			if o.report.Error != nil {
 				got, said = o.report.Error.Kind, said+o.report.Error.Message
 			}
@@ -241,8 +241,8 @@ func TestEditFindsLeftovers(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := runJSON(t, t.Context(), "edit", "plain", "--force", "--server", sites.Leaf.URL())
-	o.mustBe(t, 0, render.Updated, "")
-	if said := strings.Join(o.report.Warnings, "\n"); !strings.Contains(said, "the mirror holds at least 1 message that its origin does not") {
+	o.mustBe(t, 0, mirror.Updated, "")
+	if said := o.warnings(); !strings.Contains(said, "the mirror holds at least 1 message that its origin does not") {
 		t.Errorf("the leftover is not said in %q", said)
 	}
 }
@@ -266,14 +266,14 @@ func TestCutAfterTheWrite(t *testing.T) {
 		args    []string
 		write   string
 		code    int
-		action  render.Action
-		kind    string
+		action  mirror.Action
+		kind    mirror.Kind
 		says    string
 	}{
 		{"edit", func(t *testing.T, st *testSites, b string) { st.leftOver(t, b) }, []string{"edit", "--force"}, "STREAM.UPDATE",
-			0, render.Updated, "", "whether expired messages are left over on the mirror is not known"},
+			0, mirror.Updated, "", "whether expired messages are left over on the mirror is not known"},
 		{"add", func(*testing.T, *testSites, string) {}, []string{"add", "--mirror", "demo", "--mirror-domain", "hub", "--wait", "10m"}, "STREAM.CREATE",
-			1, render.Failed, kindDisconnected, "was created, and cannot be read since"},
+			1, mirror.Failed, mirror.ErrDisconnected, "was created, and cannot be read since"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -309,7 +309,7 @@ func TestCutAfterTheWrite(t *testing.T) {
 			ended := time.Now()
 			p.Close() // the hook is not called any more
 			o.mustBe(t, test.code, test.action, test.kind)
-			said := strings.Join(o.report.Warnings, "\n")
+			said := o.warnings()
 			if o.report.Error != nil {
 				said += o.report.Error.Message
 			}

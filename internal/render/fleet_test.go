@@ -3,38 +3,40 @@ package render
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 	"time"
 
 	"nats-kvmirror/internal/check"
 	"nats-kvmirror/internal/kvcfg"
+	"nats-kvmirror/internal/mirror"
 )
 
 const nasty = "a\x1b[31m\u202e\n\"b"
 
 // members are mirrors in all states.
-func members() []Member {
+func members() []mirror.Member {
 	finding := func(code string, s check.Severity, remedy check.Remedy) check.Finding {
 		return check.Finding{Code: code, Severity: s, Message: "the words of " + code, Remedy: remedy, Fix: "do something about " + code}
 	}
-	origin := func(bucket, prefix string) MemberOrigin {
-		return MemberOrigin{Bucket: bucket, Stream: "KV_" + bucket, APIPrefix: prefix, Reachable: true, PerKeyTTL: new(true), LastSeq: new(uint64(2000))}
+	origin := func(bucket, prefix string) mirror.MemberOrigin {
+		return mirror.MemberOrigin{Bucket: bucket, Stream: "KV_" + bucket, APIPrefix: prefix, Reachable: true, PerKeyTTL: new(true), LastSeq: new(uint64(2000))}
 	}
-	return []Member{
+	return []mirror.Member{
 		{
 			Bucket: "broken", Stream: "KV_broken", Origin: origin("demo", "$JS.hub.API"), Values: 1234, Bytes: 5 << 20, LastSeq: 1900,
 			Behind: new(uint64(100)), Active: new(1500 * time.Millisecond), State: check.Critical,
 			Findings: []check.Finding{finding("ttl-off", check.Critical, check.Repair), finding("stops-when-full", check.Warning, check.None), finding("discard-old", check.OK, check.None)},
 			Changes:  []kvcfg.Change{{Field: "allow_msg_ttl", From: json.RawMessage("false"), To: json.RawMessage("true"), Source: kvcfg.FromOrigin}},
-			Action:   WouldUpdate,
+			Action:   mirror.WouldUpdate,
 		},
 		{
-			Bucket: "far", Stream: "KV_far", Origin: MemberOrigin{Bucket: "demo", Stream: "KV_demo", APIPrefix: "JS.A.API"}, PerKeyTTL: true,
-			Active: new(time.Duration(-1)), State: check.Unknown, Findings: []check.Finding{finding("origin-unreachable", check.Unknown, check.None)},
+			Bucket: "far", Stream: "KV_far", Origin: mirror.MemberOrigin{Bucket: "demo", Stream: "KV_demo", APIPrefix: "JS.A.API"}, PerKeyTTL: true,
+			Active: new(time.Duration(-1)), State: check.Unknown, Findings: []check.Finding{{Code: "origin-unreachable", Severity: check.Unknown, Message: "the words of origin-unreachable", Remedy: check.None, Advice: "do something about origin-unreachable", Fix: "do something about origin-unreachable"}},
 		},
 		{
-			Bucket: nasty, Stream: "KV_" + nasty, Origin: MemberOrigin{Bucket: nasty, Stream: "KV_" + nasty, APIPrefix: nasty}, State: check.Warning,
+			Bucket: nasty, Stream: "KV_" + nasty, Origin: mirror.MemberOrigin{Bucket: nasty, Stream: "KV_" + nasty, APIPrefix: nasty}, State: check.Warning,
 			Findings: []check.Finding{{Code: "mirror-error", Severity: check.Warning, Message: nasty + " | x=1", Remedy: check.None, Fix: nasty}},
 		},
 		{
@@ -107,31 +109,24 @@ func TestMemberChanges(t *testing.T) {
 	var b strings.Builder
 	all := members()
 	// A finding that an update fixes, and of which nothing is to be done now.
-	all[3].Findings = append(all[3].Findings, check.Finding{Code: "rollup-off", Severity: check.Warning, Message: "roll-ups are off", Remedy: check.Repair, Fix: "`sync`"})
-	if err := MemberChanges(&b, append(all, Member{Bucket: "nothing", State: check.OK})); err != nil {
+	all[3].Findings = append(all[3].Findings, check.Finding{Code: "rollup-off", Severity: check.Warning, Message: "roll-ups are off", Remedy: check.Repair})
+	if err := MemberChanges(&b, append(all, mirror.Member{Bucket: "nothing", State: check.OK})); err != nil {
 		t.Fatal(err)
 	}
 	harmless(t, b.String())
 	golden(t, "member-changes", b.String())
 }
 
-// failingWriter is a stdout that takes nothing.
-type failingWriter struct{}
-
-var errFull = errors.New("full")
-
-func (failingWriter) Write([]byte) (int, error) { return 0, errFull }
-
 func TestFleetWriteErrors(t *testing.T) {
-	edges := []Edge{{Node{Bucket: "a"}, Node{Bucket: "b"}}}
+	chained := []mirror.Member{chain(mirror.Node{Bucket: "a"}, mirror.Node{Bucket: "b"})}
 	for name, err := range map[string]error{
-		"list":    List(failingWriter{}, members(), Style{}),
-		"changes": MemberChanges(failingWriter{}, members()),
-		"tree":    Tree(failingWriter{}, edges),
-		"dot":     Dot(failingWriter{}, edges),
+		"list":    List(broken{}, members(), Style{}),
+		"changes": MemberChanges(broken{}, members()),
+		"tree":    Tree(broken{}, chained),
+		"dot":     Dot(broken{}, chained),
 	} {
-		if !errors.Is(err, errFull) {
-			t.Errorf("%s: %v, want %v", name, err, errFull)
+		if !errors.Is(err, io.ErrClosedPipe) {
+			t.Errorf("%s: %v, want %v", name, err, io.ErrClosedPipe)
 		}
 	}
 }
@@ -141,7 +136,7 @@ func TestFleetWriteErrors(t *testing.T) {
 func TestFleetJSON(t *testing.T) {
 	var b strings.Builder
 	status := check.Critical
-	f := Fleet{Action: Checked, Status: &status, Mirrors: members(), Problems: []string{nasty}, Warnings: []string{"<&>"}}
+	f := mirror.Fleet{Action: mirror.Checked, Status: &status, Mirrors: members(), Problems: []string{nasty}, Warnings: mirror.Warnings{{Code: "a", Message: "<&>"}}}
 	if err := JSON(&b, f); err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +144,7 @@ func TestFleetJSON(t *testing.T) {
 	golden(t, "fleet.json", b.String())
 
 	b.Reset()
-	if err := JSON(&b, Fleet{Action: Listed}); err != nil {
+	if err := JSON(&b, mirror.Fleet{Action: mirror.Listed}); err != nil {
 		t.Fatal(err)
 	}
 	for _, field := range []string{`"mirrors": []`, `"findings": []`, `"problems": []`, `"warnings": []`, `"status": null`, `"error": null`} {

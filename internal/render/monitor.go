@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"strings"
 
-	"nats-kvmirror/internal/check"
-
 	"github.com/nats-io/jsm.go/monitor"
 	"github.com/nats-io/natscli/columns"
+
+	"nats-kvmirror/internal/check"
+	"nats-kvmirror/internal/mirror"
 )
 
 // Formats are the formats of [Monitor].
@@ -20,41 +21,9 @@ const nagiosFindings = 20
 
 // Monitor is the result of a check in a format of monitoring systems, as
 // `nats server check` has them. A nagios line names only the first findings.
-func Monitor(f Fleet, t check.Thresholds, format string) string {
+func Monitor(f mirror.Fleet, t check.Thresholds, format string) string {
 	r := monitor.Result{Name: "mirrors", Check: "kv_mirrors", NameSpace: "nats_kvmirror", RenderFormat: renderFormat(format)}
-	counts := map[check.Severity]int{}
-	var lines [3][]string // critical, warning and unknown
-	add := func(who string, findings []check.Finding) {
-		for _, found := range findings {
-			line := fmt.Sprintf("%s%s [%s]", who, Clean(found.Message), found.Code)
-			if format == "nagios" {
-				line = strings.ReplaceAll(line, "|", `\x7c`) // what follows a | is data
-			}
-			switch found.Severity {
-			case check.Critical:
-				lines[0] = append(lines[0], line)
-			case check.Warning:
-				lines[1] = append(lines[1], line)
-			case check.Unknown:
-				lines[2] = append(lines[2], "unknown: "+line)
-			}
-		}
-	}
-	add("", f.Findings)
-	var behind uint64
-	for _, m := range f.Mirrors {
-		counts[m.State]++
-		add(Clean(m.Bucket)+": ", m.Findings)
-		if m.Behind != nil {
-			behind = max(behind, *m.Behind)
-		}
-	}
-	limit := func(list []string) []string { return list }
-	if format == "nagios" {
-		limit = firstOnes
-	}
-	r.Criticals = limit(lines[0])
-	r.Warnings = append(limit(lines[1]), limit(lines[2])...)
+	addFindings(&r, f, format)
 	status := check.OK
 	if f.Status != nil {
 		status = *f.Status
@@ -66,14 +35,7 @@ func Monitor(f Fleet, t check.Thresholds, format string) string {
 		}
 		r.Ok(follow)
 	}
-	r.Pd(
-		&monitor.PerfDataItem{Name: "mirrors", Value: float64(len(f.Mirrors)), Help: "Mirrors that were looked at"},
-		&monitor.PerfDataItem{Name: "ok", Value: float64(counts[check.OK]), Help: "Mirrors that are fine"},
-		&monitor.PerfDataItem{Name: "warning", Value: float64(counts[check.Warning]), Help: "Mirrors with a warning at the worst"},
-		&monitor.PerfDataItem{Name: "critical", Value: float64(counts[check.Critical]), Help: "Mirrors that are critical"},
-		&monitor.PerfDataItem{Name: "unknown", Value: float64(counts[check.Unknown]), Help: "Mirrors that could not be looked at"},
-		&monitor.PerfDataItem{Name: "behind_max", Value: float64(behind), Warn: float64(t.LagWarn), Crit: float64(t.LagCritical), Help: "Messages that the last of the mirrors is behind"},
-	)
+	addMetrics(&r, f, t)
 	if format == "text" {
 		return monitorText(r, status)
 	}
@@ -84,7 +46,54 @@ func Monitor(f Fleet, t check.Thresholds, format string) string {
 	return strings.TrimRight(out, "\n") + "\n"
 }
 
-// monitorText is a result for people, as jsm.go has it, whose tables know nothing of
+// addFindings adds the findings: those about the fleet, and of each mirror.
+func addFindings(r *monitor.Result, f mirror.Fleet, format string) {
+	lines := map[check.Severity][]string{}
+	add := func(subject string, findings []check.Finding) {
+		for _, found := range findings {
+			line := fmt.Sprintf("%s%s [%s]", subject, Clean(found.Message), found.Code)
+			if format == "nagios" {
+				line = strings.ReplaceAll(line, "|", `\x7c`) // what follows a | is data
+			}
+			if found.Severity == check.Unknown {
+				line = "unknown: " + line
+			}
+			lines[found.Severity] = append(lines[found.Severity], line)
+		}
+	}
+	add("", f.Findings)
+	for _, m := range f.Mirrors {
+		add(Clean(m.Bucket)+": ", m.Findings)
+	}
+	limit := func(list []string) []string { return list }
+	if format == "nagios" {
+		limit = firstOnes
+	}
+	r.Criticals = limit(lines[check.Critical])
+	r.Warnings = append(limit(lines[check.Warning]), limit(lines[check.Unknown])...)
+}
+
+// addMetrics adds how many mirrors are in which state, and how far behind they are.
+func addMetrics(r *monitor.Result, f mirror.Fleet, t check.Thresholds) {
+	counts := map[check.Severity]int{}
+	var behind uint64
+	for _, m := range f.Mirrors {
+		counts[m.State]++
+		if m.Behind != nil {
+			behind = max(behind, *m.Behind)
+		}
+	}
+	r.Pd(
+		&monitor.PerfDataItem{Name: "mirrors", Value: float64(len(f.Mirrors)), Help: "Mirrors that were looked at"},
+		&monitor.PerfDataItem{Name: "ok", Value: float64(counts[check.OK]), Help: "Mirrors that are fine"},
+		&monitor.PerfDataItem{Name: "warning", Value: float64(counts[check.Warning]), Help: "Mirrors with a warning at the worst"},
+		&monitor.PerfDataItem{Name: "critical", Value: float64(counts[check.Critical]), Help: "Mirrors that are critical"},
+		&monitor.PerfDataItem{Name: "unknown", Value: float64(counts[check.Unknown]), Help: "Mirrors that could not be looked at"},
+		&monitor.PerfDataItem{Name: "behind_max", Value: float64(behind), Warn: float64(t.LagWarn), Crit: float64(t.LagCritical), Help: "Messages that the last of the mirrors is behind"},
+	)
+}
+
+// monitorText is a result for people, in the form of jsm.go, whose own tables ignore
 // NATS_TABLE_FORMAT and LLMFORMAT.
 func monitorText(r monitor.Result, status check.Severity) string {
 	out := fmt.Sprintf("%s: %s\n", r.Name, strings.ToUpper(string(status)))

@@ -7,11 +7,12 @@ import (
 	"testing"
 
 	"nats-kvmirror/internal/check"
+	"nats-kvmirror/internal/mirror"
 )
 
 // checked is a fleet in a state.
-func checked(s check.Severity) Fleet {
-	f := Fleet{Action: Checked, Status: &s}
+func checked(s check.Severity) mirror.Fleet {
+	f := mirror.Fleet{Action: mirror.Checked, Status: &s}
 	all := members()
 	switch s {
 	case check.OK:
@@ -97,7 +98,7 @@ func TestMonitorWithoutFindings(t *testing.T) {
 			if s == check.Warning || s == check.Critical {
 				continue // they come from findings alone
 			}
-			out := Monitor(Fleet{Status: &s}, check.Thresholds{}, format)
+			out := Monitor(mirror.Fleet{Status: &s}, check.Thresholds{}, format)
 			if got := said(t, format, out); got != want {
 				t.Errorf("%s: it says %q, want %q:\n%s", format, got, want, out)
 			}
@@ -115,9 +116,9 @@ func TestMonitorHasOneBar(t *testing.T) {
 // A long line is cut, and what was cut is counted; other formats have it all.
 func TestMonitorOfMany(t *testing.T) {
 	status := check.Critical
-	f := Fleet{Status: &status}
+	f := mirror.Fleet{Status: &status}
 	for i := range 100 {
-		f.Mirrors = append(f.Mirrors, Member{Bucket: fmt.Sprintf("m%02d", i), State: check.Critical, Findings: []check.Finding{{Code: "stalled", Severity: check.Critical, Message: "stands"}}})
+		f.Mirrors = append(f.Mirrors, mirror.Member{Bucket: fmt.Sprintf("m%02d", i), State: check.Critical, Findings: []check.Finding{{Code: "stalled", Severity: check.Critical, Message: "no progress"}}})
 	}
 	out := Monitor(f, check.DefaultThresholds(), "nagios")
 	if n := strings.Count(out, "[stalled]"); n != nagiosFindings || !strings.Contains(out, "and 80 more") || !strings.Contains(out, "critical=100") {

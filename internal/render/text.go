@@ -1,88 +1,33 @@
 package render
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"math"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/dustin/go-humanize"
-	pretty "github.com/jedib0t/go-pretty/v6/text"
 	"github.com/nats-io/natscli/columns"
 
 	"nats-kvmirror/internal/kvcfg"
+	"nats-kvmirror/internal/mirror"
 	"nats-kvmirror/internal/stream"
 )
 
-// JSON writes a [Report] or a [Fleet] as one indented document.
-func JSON(w io.Writer, r any) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(r)
-}
-
-// Clean makes control characters, and what would change the direction or the
-// place of the text around it, visible: names and texts come from the network
-// and go to a terminal.
-func Clean(text string) string {
-	if !strings.ContainsFunc(text, unsafeRune) {
-		return text
-	}
-	var b strings.Builder
-	for _, r := range text {
-		if unsafeRune(r) {
-			b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
-			continue
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
-}
-
-func unsafeRune(r rune) bool {
-	return r == unicode.ReplacementChar || r != ' ' && !unicode.IsGraphic(r) || unicode.Is(unicode.Zl, r) || unicode.Is(unicode.Zp, r)
-}
-
-// Style is how text is to look; its zero value is plain.
-type Style struct {
-	ColorScheme string // one of the colors of `nats`, or ""
-	Terminal    bool   // colors are for terminals
-	Width       int    // of the terminal; 0 when not known
-}
-
-// color is the color of a scheme; ok is false when there is none.
-func (s Style) color() (c pretty.Color, ok bool) {
-	c, ok = map[string]pretty.Color{
-		"yellow": pretty.FgYellow, "blue": pretty.FgBlue, "cyan": pretty.FgCyan,
-		"green": pretty.FgGreen, "magenta": pretty.FgMagenta, "red": pretty.FgRed,
-	}[s.ColorScheme]
-	return c, ok && s.Terminal
-}
-
-// Color is the color of bars and borders.
-func (s Style) Color() pretty.Color {
-	if c, ok := s.color(); ok {
-		return c
-	}
-	return pretty.FgWhite
-}
-
 // Text writes the report in the form of `nats kv info`: every line of it, in its
-// order, then what it keeps back.
-func Text(w io.Writer, r Report, style Style) error {
+// order, then what it does not show. The heading takes the place of the usual first
+// line, unless it is "". The report's Info must be set.
+func Text(w io.Writer, r mirror.Report, heading string, style Style) error {
 	cols := columns.New("")
 	if c, ok := style.color(); ok {
 		cols.SetSeparator(c.Sprint(":"))
 	}
-	s := r.Source
-	cols.SetHeading(heading(r))
+	s := r.Info
+	if heading == "" {
+		heading = fmt.Sprintf("Information for Key-Value Store Bucket %s created %s", Clean(r.Bucket), columns.F(s.Created))
+	}
+	cols.SetHeading(heading)
 	cols.AddSectionTitle("Configuration")
 	addBucket(cols, s)
 	if s.Config.Mirror != nil {
@@ -107,7 +52,7 @@ func Text(w io.Writer, r Report, style Style) error {
 			cols.AddRow(Label(c.Field), Value(c.Field, c.To))
 		}
 	}
-	// The writer of columns keeps errors to itself.
+	// columns drops the errors of its own writer.
 	block, err := cols.Render()
 	if err != nil {
 		return err
@@ -116,21 +61,13 @@ func Text(w io.Writer, r Report, style Style) error {
 	return err
 }
 
-func heading(r Report) string {
-	if r.Heading != "" {
-		return r.Heading
-	}
-	return fmt.Sprintf("Information for Key-Value Store Bucket %s created %s", Clean(r.Bucket), columns.F(r.Source.Created))
-}
-
 func addBucket(cols *columns.Writer, s *stream.Info) {
 	c := s.Config
-	bucket, _ := kvcfg.BucketName(c.Name)
-	cols.AddRow("Bucket Name", Clean(bucket))
+	cols.AddRow("Bucket Name", Clean(kvcfg.DisplayName(c.Name)))
 	cols.AddRow("History Kept", c.MaxMsgsPerSubject)
 	cols.AddRow("Values Stored", s.State.Msgs)
 	cols.AddRow("Compressed", c.Compressed())
-	// `nats` tells this from the limit marker, which a mirror cannot have.
+	// `nats` derives this from the limit marker TTL, which a mirror cannot have.
 	cols.AddRow("Per-Key TTL Supported", c.AllowMsgTTL)
 	cols.AddRowIf("Limit Marker TTL", c.SubjectDeleteMarkerTTL.String(), c.SubjectDeleteMarkerTTL > 0)
 	cols.AddRow("Backing Store Kind", "JetStream")
@@ -216,19 +153,15 @@ func replica(p stream.PeerInfo) []string {
 	return state
 }
 
-func addOrigin(cols *columns.Writer, r Report) {
+func addOrigin(cols *columns.Writer, r mirror.Report) {
 	o := r.Origin
-	if r.Mirror != nil && r.Mirror.Error != "" {
-		cols.AddRow("Mirror Error", Clean(r.Mirror.Error))
+	if r.Link != nil && r.Link.Error != "" {
+		cols.AddRow("Mirror Error", Clean(r.Link.Error))
 	}
-	if r.Source.Config.Filtered() {
-		cols.AddRow("Mirrored Keys", mirroredKeys(r.Source.Config, o.Bucket))
+	if r.Info.Config.Filtered() {
+		cols.AddRow("Mirrored Keys", mirroredKeys(r.Info.Config, o.Bucket))
 	}
-	switch {
-	case o.Reachable == nil:
-		cols.AddRow("Origin Reachable", "not tried")
-		return
-	case !*o.Reachable:
+	if !o.Reachable {
 		cols.AddRow("Origin Reachable", "false, "+Clean(o.Problem))
 		return
 	}
@@ -276,80 +209,6 @@ func takenFromOrigin(changes []kvcfg.Change) []kvcfg.Change {
 	return taken
 }
 
-// Differences writes changes field by field, old values before new ones.
-func Differences(w io.Writer, changes []kvcfg.Change) error {
-	var b strings.Builder
-	b.WriteString("Differences (-old +new):\n")
-	for _, c := range changes {
-		note := ""
-		if c.Source == kvcfg.FromOrigin {
-			note = "  (as the origin)"
-		}
-		fmt.Fprintf(&b, "- %s: %s\n+ %s: %s%s\n", c.Field, Value(c.Field, c.From), c.Field, Value(c.Field, c.To), note)
-	}
-	_, err := io.WriteString(w, b.String())
-	return err
-}
-
-// Label is what people call a field of a configuration.
-func Label(field string) string {
-	switch field {
-	case "allow_msg_ttl":
-		return "Per-Key TTL"
-	case "max_age":
-		return "Maximum Age"
-	case "max_msgs_per_subject":
-		return "History"
-	case "max_msg_size":
-		return "Maximum Value Size"
-	}
-	return Clean(field)
-}
-
-// Value is a field's value for people: sizes and durations in their units. No
-// value at all is the same as null.
-func Value(field string, data json.RawMessage) string {
-	var n int64
-	none := len(data) == 0 || string(data) == "null"
-	switch {
-	case field == "allow_msg_ttl" && none:
-		return "false"
-	case none:
-		return "none"
-	case field == "metadata":
-		return metadataValue(data)
-	case json.Unmarshal(data, &n) != nil:
-		return Clean(unescaped(data))
-	}
-	switch field {
-	case "max_age":
-		return ageOrUnlimited(time.Duration(n))
-	case "duplicate_window", "subject_delete_marker_ttl":
-		return columns.F(time.Duration(n))
-	case "max_msg_size", "max_bytes":
-		return bytesOrUnlimited(n)
-	case "max_msgs", "max_msgs_per_subject", "max_consumers":
-		if n <= 0 {
-			return "unlimited"
-		}
-	}
-	return columns.F(n)
-}
-
-func bytesOrUnlimited(n int64) string {
-	if n <= 0 {
-		return "unlimited"
-	}
-	return humanize.IBytes(uint64(n))
-}
-
-func ageOrUnlimited(d time.Duration) string {
-	if d <= 0 {
-		return "unlimited"
-	}
-	return columns.F(d)
-}
-
 // storage is the storage as `nats` spells it.
 func storage(s string) string {
 	switch s {
@@ -363,34 +222,7 @@ func storage(s string) string {
 
 func seen(active time.Duration) bool { return active > 0 && active < math.MaxInt64 }
 
-func originBucket(stream string) string {
-	bucket, _ := kvcfg.BucketName(stream)
-	return Clean(bucket)
-}
-
-// unescaped is JSON with <, > and & as themselves: servers escape them, and
-// subjects are full of them.
-func unescaped(data json.RawMessage) string {
-	// The first pair keeps an escaped backslash from being taken for more.
-	return strings.NewReplacer(`\\`, `\\`, `\u003c`, "<", `\u003e`, ">", `\u0026`, "&").Replace(string(data))
-}
-
-// metadataValue is metadata in one line, without the server's own.
-func metadataValue(data json.RawMessage) string {
-	var metadata map[string]string
-	if json.Unmarshal(data, &metadata) != nil {
-		return Clean(string(data))
-	}
-	shown := userMetadata(metadata)
-	if len(shown) == 0 {
-		return "none"
-	}
-	var pairs []string
-	for _, k := range slices.Sorted(maps.Keys(shown)) {
-		pairs = append(pairs, k+"="+shown[k])
-	}
-	return strings.Join(pairs, ", ")
-}
+func originBucket(stream string) string { return Clean(kvcfg.DisplayName(stream)) }
 
 // userMetadata is metadata without the server's own, fit for a terminal.
 func userMetadata(metadata map[string]string) map[string]string {

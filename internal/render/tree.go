@@ -4,22 +4,18 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
+
+	"nats-kvmirror/internal/mirror"
 )
 
-// Node is a bucket in the topology.
-type Node struct {
-	Bucket    string
-	APIPrefix string
-	PerKeyTTL *bool // nil when it was not read
-}
+// nodeKey identifies a node.
+func nodeKey(n mirror.Node) string { return n.APIPrefix + " " + n.Bucket }
 
-// key tells nodes apart.
-func (n Node) key() string { return n.APIPrefix + " " + n.Bucket }
-
-// label is a node for people.
-func (n Node) label() string {
+// nodeLabel is a node for people.
+func nodeLabel(n mirror.Node) string {
 	ttl := ""
 	switch {
 	case n.PerKeyTTL == nil:
@@ -30,31 +26,32 @@ func (n Node) label() string {
 	return fmt.Sprintf("%s (%s%s)", Clean(n.Bucket), place(n.APIPrefix), ttl)
 }
 
-// Edge says that a bucket mirrors another.
-type Edge struct{ Mirror, Origin Node }
-
-// graph is a topology: each origin's mirrors, and the origins that mirror
-// nothing, both sorted.
+// graph is all chains of mirrors together: each origin's mirrors, and the origins
+// that mirror nothing, both sorted.
 type graph struct {
-	nodes   map[string]Node
+	nodes   map[string]mirror.Node
 	mirrors map[string][]string
 	roots   []string
 }
 
-func newGraph(edges []Edge) graph {
-	g := graph{nodes: map[string]Node{}, mirrors: map[string][]string{}}
+func newGraph(members []mirror.Member) graph {
+	g := graph{nodes: map[string]mirror.Node{}, mirrors: map[string][]string{}}
 	mirrors := map[string]bool{}
-	for _, e := range edges {
-		for _, n := range []Node{e.Origin, e.Mirror} {
-			if old, ok := g.nodes[n.key()]; !ok || old.PerKeyTTL == nil {
-				g.nodes[n.key()] = n
+	for _, m := range members {
+		for i, n := range m.Chain {
+			key := nodeKey(n)
+			if old, ok := g.nodes[key]; !ok || old.PerKeyTTL == nil {
+				g.nodes[key] = n
 			}
+			if i == 0 {
+				continue
+			}
+			below := nodeKey(m.Chain[i-1])
+			if !slices.Contains(g.mirrors[key], below) {
+				g.mirrors[key] = append(g.mirrors[key], below)
+			}
+			mirrors[below] = true
 		}
-		below := g.mirrors[e.Origin.key()]
-		if !slices.Contains(below, e.Mirror.key()) {
-			g.mirrors[e.Origin.key()] = append(below, e.Mirror.key())
-		}
-		mirrors[e.Mirror.key()] = true
 	}
 	for key := range g.nodes {
 		slices.SortFunc(g.mirrors[key], g.compare)
@@ -71,8 +68,8 @@ func (g graph) compare(a, b string) int {
 }
 
 // Tree draws the origins with their mirrors below them, chains included.
-func Tree(w io.Writer, edges []Edge) error {
-	g := newGraph(edges)
+func Tree(w io.Writer, members []mirror.Member) error {
+	g := newGraph(members)
 	var b strings.Builder
 	drawn := map[string]bool{}
 	// Buckets that mirror each other in a circle have no root; they come last.
@@ -81,7 +78,7 @@ func Tree(w io.Writer, edges []Edge) error {
 			continue
 		}
 		drawn[key] = true
-		fmt.Fprintln(&b, g.nodes[key].label())
+		fmt.Fprintln(&b, nodeLabel(g.nodes[key]))
 		g.draw(&b, key, "", drawn)
 	}
 	_, err := io.WriteString(w, b.String())
@@ -91,34 +88,34 @@ func Tree(w io.Writer, edges []Edge) error {
 // draw draws what is below a node and was not drawn before.
 func (g graph) draw(b *strings.Builder, key, indent string, drawn map[string]bool) {
 	below := g.mirrors[key]
-	for i, mirror := range below {
+	for i, name := range below {
 		branch, further := "├─ ", "│  "
 		if i == len(below)-1 {
 			branch, further = "└─ ", "   "
 		}
 		again := ""
-		if drawn[mirror] {
+		if drawn[name] {
 			again = ", in a circle"
 		}
-		fmt.Fprintln(b, indent+branch+g.nodes[mirror].label()+again)
+		fmt.Fprintln(b, indent+branch+nodeLabel(g.nodes[name])+again)
 		if again == "" {
-			drawn[mirror] = true
-			g.draw(b, mirror, indent+further, drawn)
+			drawn[name] = true
+			g.draw(b, name, indent+further, drawn)
 		}
 	}
 }
 
-// Dot writes the topology for Graphviz, arrows in the direction of the messages.
-func Dot(w io.Writer, edges []Edge) error {
-	g := newGraph(edges)
+// Dot writes the origins and their mirrors for Graphviz, arrows in the direction of the messages.
+func Dot(w io.Writer, members []mirror.Member) error {
+	g := newGraph(members)
 	var b strings.Builder
 	b.WriteString("digraph mirrors {\n  rankdir=LR;\n  node [shape=box];\n")
 	for _, key := range sortedKeys(g.nodes) {
-		fmt.Fprintf(&b, "  %s [label=%s];\n", dotQuote(key), dotQuote(g.nodes[key].label()))
+		fmt.Fprintf(&b, "  %s [label=%s];\n", dotQuote(key), dotQuote(nodeLabel(g.nodes[key])))
 	}
 	for _, origin := range sortedKeys(g.nodes) {
-		for _, mirror := range g.mirrors[origin] {
-			fmt.Fprintf(&b, "  %s -> %s;\n", dotQuote(origin), dotQuote(mirror))
+		for _, below := range g.mirrors[origin] {
+			fmt.Fprintf(&b, "  %s -> %s;\n", dotQuote(origin), dotQuote(below))
 		}
 	}
 	b.WriteString("}\n")
@@ -126,14 +123,7 @@ func Dot(w io.Writer, edges []Edge) error {
 	return err
 }
 
-func sortedKeys(nodes map[string]Node) []string {
-	var keys []string
-	for key := range nodes {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	return keys
-}
+func sortedKeys(nodes map[string]mirror.Node) []string { return slices.Sorted(maps.Keys(nodes)) }
 
 // dotQuote quotes a string as DOT does: only the quote itself is special.
 func dotQuote(s string) string {

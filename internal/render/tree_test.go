@@ -3,52 +3,63 @@ package render
 import (
 	"strings"
 	"testing"
+
+	"nats-kvmirror/internal/mirror"
 )
 
+// chain is a mirror with what is above it.
+func chain(nodes ...mirror.Node) mirror.Member {
+	return mirror.Member{Bucket: nodes[0].Bucket, Chain: nodes}
+}
+
 // topologies are what trees are drawn of.
-func topologies() map[string][]Edge {
-	hub := func(bucket string, ttl *bool) Node { return Node{bucket, "$JS.hub.API", ttl} }
-	here := func(bucket string, ttl *bool) Node { return Node{bucket, "$JS.API", ttl} }
+func topologies() map[string][]mirror.Member {
+	hub := func(bucket string, ttl *bool) mirror.Node {
+		return mirror.Node{Bucket: bucket, APIPrefix: "$JS.hub.API", PerKeyTTL: ttl}
+	}
+	here := func(bucket string, ttl *bool) mirror.Node {
+		return mirror.Node{Bucket: bucket, APIPrefix: "$JS.API", PerKeyTTL: ttl}
+	}
 	yes, no := new(true), new(false)
-	return map[string][]Edge{
+	return map[string][]mirror.Member{
 		"several": {
-			{here("b", yes), hub("demo", yes)},
-			{here("a", no), hub("demo", yes)},
-			{here("z", yes), Node{"other", "JS.A.API", nil}},
+			chain(here("b", yes), hub("demo", yes)),
+			chain(here("a", no), hub("demo", yes)),
+			chain(here("z", yes), mirror.Node{Bucket: "other", APIPrefix: "JS.A.API"}),
 		},
-		// The same edge is told of by each mirror that is below it.
+		// The upper links are in the chain of each mirror below.
 		"chain": {
-			{here("third", yes), here("second", no)},
-			{here("second", no), here("first", yes)},
-			{here("first", yes), hub("demo", yes)},
-			{here("second", no), here("first", yes)},
-			{here("first", yes), hub("demo", yes)},
-			{here("beside", yes), here("first", yes)},
+			chain(here("third", yes), here("second", no), here("first", yes), hub("demo", yes)),
+			chain(here("second", no), here("first", yes), hub("demo", yes)),
+			chain(here("first", yes), hub("demo", yes)),
+			chain(here("beside", yes), here("first", yes)),
 		},
-		"read later":    {{here("a", yes), hub("demo", nil)}, {here("b", yes), hub("demo", yes)}},
-		"circle":        {{here("a", yes), here("b", yes)}, {here("b", yes), here("a", yes)}, {here("c", yes), here("a", yes)}},
-		"itself":        {{here("a", yes), here("a", yes)}},
-		"nothing":       {},
-		"nasty":         {{Node{nasty, nasty, yes}, Node{`back\slash`, "p", nil}}},
-		"same and same": {{here("demo", yes), hub("demo", yes)}},
+		"read later":    {chain(here("a", yes), hub("demo", nil)), chain(here("b", yes), hub("demo", yes))},
+		"circle":        {chain(here("a", yes), here("b", yes)), chain(here("b", yes), here("a", yes)), chain(here("c", yes), here("a", yes))},
+		"itself":        {chain(here("a", yes), here("a", yes))},
+		"nothing":       {{Bucket: "without a chain"}},
+		"nasty":         {chain(mirror.Node{Bucket: nasty, APIPrefix: nasty, PerKeyTTL: yes}, mirror.Node{Bucket: `back\slash`, APIPrefix: "p"})},
+		"same and same": {chain(here("demo", yes), hub("demo", yes))},
 	}
 }
 
 func TestTreeAndDot(t *testing.T) {
-	for name, edges := range topologies() {
+	for name, members := range topologies() {
 		t.Run(name, func(t *testing.T) {
 			var tree, dot strings.Builder
-			if err := Tree(&tree, edges); err != nil {
+			if err := Tree(&tree, members); err != nil {
 				t.Fatal(err)
 			}
-			if err := Dot(&dot, edges); err != nil {
+			if err := Dot(&dot, members); err != nil {
 				t.Fatal(err)
 			}
 			harmless(t, tree.String()+dot.String())
-			// Each bucket is drawn once, wherever it stands.
+			// Each bucket is drawn once, however many chains it is in.
 			buckets := map[string]bool{}
-			for _, e := range edges {
-				buckets[e.Mirror.key()], buckets[e.Origin.key()] = true, true
+			for _, m := range members {
+				for _, n := range m.Chain {
+					buckets[nodeKey(n)] = true
+				}
 			}
 			drawn := 0
 			for line := range strings.Lines(tree.String()) {
@@ -66,22 +77,22 @@ func TestTreeAndDot(t *testing.T) {
 
 // The order in which mirrors were read does not show.
 func TestTreeIsSorted(t *testing.T) {
-	draw := func(edges []Edge) string {
+	draw := func(members []mirror.Member) string {
 		var b strings.Builder
-		if err := Tree(&b, edges); err != nil {
+		if err := Tree(&b, members); err != nil {
 			t.Fatal(err)
 		}
-		if err := Dot(&b, edges); err != nil {
+		if err := Dot(&b, members); err != nil {
 			t.Fatal(err)
 		}
 		return b.String()
 	}
-	for name, edges := range topologies() {
-		want := draw(edges)
-		for i := range edges {
-			turned := append(append([]Edge{}, edges[i:]...), edges[:i]...)
+	for name, members := range topologies() {
+		want := draw(members)
+		for i := range members {
+			turned := append(append([]mirror.Member{}, members[i:]...), members[:i]...)
 			if got := draw(turned); got != want {
-				t.Errorf("%s, begun at %d:\n%s\nand not\n%s", name, i, got, want)
+				t.Errorf("%s, starting at %d:\n%s\nand not\n%s", name, i, got, want)
 			}
 		}
 	}

@@ -1,0 +1,184 @@
+package cli
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"nats-kvmirror/internal/check"
+	"nats-kvmirror/internal/kvcfg"
+	"nats-kvmirror/internal/mirror"
+)
+
+// command is a command line of this program that can be pasted: with the flags of
+// this run that say which mirrors are meant.
+func (rt *runtime) command(args ...string) string {
+	words := append([]string{rt.self}, args...)
+	g := rt.globals
+	for _, flag := range []struct{ name, value string }{{"--context", g.context}, {"--js-domain", g.domain}, {"--js-api-prefix", g.apiPrefix}} {
+		if flag.value != "" {
+			words = append(words, flag.name, flag.value)
+		}
+	}
+	for i, word := range words[1:] {
+		if !safeWord(word) {
+			words[i+1] = "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// run says to run a command.
+func (rt *runtime) run(args ...string) string { return "run `" + rt.command(args...) + "`" }
+
+// hints are lines of advice in the words of this command line.
+func (rt *runtime) hints(advice []mirror.Advice) string {
+	var lines []string
+	for _, a := range advice {
+		if hint := rt.hint(a); hint != "" && !slices.Contains(lines, hint) {
+			lines = append(lines, hint)
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// orBucket is the bucket of an advice, or what stands for one that is not known.
+func orBucket(a mirror.Advice) string { return orDefault(a.Bucket, "BUCKET") }
+
+// hint is one piece of advice.
+func (rt *runtime) hint(a mirror.Advice) string {
+	if fixed, ok := fixedHints()[a.Code]; ok {
+		return fixed
+	}
+	bucket := orBucket(a)
+	switch a.Code {
+	case mirror.ShareAccounts:
+		return rt.sharing(a.Origin)
+	case mirror.NameBucket:
+		return "name the bucket and not its stream: " + a.Bucket
+	case mirror.OtherNameOrDomain:
+		return "give the mirror a name of its own, as " + rt.command("add", bucket+"-mirror", "--mirror", bucket) + ", or name the origin's domain with --mirror-domain"
+	case mirror.Edit:
+		return fmt.Sprintf("change it with `%s`, see edit --help", rt.command("edit", bucket))
+	case mirror.AllowTTL:
+		return fmt.Sprintf("`%s` turns it on", rt.command("edit", bucket))
+	case mirror.Repair:
+		return rt.run("repair", bucket)
+	case mirror.RepairRollups:
+		return "before, " + rt.run("repair", bucket, "--only", "rollup-off")
+	case mirror.EnableMirrorDirect:
+		return "if nothing is to be promoted, " + rt.run("repair", bucket, "--only", "mirror-direct-off")
+	case mirror.Prune:
+		return rt.run("prune", bucket)
+	case mirror.Recreate:
+		return rt.run("recreate", bucket)
+	case mirror.RecreateFilter:
+		return "no server changes what a mirror takes: run `" + rt.command("recreate", bucket) + "` with the --filter wanted"
+	case mirror.RecreateWithoutTTL:
+		return "without per-key TTL, " + rt.run("recreate", bucket, "--no-allow-msg-ttl")
+	case mirror.UpgradeTo:
+		return fmt.Sprintf("the mirror's server must be %s or later", a.Version)
+	case mirror.SetHistory:
+		return "no client opens a bucket without a history: first " + rt.run("edit", bucket, "--history", "1")
+	case mirror.MarkerNeedsTTL:
+		return "leave --marker-ttl out, or first " + rt.run("edit", bucket, "--allow-msg-ttl")
+	case mirror.EditMarkerTTL:
+		return fmt.Sprintf("run `nats kv edit %s --marker-ttl %s`", bucket, a.Value)
+	case mirror.EditSizeOfCopy:
+		return fmt.Sprintf("run `nats kv edit %s --max-bucket-size SIZE` to set one", bucket)
+	case mirror.EditRepublish:
+		return fmt.Sprintf("run `nats kv edit %s` to change that", bucket)
+	case mirror.LookAndRepeat:
+		return "look with `" + rt.command("info", bucket) + "`; running the same command again is safe"
+	case mirror.ShowInfo:
+		return "look with `" + rt.command("info", bucket) + "`"
+	case mirror.CompareContent:
+		return "to compare it with its origin, " + rt.run("check", bucket, "--content")
+	case mirror.AcceptLoss:
+		return fmt.Sprintf("to accept the loss, add --accept-loss %d", a.Count)
+	case mirror.Restore:
+		return fmt.Sprintf("the mirror's configuration is in %s; to create it again, %s", a.File, rt.run("recreate", bucket, "--from-backup", a.File))
+	case mirror.AddOrRestore:
+		return "to create a mirror, " + rt.run("add", bucket, "--mirror", "ORIGIN") + "; one that was deleted is created again with --from-backup FILE"
+	case mirror.NotFromBackup:
+		return "without --from-backup it is deleted and created again as it is"
+	case mirror.PromoteInto:
+		return fmt.Sprintf("to make a bucket %s of its keys and history, %s", a.Into, rt.run("promote", bucket, "--into", a.Into))
+	case mirror.RemoveCopy:
+		if a.Stream == "" {
+			return fmt.Sprintf("no server changes the storage of a stream: run `nats stream rm %s`, and then the command again", kvcfg.StreamName(bucket))
+		}
+		return fmt.Sprintf("run `nats stream rm %s`, and then the command again", a.Stream)
+	case mirror.CheckStorage:
+		return fmt.Sprintf("check the account's and the server's storage and the bucket's limit; a copy that has stopped does not go on: run `nats stream rm %s`, and then the command again", a.Stream)
+	}
+	return ""
+}
+
+// fixedHints are those that name nothing of the run.
+func fixedHints() map[mirror.AdviceCode]string {
+	return map[mirror.AdviceCode]string{
+		mirror.CheckRoute:       "check that JetStream is enabled there, the domain and the prefix, the link, and the imports of the account",
+		mirror.GrantSubject:     "the user needs permission for the subject",
+		mirror.LongerTimeout:    "a longer --timeout may help",
+		mirror.EnableJetStream:  "enable JetStream for the account, or connect with another user or context",
+		mirror.UseNatsKV:        "use `nats kv` for buckets that are no mirrors",
+		mirror.ListBuckets:      "list the buckets there with `nats kv ls`, with the domain in --js-domain",
+		mirror.DecideTTL:        "to go on without reading it, add --allow-msg-ttl or --no-allow-msg-ttl",
+		mirror.OtherName:        "choose another name, or remove that bucket first",
+		mirror.AddWithoutTTL:    "add --no-allow-msg-ttl for a mirror without it, which keeps forever what expires at the origin",
+		mirror.RecreateAsItIs:   "without another filter or origin it is created again as it is",
+		mirror.RunAgain:         "run the command again to see how it is now",
+		mirror.RunAgainRest:     "run the command again to do what is left",
+		mirror.RunAgainFinish:   "run the command again to finish it",
+		mirror.RunAgainSafe:     "running the command again is safe",
+		mirror.RunAgainReads:    "run the command again to read it again",
+		mirror.RunAgainLater:    "run the command again when the cause is gone",
+		mirror.NewerServer:      "the server may be too old for it",
+		mirror.CheckLink:        "check the link, and whether the mirror may create a consumer on the origin",
+		mirror.OriginAlive:      "promote when the origin is lost; if nothing writes to the origin any more, add --origin-alive",
+		mirror.DisableMirrorDir: "turn its mirror_direct off, or promote all the same with --origin-alive",
+		mirror.SeeRemedies:      "what a purge cannot fix is listed with its fix",
+	}
+}
+
+// sharing is what the accounts of an origin and its mirror have to share.
+func (rt *runtime) sharing(o kvcfg.Origin) string {
+	text := "the accounts have to share what follows, here as the configuration of their servers; " +
+		kvcfg.OriginAccount + " and " + kvcfg.MirrorAccount + " stand for their names, which are not known here"
+	if o.DeliverPrefix == "" {
+		text += ", and --mirror-deliver-prefix deliver." + kvcfg.MirrorAccount + " is needed as well"
+	}
+	return text + "\n" + indented(o.Sharing())
+}
+
+// indented is a text of several lines that belongs to the hint above it: it is
+// shown as it is, to be pasted.
+func indented(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		b.WriteString("  " + line)
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// fix is what to do about a finding of a mirror: the command, and other advice.
+func (rt *runtime) fix(f check.Finding, bucket string) string {
+	var parts []string
+	switch f.Remedy {
+	case check.Repair:
+		parts = append(parts, rt.run("repair", bucket))
+	case check.Prune:
+		parts = append(parts, rt.run("prune", bucket))
+	case check.Recreate:
+		args := []string{"recreate", bucket}
+		if f.Code == "ttl-origin-ignored" {
+			args = append(args, "--no-allow-msg-ttl")
+		}
+		parts = append(parts, rt.run(args...))
+	}
+	if f.Advice != "" {
+		parts = append(parts, f.Advice)
+	}
+	return strings.Join(parts, "; ")
+}

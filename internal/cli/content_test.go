@@ -200,7 +200,7 @@ func TestSweepKilled(t *testing.T) {
 	}
 }
 
-// However often it is killed while a mirror is made anew, the mirror or its
+// However often it is killed while a mirror is recreated, the mirror or its
 // configuration is there, and running it again ends it.
 func TestRecreateKilled(t *testing.T) {
 	slow(t)
@@ -312,7 +312,7 @@ func TestContentPrompts(t *testing.T) {
 	holds(100)
 }
 
-// Whoever changes the mirror while the question is asked is not overwritten.
+// A change of the mirror while the question is asked is not overwritten.
 func TestContentChangedWhileAsking(t *testing.T) {
 	slow(t)
 	t.Parallel()

@@ -156,3 +156,15 @@ func (c *clusterPair) during(t *testing.T, name string, server int, event func()
 		}
 	}
 }
+
+// leaderOf waits until a stream has a leader and returns which server that is.
+func leaderOf(t *testing.T, servers []*natstest.Server, stream string) int {
+	t.Helper()
+	nc, leader := connectTo(t, servers[0].URL()), -1
+	waitUntil(t, stream+" has a leader", func() bool {
+		name := askPeers(t, nc, stream).Cluster.Leader
+		leader = slices.IndexFunc(servers, func(s *natstest.Server) bool { return s.Underlying().Name() == name })
+		return leader >= 0
+	})
+	return leader
+}

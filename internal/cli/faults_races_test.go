@@ -183,8 +183,8 @@ func TestFaultsTwoRuns(t *testing.T) {
 	}
 	describe := change{[]string{"edit", "--description", "mine"}, "description", `"mine"`}
 	bound := change{[]string{"edit", "--max-bucket-size", "1048576"}, "max_bytes", "1048576"}
-	mend := change{[]string{"repair"}, "allow_msg_ttl", "true"}
-	pairs := [][2]change{{describe, bound}, {bound, describe}, {describe, mend}, {mend, describe}}
+	fix := change{[]string{"repair"}, "allow_msg_ttl", "true"}
+	pairs := [][2]change{{describe, bound}, {bound, describe}, {describe, fix}, {fix, describe}}
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, atOnce)
 	for n := range max(scaled(100), len(pairs)) {

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -351,4 +352,15 @@ func waitUntilOr(t testing.TB, what string, ok func() bool, why func() string) {
 			return
 		}
 	}
+}
+
+// saved is the file with the configuration of a run's mirror.
+func (st *testSites) saved(bucket string) string { return filepath.Join(st.dir, bucket+".json") }
+
+// toOrigin are the flags that say so.
+func (st *testSites) toOrigin(bucket string) []string {
+	if _, ok := st.prefixes.Load(bucket); ok {
+		return []string{"--mirror-api-prefix", st.api(bucket)}
+	}
+	return []string{"--mirror-domain", "hub"}
 }

@@ -33,6 +33,10 @@ func slow(t *testing.T) {
 	}
 }
 
+// brief is a timeout that is expected to be hit, and that a server on a busy machine
+// keeps otherwise.
+const brief = 4 * time.Second
+
 // plainSites starts a hub and a leaf with a bucket and a mirror of it as other
 // tools make them, and returns the leaf's address.
 func plainSites(t *testing.T) *natstest.Sites {

@@ -288,7 +288,7 @@ func TestRestoreWithoutOrigin(t *testing.T) {
 }
 
 // A mirror that begins within its origin lacks nothing, and begins there again
-// when it is made anew.
+// when it is recreated.
 func TestRecreateKeepsStart(t *testing.T) {
 	t.Parallel()
 	sites, kv := pair(t, jetstream.KeyValueConfig{})

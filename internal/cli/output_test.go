@@ -74,7 +74,7 @@ func TestTraceIsClean(t *testing.T) {
 		func([]byte) []byte { return []byte("\x1b[31m\x07") },
 	} {
 		prefix := "FAKE." + st.name()
-		(&fakeAPI{prefix: prefix, api: "$JS.API", kind: "STREAM.INFO", change: corruption{make: answer}, active: true}).answers(t, st)
+		(&fakeAPI{prefix: prefix, api: "$JS.API", kind: "STREAM.INFO", change: answer, active: true}).answers(t, st)
 		var errs bytes.Buffer
 		Run(t.Context(), []string{"info", bucket, "--trace", "--js-api-prefix", prefix, "--server", st.Leaf.URL(), "--no-context"}, Streams{In: strings.NewReader(""), Out: io.Discard, Err: &errs})
 		if !strings.Contains(errs.String(), ">>> "+prefix+".STREAM.INFO.KV_"+bucket) {

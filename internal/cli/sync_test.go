@@ -29,20 +29,20 @@ func updates(p *natstest.Proxy) map[string]int {
 	return counts
 }
 
-// Whatever becomes of one mirror, the others are mended, and the verdict on it
+// Whatever becomes of one mirror, the others are repaired, and what is said on it
 // is true; a second run does what is left.
 func TestSyncOutcomes(t *testing.T) {
 	slow(t)
 	t.Parallel()
 	const n = 6
 	for _, test := range []struct {
-		name   string
-		hook   func(natstest.Message) natstest.Verdict
-		code   int
-		action mirror.Action
-		kind   mirror.Kind
-		fate   mirror.Action // of m2
-		left   bool          // to be done by a second run
+		name    string
+		hook    func(natstest.Message) natstest.Verdict
+		code    int
+		action  mirror.Action
+		kind    mirror.Kind
+		outcome mirror.Action // of m2
+		left    bool          // to be done by a second run
 	}{
 		{"request dropped", hitOnce("STREAM.UPDATE.KV_m2", natstest.ToServer, natstest.Drop), 3, mirror.Unknown, mirror.ErrOutcomeUnknown, mirror.Unknown, true},
 		{"reply dropped", hitOnce("STREAM.UPDATE.KV_m2", natstest.ToClient, natstest.Drop), 0, mirror.Updated, "", mirror.Updated, false},
@@ -58,7 +58,7 @@ func TestSyncOutcomes(t *testing.T) {
 			for bucket, action := range o.actions() {
 				want := mirror.Updated
 				if bucket == "m2" {
-					want = test.fate
+					want = test.outcome
 				}
 				if action != want {
 					t.Errorf("%s: %s, want %s", bucket, action, want)
@@ -246,7 +246,7 @@ func TestSyncInterrupted(t *testing.T) {
 	}
 }
 
-// Several mirrors are mended at a time, and not more than several.
+// Several mirrors are repaired at a time, and not more than several.
 func TestSyncAtOnce(t *testing.T) {
 	t.Parallel()
 	const n = 3 * repairedAtOnce

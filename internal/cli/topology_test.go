@@ -14,7 +14,7 @@ import (
 )
 
 // A mirror of a mirror, below a leaf: made, told that its chain has lost per-key
-// TTL, and mended from the top to the bottom.
+// TTL, and repaired from the top to the bottom.
 func TestLeafBelowLeaf(t *testing.T) {
 	slow(t)
 	t.Parallel()
@@ -171,7 +171,7 @@ func TestStallOverAccounts(t *testing.T) {
 }
 
 // Clusters on both sides: a leader that steps down, and a server that is stopped,
-// while a mirror of three replicas is edited, mended and swept.
+// while a mirror of three replicas is edited, repaired and pruned.
 func TestTwoClusters(t *testing.T) {
 	slow(t)
 	t.Parallel()
@@ -205,10 +205,10 @@ func TestTwoClusters(t *testing.T) {
 	})
 	stepDown(t, hub, "KV_demo")
 	leaf[2].Shutdown()
-	waitUntil(t, "m1 is mended", func() bool {
+	waitUntil(t, "m1 is repaired", func() bool {
 		r := play(t, t.Context(), append(at, "repair", "m1", "--force")...)
 		if r.code == exitOK && !readFromLeader(t, direct, "m1").Config.TTL {
-			t.Fatalf("it is not mended: %s", r.stdout)
+			t.Fatalf("it is not repaired: %s", r.stdout)
 		}
 		return r.code == exitOK
 	})

@@ -46,7 +46,7 @@ func TestLogins(t *testing.T) {
 		name, conf string
 		args       []string
 		opts       []nats.Option
-		kind       string // without args
+		kind       mirror.Kind // without args
 	}{
 		{"user and password", "authorization { user: u, password: p }", []string{"--user", "u", "--password", "p"}, []nats.Option{nats.UserInfo("u", "p")}, kindAuthorization},
 		{"token", "authorization { token: secret }", []string{"--token", "secret"}, []nats.Option{nats.Token("secret")}, kindAuthorization},

@@ -132,6 +132,11 @@ func BenchmarkCommand(b *testing.B) {
 
 // BenchmarkProcess times the whole process, connection included, beside `nats`
 // doing as much of the same as it can.
+//
+// The benchmarks report milliseconds, so that what they print can be pasted into
+// docs/performance.md:
+//
+//	go test -run '^$' -bench 'Process|Start|Fleet|Content' -benchtime 5x -timeout 1h ./internal/cli
 func BenchmarkProcess(b *testing.B) {
 	ours, theirs := binaries(b)
 	for _, roundTrip := range []time.Duration{0, 100 * time.Millisecond} {
@@ -156,6 +161,7 @@ func BenchmarkProcess(b *testing.B) {
 					}
 					b.ReportMetric(requests/float64(b.N), "requests/op")
 					b.ReportMetric(rounds/float64(b.N), "rounds/op")
+					reportTime(b)
 				})
 			}
 		}
@@ -169,12 +175,26 @@ func BenchmarkStart(b *testing.B) {
 		for b.Loop() {
 			process(b, ours, "", "--help")
 		}
+		reportTime(b)
 	})
 	b.Run("nats", func(b *testing.B) {
 		for b.Loop() {
 			process(b, theirs, "", "--help")
 		}
+		reportTime(b)
 	})
+}
+
+// reportTime replaces ns/op by ms/op.
+func reportTime(b *testing.B) {
+	b.Helper()
+	b.ReportMetric(millis(b.Elapsed(), b.N), "ms/op")
+	b.ReportMetric(0, "ns/op")
+}
+
+// millis is the mean of n runs in milliseconds.
+func millis(total time.Duration, n int) float64 {
+	return float64(total) / float64(time.Millisecond) / float64(n)
 }
 
 func process(b *testing.B, program, url string, args ...string) {
@@ -201,7 +221,7 @@ var builtOnce = sync.OnceValues(func() (string, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", err
 	}
-	build := exec.Command("go", "build", "-o", dir, ".")
+	build := exec.Command("go", "build", "-o", dir, "nats-kvmirror/cmd/nats-kvmirror")
 	install := exec.Command("go", "install", "github.com/nats-io/natscli/nats@v0.5.1")
 	install.Env = append(os.Environ(), "GOBIN="+dir)
 	for _, cmd := range []*exec.Cmd{build, install} {

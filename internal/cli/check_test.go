@@ -17,7 +17,7 @@ import (
 func TestPartlyRead(t *testing.T) {
 	t.Parallel()
 	sites, _ := plainMirrors(t, 2)
-	if code, _, errs := runText(t, t.Context(), "sync", "m1", "--force", "--server", sites.Leaf.URL()); code != 0 {
+	if code, _, errs := runText(t, t.Context(), "repair", "m1", "--force", "--server", sites.Leaf.URL()); code != 0 {
 		t.Fatal(errs)
 	}
 	shim(t, sites.Leaf.URL(), func(subject string, reply map[string]any) {
@@ -63,7 +63,7 @@ func TestPartlyRead(t *testing.T) {
 		t.Errorf("ls: %d mirrors, problems %q", len(listed.fleet.Mirrors), listed.fleet.Problems)
 	}
 
-	synced := runFleet(t, t.Context(), append(at, "sync", "--all", "--force")...)
+	synced := runFleet(t, t.Context(), append(at, "repair", "--all", "--force")...)
 	if synced.code != 1 || synced.fleet.Error == nil || !strings.Contains(synced.fleet.Error.Message, unread) {
 		t.Errorf("sync: exit code %d, %+v", synced.code, synced.fleet.Error)
 	}
@@ -91,7 +91,7 @@ func TestResultNotWritten(t *testing.T) {
 		{[]string{"ls", "-n"}, 1},
 		{[]string{"ls", "--tree"}, 1},
 		{[]string{"ls", "--json"}, 1},
-		{[]string{"sync", "--all", "--force"}, 1},
+		{[]string{"repair", "--all", "--force"}, 1},
 	} {
 		var errs bytes.Buffer
 		args := append(test.args, "--server", sites.Leaf.URL(), "--no-context")
@@ -115,7 +115,7 @@ func TestFleetInterrupted(t *testing.T) {
 	}{
 		{[]string{"check"}, 3, string(check.Unknown)},
 		{[]string{"ls"}, 1, ""},
-		{[]string{"sync", "--all", "--force"}, 1, ""},
+		{[]string{"repair", "--all", "--force"}, 1, ""},
 	} {
 		ctx, interrupt := context.WithCancel(t.Context())
 		p.SetHook(func(m natstest.Message) natstest.Verdict {

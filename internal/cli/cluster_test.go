@@ -37,7 +37,7 @@ func TestCluster(t *testing.T) {
 	made := runJSON(t, t.Context(), "add", "made", "--mirror", "demo", "--replicas", "3", "--wait", "1m", "--server", url)
 	made.mustBe(t, 0, mirror.Created, "")
 	if len(made.report.Warnings) > 0 || made.report.State.Msgs != 2 {
-		t.Errorf("%d messages, warnings %q", made.report.State.Msgs, made.report.Warnings)
+		t.Errorf("%d messages, warnings %q", made.report.State.Msgs, made.warnings())
 	}
 	again := runJSON(t, t.Context(), "add", "made", "--mirror", "demo", "--replicas", "3", "--server", url)
 	again.mustBe(t, 0, mirror.Unchanged, "")
@@ -157,7 +157,7 @@ func TestAddAfterRestart(t *testing.T) {
 	}
 	waitUntil(t, "the hub answers", func() bool {
 		return runJSON(t, t.Context(), "info", "made", "--server", sites.Leaf.URL()).code == 0 &&
-			*runJSON(t, t.Context(), "info", "made", "--server", sites.Leaf.URL()).report.Origin.Reachable
+			runJSON(t, t.Context(), "info", "made", "--server", sites.Leaf.URL()).report.Origin.Reachable
 	})
 	runJSON(t, t.Context(), add...).mustBe(t, 0, mirror.Unchanged, "")
 }

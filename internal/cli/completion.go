@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"context"
 	"embed"
-	"fmt"
+	"errors"
 	"io"
 	"slices"
 	"strings"
@@ -19,6 +19,12 @@ const namesWait = time.Second
 
 // shellScripts are what bash, zsh and fish read to complete command lines. They
 // hand the words to this program, which does the work.
+//
+// fisk parses the line and knows the flags and their values. Its own completion
+// (0.9.1) is not used: it offers arguments where a flag's value or a file is meant,
+// knows neither --flag=value nor --no-flag, says its errors in the middle of the
+// line, and has no fish. Its script for bash takes the words as bash splits them, at
+// each : of a server's address; that for zsh completes no arguments.
 //
 //go:embed shell
 var shellScripts embed.FS
@@ -37,24 +43,23 @@ func (rt *runtime) completion(ctx context.Context, args []string) (code int, don
 	if len(args) == 0 {
 		return exitOK, false
 	}
+	var text []byte
 	var err error
 	switch args[0] {
 	case "--completion-script-bash", "--completion-script-zsh", "--completion-script-fish":
-		var script []byte
-		script, err = shellScripts.ReadFile("shell/" + strings.TrimPrefix(args[0], "--completion-script-"))
-		if err == nil {
-			_, err = rt.Out.Write(script)
-		}
-	case "--completion-bash":
+		text, err = shellScripts.ReadFile("shell/" + strings.TrimPrefix(args[0], "--completion-script-"))
+	case "--completion-bash", "--completion-fish":
 		for _, s := range suggest(ctx, args[1:]) {
-			_, err = fmt.Fprintln(rt.Out, s.text)
-		}
-	case "--completion-fish":
-		for _, s := range suggest(ctx, args[1:]) {
-			_, err = fmt.Fprintf(rt.Out, "%s\t%s\n", s.text, s.help)
+			if text = append(text, s.text...); args[0] == "--completion-fish" {
+				text = append(text, "\t"+s.help...)
+			}
+			text = append(text, '\n')
 		}
 	default:
 		return exitOK, false
+	}
+	if err == nil {
+		_, err = rt.Out.Write(text)
 	}
 	if err != nil {
 		return exitFailed, true
@@ -72,144 +77,67 @@ func suggest(ctx context.Context, words []string) []suggestion {
 	if len(words) == 0 {
 		words = []string{""}
 	}
-	last := words[len(words)-1]
-	l := readLine(newApp(&runtime{}, func(command) {}).Model(), words[:len(words)-1])
-
+	last, before := words[len(words)-1], words[:len(words)-1]
+	isFlag := strings.HasPrefix(last, "-") && !strings.Contains(last, "=") && !slices.Contains(before, "--")
+	if isFlag {
+		words = before
+	}
+	app := newApp(&runtime{}, func(command) {})
+	model := app.Model() // without the help command, which fisk adds when it parses
+	words, err := normalizeArgs(model, words)
+	if err != nil {
+		return nil
+	}
+	// fisk understands a line that is not finished as far as it goes.
+	line, err := app.ParseContext(words)
 	var found []suggestion
-	name, _, hasValue := strings.Cut(last, "=")
 	switch {
-	case l.pending != nil:
-		found = flagValues(l.pending, "")
-	case !l.argsOnly && hasValue && strings.HasPrefix(name, "--"):
-		if f := l.flag(name); f != nil && !f.Boolean {
-			found = flagValues(f, name+"=")
-		}
-	case !l.argsOnly && strings.HasPrefix(last, "-"):
-		found = l.suggestFlags()
-	case l.command == nil:
-		for _, c := range l.app.Commands {
-			if !c.Hidden {
-				found = append(found, suggestion{c.Name, firstLine(c.Help)})
-			}
-		}
-	case l.takesMirror():
-		for _, bucket := range mirrorNames(ctx, l.globals) {
-			if !slices.Contains(l.args, bucket) {
-				found = append(found, suggestion{bucket, "mirror"})
+	case isFlag:
+		found = flagNames(model, line)
+	case errors.Is(err, fisk.ErrExpectedKnownCommand):
+		found = commandNames(model)
+	case err == nil && len(line.Elements) > 0:
+		end := line.Elements[len(line.Elements)-1]
+		switch clause := end.Clause.(type) {
+		case *fisk.CmdClause: // its whole name
+			found = commandNames(model)
+		case *fisk.FlagClause:
+			found = flagValues(clause.Model(), strings.TrimSuffix(last, *end.Value))
+		case *fisk.ArgClause:
+			// The mirror that add names does not exist.
+			if clause.Model().Name == "bucket" && line.SelectedCommand.Model().Name != "add" {
+				found = otherMirrors(ctx, app, line)
 			}
 		}
 	}
 	return slices.DeleteFunc(found, func(s suggestion) bool { return !strings.HasPrefix(s.text, last) })
 }
 
-// line is what is known of a command line that is not finished.
-type line struct {
-	app      *fisk.ApplicationModel
-	command  *fisk.CmdModel  // nil as long as none is named
-	given    map[string]bool // the names of the flags
-	globals  []string        // the flags of all commands, with their values
-	args     []string        // what is neither command nor flag
-	pending  *fisk.FlagModel // the last word's, if its value comes next
-	argsOnly bool            // -- was said
-}
-
-func readLine(app *fisk.ApplicationModel, words []string) *line {
-	l := &line{app: app, given: map[string]bool{}}
-	for _, word := range words {
-		switch {
-		case l.pending != nil:
-			l.give(l.pending, word)
-			l.pending = nil
-		case l.argsOnly || !strings.HasPrefix(word, "-") || word == "-":
-			l.addWord(word)
-		case word == "--":
-			l.argsOnly = true
-		case strings.HasPrefix(word, "--"):
-			name, value, hasValue := strings.Cut(word, "=")
-			switch f := l.flag(name); {
-			case f == nil:
-			case f.Boolean || hasValue:
-				l.give(f, value)
-			default:
-				l.pending = f
-			}
-		default:
-			l.addLetters(word[1:])
-		}
-	}
-	return l
-}
-
-func (l *line) addWord(word string) {
-	if l.command != nil {
-		l.args = append(l.args, word)
-		return
-	}
-	for _, c := range l.app.Commands {
-		if c.Name == word || slices.Contains(c.Aliases, word) {
-			l.command = c
-		}
-	}
-}
-
-// addLetters takes one-letter flags; what follows one with a value is the value.
-func (l *line) addLetters(letters string) {
-	for i, letter := range letters {
-		f := l.find(func(f *fisk.FlagModel) bool { return f.Short == letter })
-		rest := letters[i+len(string(letter)):]
-		switch {
-		case f == nil:
-			return
-		case f.Boolean:
-			l.give(f, "")
-		case rest != "":
-			l.give(f, rest)
-			return
-		default:
-			l.pending = f
-			return
-		}
-	}
-}
-
-// give notes that a flag is given.
-func (l *line) give(f *fisk.FlagModel, value string) {
-	l.given[f.Name] = true
-	switch {
-	case !slices.Contains(l.app.Flags, f):
-	case f.Boolean:
-		l.globals = append(l.globals, "--"+f.Name)
-	default:
-		l.globals = append(l.globals, "--"+f.Name+"="+value)
-	}
-}
-
-// flags are those that can be given here.
-func (l *line) flags() []*fisk.FlagModel {
-	if l.command == nil {
-		return l.app.Flags
-	}
-	return slices.Concat(l.command.Flags, l.app.Flags)
-}
-
-func (l *line) find(is func(*fisk.FlagModel) bool) *fisk.FlagModel {
-	if i := slices.IndexFunc(l.flags(), is); i >= 0 {
-		return l.flags()[i]
-	}
-	return nil
-}
-
-// flag is the flag of a word that begins with --; nil when there is none.
-func (l *line) flag(word string) *fisk.FlagModel {
-	return l.find(func(f *fisk.FlagModel) bool {
-		return word == "--"+f.Name || f.Negatable && word == "--no-"+f.Name
-	})
-}
-
-func (l *line) suggestFlags() []suggestion {
+func commandNames(app *fisk.ApplicationModel) []suggestion {
 	var found []suggestion
-	for _, f := range l.flags() {
-		if f.Hidden || l.given[f.Name] && !f.Cumulative {
+	for _, c := range app.Commands {
+		if !c.Hidden {
+			found = append(found, suggestion{c.Name, firstLine(c.Help)})
+		}
+	}
+	return found
+}
+
+// flagNames are the flags that can be given after line.
+func flagNames(app *fisk.ApplicationModel, line *fisk.ParseContext) []suggestion {
+	given := map[string]bool{}
+	for _, e := range line.Elements {
+		if f, ok := e.Clause.(*fisk.FlagClause); ok {
+			given[f.Model().Name] = true
+		}
+	}
+	flags := app.Flags
+	if line.SelectedCommand != nil {
+		flags = slices.Concat(line.SelectedCommand.Model().Flags, flags)
+	}
+	var found []suggestion
+	for _, f := range flags {
+		if f.Hidden || given[f.Name] && !f.Cumulative {
 			continue
 		}
 		found = append(found, suggestion{"--" + f.Name, firstLine(f.Help)})
@@ -218,16 +146,6 @@ func (l *line) suggestFlags() []suggestion {
 		}
 	}
 	return found
-}
-
-// takesMirror says whether the next argument is the name of a mirror that
-// exists. That of add is one which does not.
-func (l *line) takesMirror() bool {
-	if l.command.Name == "add" || len(l.command.Args) == 0 {
-		return false
-	}
-	next := l.command.Args[min(len(l.args), len(l.command.Args)-1)]
-	return next.Name == "bucket" && (len(l.args) < len(l.command.Args) || next.Cumulative)
 }
 
 func flagValues(f *fisk.FlagModel, prefix string) []suggestion {
@@ -244,6 +162,29 @@ func flagValues(f *fisk.FlagModel, prefix string) []suggestion {
 	return found
 }
 
+// otherMirrors are the mirrors that line does not name; its last argument is the one
+// that is completed.
+func otherMirrors(ctx context.Context, app *fisk.Application, line *fisk.ParseContext) []suggestion {
+	var globals, named []string
+	for _, e := range line.Elements[:len(line.Elements)-1] {
+		switch clause := e.Clause.(type) {
+		case *fisk.FlagClause:
+			if name := clause.Model().Name; app.GetFlag(name) != nil {
+				globals = append(globals, "--"+name+"="+*e.Value)
+			}
+		case *fisk.ArgClause:
+			named = append(named, *e.Value)
+		}
+	}
+	var found []suggestion
+	for _, bucket := range mirrorNames(ctx, globals) {
+		if !slices.Contains(named, bucket) {
+			found = append(found, suggestion{bucket, "mirror"})
+		}
+	}
+	return found
+}
+
 // mirrorNames are the names of the mirrors, read with the flags that the line
 // has; none when they cannot be read in time.
 func mirrorNames(ctx context.Context, globals []string) []string {
@@ -254,7 +195,7 @@ func mirrorNames(ctx context.Context, globals []string) []string {
 	select {
 	case list := <-names:
 		return list
-	case <-ctx.Done(): // whatever it is that does not heed it
+	case <-ctx.Done(): // also when connecting ignores it
 		return nil
 	}
 }

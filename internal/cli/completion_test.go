@@ -66,7 +66,7 @@ func TestCompletion(t *testing.T) {
 		{"|edit|b|-fs|", ""},                        // the server's address
 		{"|add|", ""},                               // a name that is not there yet
 		{"|edit|--|--comp", ""},                     // an argument
-		{"|--json|--nosuch=|nosuch|", "add edit info ls check sync promote demo"},
+		{"|--nosuch|info|--for", ""},
 		{"|info|", ""}, // no server
 	} {
 		got := completed(t, strings.Split(c.line, "|")[1:]...)

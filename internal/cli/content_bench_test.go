@@ -14,8 +14,8 @@ import (
 
 // BenchmarkContentCheck compares a mirror of 1,000,000 messages with its origin,
 // by turns with plain ordered consumers that read the headers of the origin, the
-// slower side, through the leaf: pull-ns/op is that of nats.go's jetstream
-// package, push-ns/op its older one. Hub and leaf are in this process, the command
+// slower side, through the leaf: pull-ms/op is that of nats.go's jetstream
+// package, push-ms/op its older one. Hub and leaf are in this process, the command
 // is in one of its own. It takes two minutes and 2 GB of memory.
 func BenchmarkContentCheck(b *testing.B) {
 	const messages = 1_000_000
@@ -31,11 +31,10 @@ func BenchmarkContentCheck(b *testing.B) {
 		push += readPush(b, sites, messages)
 		b.StartTimer()
 	}
-	n := float64(b.N)
-	b.ReportMetric(messages, "messages")
-	b.ReportMetric(messages*n/check.Seconds(), "messages/s")
-	b.ReportMetric(float64(pull)/n, "pull-ns/op")
-	b.ReportMetric(float64(push)/n, "push-ns/op")
+	reportTime(b)
+	b.ReportMetric(messages*float64(b.N)/check.Seconds(), "messages/s")
+	b.ReportMetric(millis(pull, b.N), "pull-ms/op")
+	b.ReportMetric(millis(push, b.N), "push-ms/op")
 	b.ReportMetric(float64(peak)/(1<<20), "peak-MiB")
 }
 
@@ -102,13 +101,13 @@ func BenchmarkContentSync(b *testing.B) {
 		sites := mirrored(b, messages)
 		purgeOrigin(b, sites)
 		b.StartTimer()
-		p, t := peakOf(b, ours, sites.Leaf.URL(), "m: differs from its origin", "sync", "m", "--content", "--force")
+		p, t := peakOf(b, ours, sites.Leaf.URL(), "m: differs from its origin", "prune", "m", "--force")
 		peak, took = max(peak, p), took+t
 		b.StopTimer()
 		sites.Stop()
 		b.StartTimer()
 	}
-	b.ReportMetric(messages, "messages")
+	reportTime(b)
 	b.ReportMetric(messages*float64(b.N)/took.Seconds(), "messages/s")
 	b.ReportMetric(float64(peak)/(1<<20), "peak-MiB")
 }

@@ -176,7 +176,7 @@ func TestSweepKilled(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(p.Close)
-			sweep := []string{"sync", "m", "--content", "--force"}
+			sweep := []string{"prune", "m", "--force"}
 			random := rand.New(rand.NewPCG(4, uint64(len(test.name))))
 			purging := func() requestPoint {
 				return requestPoint{name: "purging", during: ".STREAM.PURGE.", nth: 1 + random.IntN(1_000)}
@@ -218,13 +218,13 @@ func TestRecreateKilled(t *testing.T) {
 	next := func() (args []string, there bool) {
 		t.Helper()
 		if readStream(t, nc, "m").there {
-			return []string{"sync", "--recreate", "m", "--force", "--lose", "2000"}, true
+			return []string{"recreate", "m", "--force", "--accept-loss", "2000"}, true
 		}
 		saved, err := filepath.Glob(filepath.Join(cache, appName, "m-*.json"))
 		if err != nil || len(saved) == 0 {
 			t.Fatalf("neither the mirror nor its configuration is there, %v", err)
 		}
-		return []string{"sync", "--recreate", "m", "--config", saved[len(saved)-1]}, false
+		return []string{"recreate", "m", "--from-backup", saved[len(saved)-1]}, false
 	}
 	proving := func(name string) requestPoint {
 		return requestPoint{name: name, behind: ".STREAM.CREATE.", during: ".API.", nth: 1 + random.IntN(4)}
@@ -294,19 +294,19 @@ func TestContentPrompts(t *testing.T) {
 		}
 		return p.shown()
 	}
-	if shown := answer("n\r", 0, "Really purge 3 messages from 1 mirror?", "sync", "m", "--content"); !strings.Contains(shown, "Nothing was purged") {
+	if shown := answer("n\r", 0, "Really purge 3 messages from 1 mirror?", "prune", "m"); !strings.Contains(shown, "Nothing was purged") {
 		t.Errorf("after no:\n%s", shown)
 	}
-	answer("\x03", 1, "Really purge 3 messages from 1 mirror?", "sync", "m", "--content")
+	answer("\x03", 1, "Really purge 3 messages from 1 mirror?", "prune", "m")
 	// What would be lost is asked about even with --force.
-	answer("n\r", 0, "Really delete bucket m and lose 3 messages?", "sync", "--recreate", "m", "--force")
+	answer("n\r", 0, "Really delete bucket m and lose 3 messages?", "recreate", "m", "--force")
 	holds(103)
-	if shown := answer("y\r", 0, "Really purge 3 messages from 1 mirror?", "sync", "m", "--content"); !strings.Contains(shown, "3 messages purged; it holds what its origin holds") {
+	if shown := answer("y\r", 0, "Really purge 3 messages from 1 mirror?", "prune", "m"); !strings.Contains(shown, "3 messages purged; it holds what its origin holds") {
 		t.Errorf("after yes:\n%s", shown)
 	}
 	holds(100)
-	answer("n\r", 0, "Really delete bucket m and create it again?", "sync", "--recreate", "m")
-	if shown := answer("y\r", 0, "Really delete bucket m and create it again?", "sync", "--recreate", "m"); !strings.Contains(shown, "m: recreated: it holds what its origin holds") {
+	answer("n\r", 0, "Really delete bucket m and create it again?", "recreate", "m")
+	if shown := answer("y\r", 0, "Really delete bucket m and create it again?", "recreate", "m"); !strings.Contains(shown, "Bucket m was created again; it holds what its origin holds") {
 		t.Errorf("after yes:\n%s", shown)
 	}
 	holds(100)
@@ -317,7 +317,7 @@ func TestContentChangedWhileAsking(t *testing.T) {
 	slow(t)
 	t.Parallel()
 	sites := leftBehind(t, 3)
-	p := startOnTerminal(t, sites.Leaf.URL(), "sync", "--recreate", "m", "--force")
+	p := startOnTerminal(t, sites.Leaf.URL(), "recreate", "m", "--force")
 	p.isAsked("Really delete bucket m and lose 3 messages?")
 	if o := runJSON(t, t.Context(), "edit", "m", "--description", "changed", "--force", "--server", sites.Leaf.URL()); o.code != 0 {
 		t.Fatal(o)
@@ -348,7 +348,7 @@ func TestSweepAnswersLost(t *testing.T) {
 		}
 		return natstest.Pass
 	})
-	o := runFleet(t, t.Context(), "sync", "m", "--content", "--force", "--timeout", (2 * brief).String(), "--server", p.URL())
+	o := runFleet(t, t.Context(), "prune", "m", "--force", "--timeout", (2 * brief).String(), "--server", p.URL())
 	o.mustBe(t, 0, mirror.Updated, "")
 	isProved(t, sites, 100)
 }
@@ -374,20 +374,20 @@ func TestRecreateRefused(t *testing.T) {
 			refusing(t, sites.Leaf.URL(), func(subject string, request []byte) bool {
 				return strings.HasPrefix(subject, "STREAM.CREATE") && test.refuses(request)
 			}, func(string, map[string]any) {})
-			o := runFleet(t, t.Context(), "sync", "--recreate", "m", "--filter", "stays.>", "--force", "--server", sites.Leaf.URL(), "--js-api-prefix", "FAKE.API")
+			o := runJSON(t, t.Context(), "recreate", "m", "--filter", "stays.>", "--force", "--server", sites.Leaf.URL(), "--js-api-prefix", "FAKE.API")
 			o.mustBe(t, 1, mirror.Failed, mirror.ErrRejected)
-			if o.fleet.Error == nil || !strings.Contains(o.fleet.Error.Message, test.says) {
-				t.Fatalf("it says %+v", o.fleet.Error)
+			if o.report.Error == nil || !strings.Contains(o.report.Error.Message, test.says) {
+				t.Fatalf("it says %+v", o.report.Error)
 			}
 			saved, err := filepath.Glob(filepath.Join(cache, appName, "m-*.json"))
 			if err != nil || (len(saved) == 1) != test.restore {
 				t.Fatalf("saved are %q, %v", saved, err)
 			}
 			if test.restore {
-				if want := fmt.Sprintf("`%s sync --recreate m --config %s` creates it again", appName, saved[0]); !strings.Contains(o.fleet.Error.Hint, want) {
-					t.Errorf("the hint is %q", o.fleet.Error.Hint)
+				if want := fmt.Sprintf("`%s sync --recreate m --config %s` creates it again", appName, saved[0]); !strings.Contains(o.report.Error.Hint, want) {
+					t.Errorf("the hint is %q", o.report.Error.Hint)
 				}
-				o := runFleet(t, t.Context(), "sync", "--recreate", "m", "--config", saved[0], "--server", sites.Leaf.URL())
+				o := runJSON(t, t.Context(), "recreate", "m", "--from-backup", saved[0], "--server", sites.Leaf.URL())
 				o.mustBe(t, 0, mirror.Recreated, "")
 			}
 			isProved(t, sites, 100)

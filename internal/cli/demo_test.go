@@ -3,33 +3,30 @@ package cli
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"os"
 	"os/exec"
 	"os/signal"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// stage is what a demo writes to. It acts on a cue in what was written.
-type stage struct {
+// screen keeps what a demo writes. It acts once, when the cue was written.
+type screen struct {
 	mu   sync.Mutex
 	text bytes.Buffer
 	cue  string
 	act  func()
 }
 
-// Write keeps p and acts once the cue has come.
-func (s *stage) Write(p []byte) (int, error) {
+// Write keeps p.
+func (s *screen) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.text.Write(p)
@@ -41,22 +38,24 @@ func (s *stage) Write(p []byte) (int, error) {
 }
 
 // String is all that was written.
-func (s *stage) String() string {
+func (s *screen) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.text.String()
 }
 
-// demoDir makes the output that of no particular environment, and returns the
-// directory that holds the temporary files of a demo.
-func demoDir(t *testing.T) string {
-	t.Helper()
-	for _, name := range []string{"LLMFORMAT", "TESTING", "NATS_TABLE_FORMAT", "NATS_COLOR"} {
-		t.Setenv(name, "")
-	}
-	dir := t.TempDir()
-	t.Setenv("TMPDIR", dir)
-	return dir
+// demoProcess is a demo in a process of its own, which is not started, and the
+// directory of its temporary files. All variables that say how to connect have
+// values that cannot work.
+func demoProcess(t *testing.T, args ...string) (cmd *exec.Cmd, dir string) {
+	dir = t.TempDir()
+	cmd = exec.Command(appName, append([]string{"demo"}, args...)...)
+	cmd.Env = append(os.Environ(), "TMPDIR="+dir, "LLMFORMAT=", "TESTING=", "NATS_TABLE_FORMAT=", "NATS_COLOR=", "GORACE=atexit_sleep_ms=0",
+		"NATS_URL=nats://127.0.0.1:1", "NATS_CONTEXT=nosuch", "NATS_TIMEOUT=1us",
+		"NATS_USER=nosuch", "NATS_PASSWORD=wrong", "NATS_TOKEN=wrong", "NATS_SOCKS_PROXY=127.0.0.1:1",
+		"NATS_CREDS=/nosuch/creds", "NATS_NKEY=/nosuch/nkey", "NATS_JWT=/nosuch/jwt", "NATS_SEED=/nosuch/seed",
+		"NATS_CERT=/nosuch/cert", "NATS_KEY=/nosuch/key", "NATS_CA=/nosuch/ca")
+	return cmd, dir
 }
 
 func wantEmpty(t *testing.T, dir string) {
@@ -70,221 +69,129 @@ func wantEmpty(t *testing.T, dir string) {
 	}
 }
 
-// wantLines asserts that out has lines that match the patterns, in their order.
-func wantLines(t *testing.T, out string, patterns ...string) {
-	t.Helper()
-	rest := out
-	for _, p := range patterns {
-		at := regexp.MustCompile(`(?m)^` + p + `$`).FindStringIndex(rest)
-		if at == nil {
-			t.Errorf("no line %q, or not in this place, in:\n%s", p, out)
-			return
-		}
-		rest = rest[at[1]:]
-	}
-}
-
-// disturb sets all variables that say how to connect to what cannot work.
-func disturb(t *testing.T) {
-	t.Helper()
-	for name, value := range map[string]string{
-		"NATS_URL": "nats://127.0.0.1:1", "NATS_CONTEXT": "nosuch", "NATS_TIMEOUT": "1us",
-		"NATS_USER": "nobody", "NATS_PASSWORD": "wrong", "NATS_TOKEN": "wrong", "NATS_SOCKS_PROXY": "127.0.0.1:1",
-		"NATS_CREDS": "/nosuch/creds", "NATS_NKEY": "/nosuch/nkey", "NATS_JWT": "/nosuch/jwt", "NATS_SEED": "/nosuch/seed",
-		"NATS_CERT": "/nosuch/cert", "NATS_KEY": "/nosuch/key", "NATS_CA": "/nosuch/ca",
-	} {
-		t.Setenv(name, value)
-	}
-}
-
+// TestDemo plays the whole story with the real commands and ends it with Ctrl-C.
 func TestDemo(t *testing.T) {
-	slow(t)
-	dir := demoDir(t)
-	disturb(t)
-	var out, errs stage
-	var used, looked time.Time
-	use := stage{cue: "nats kv create demo ticket", act: func() { used = time.Now() }}
-	look := stage{cue: "messages: ", act: func() { looked = time.Now() }}
-	if code := Run(t.Context(), []string{"demo"}, Streams{In: strings.NewReader(""), Out: io.MultiWriter(&out, &use, &look), Err: &errs}); code != exitOK {
-		t.Errorf("exit code %d", code)
+	if testing.Short() {
+		t.Skip("waits for TTLs")
 	}
-	wantEmpty(t, dir)
-	wantToShrink(t, out.String(), looked.Sub(used) < keyTTL)
-	wantLines(t, out.String(),
-		`1\. The origin.*`,
-		`hub\$ nats kv add demo --marker-ttl 2s`,
-		`2\. Two mirrors.*`,
-		`leaf\$ nats kv add plain --mirror demo --mirror-domain hub`,
-		`leaf\$ nats-kvmirror add ours --mirror demo --mirror-domain hub`,
-		`Information for Key-Value Store Bucket ours created .*`,
-		` +Per-Key TTL Supported: true`,
-		`3\. .*`,
-		`│ allow_msg_ttl +│ true +│ false +│ true +│`,
-		`4\. .*`,
-		`│ lamp │ on +│ on +│ on +│`,
-		`│ door │ shut +│ shut +│ shut +│`,
-		`5\. .*`,
-		`hub\$ nats kv create demo ticket A7 --ttl 2s`,
-		`hub\$ nats kv purge demo door --ttl 3s --force`,
-		`6\. .*`,
-		` +\d+\.\ds   messages: demo 0, plain 3, ours 0`,
-		`│ lamp +│ purge marker │ 3s .*`,
-		`│ door +│ purge marker │ 3s .*`,
-		`│ ticket │ limit marker │ 2s .*`,
-		`The origin is empty, ours is empty, and plain keeps 3 markers for ever\.`,
-		`7\. .*`,
-		`leaf\$ nats-kvmirror edit plain --force`,
-		`\+ allow_msg_ttl: true  \(as the origin\)`,
-		`Information for Key-Value Store Bucket plain created .*`,
-		`│ Per-Key TTL before +│ true +│ false +│ true +│`,
-		`│ Per-Key TTL now +│ true +│ true +│ true +│`,
-		`│ Values stored before +│ 0 +│ 3 +│ 0 +│`,
-		`│ Values stored now +│ 0 +│ 0 +│ 0 +│`,
-		`│ Bucket size before +│ 0 B +│ [1-9]\d* B +│ 0 B +│`,
-		`│ Bucket size now +│ 0 B +│ 0 B +│ 0 B +│`,
-		`plain follows its origin now.*`,
-	)
-	const warning = "warning: per-key TTL can not be turned off again; the server has 3 messages to scan\n"
-	if errs.String() != warning {
-		t.Errorf("stderr is %q, want %q", errs.String(), warning)
-	}
-}
-
-// wantToShrink asserts that a demo shows how the origin and ours get empty while
-// plain keeps all. fromAll says that there was time to see all three messages.
-func wantToShrink(t *testing.T, out string, fromAll bool) {
-	t.Helper()
-	counts := regexp.MustCompile(`messages: demo (\d+), plain (\d+), ours (\d+)`).FindAllStringSubmatch(out, -1)
-	if len(counts) == 0 || fromAll && !slices.Equal(counts[0][1:], []string{"3", "3", "3"}) {
-		t.Errorf("it does not begin with 3 messages: %q", counts)
-	}
-	for i, now := range counts {
-		if now[2] != "3" || i > 0 && (now[1] > counts[i-1][1] || now[3] > counts[i-1][3]) {
-			t.Errorf("it does not shrink: %q", counts)
-		}
-	}
-}
-
-func TestDemoInterrupted(t *testing.T) {
-	slow(t)
-	for _, cue := range []string{
-		"", // before it begins
-		"Two servers",
-		"leaf$ nats-kvmirror add ours",
-		"Bucket ours created",
-		"\n5. ",
-		"s   messages: demo ",
-		"leaf$ nats-kvmirror edit plain",
-		"+ allow_msg_ttl",
-	} {
-		t.Run(cue, func(t *testing.T) {
-			dir := demoDir(t)
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			var interrupted time.Time
-			act := func() { interrupted = time.Now(); cancel() }
-			out := stage{cue: cue, act: act}
-			if cue == "" {
-				act()
-			}
-			var errs stage
-			code := Run(ctx, []string{"demo", "--keep"}, Streams{In: strings.NewReader(""), Out: &out, Err: &errs})
-			if code != exitFailed || interrupted.IsZero() {
-				t.Errorf("exit code %d, interrupted: %v\n%s", code, !interrupted.IsZero(), &out)
-			}
-			if took := time.Since(interrupted); took > slack {
-				t.Errorf("it took %v to end", took)
-			}
-			const want = "nats-kvmirror: error: interrupted, the demo's servers are stopped and their files removed\n"
-			if got := strings.TrimPrefix(errs.String(), "warning: per-key TTL can not be turned off again; the server has 3 messages to scan\n"); got != want {
-				t.Errorf("stderr is %q, want %q", got, want)
-			}
-			wantEmpty(t, dir)
-		})
-	}
-}
-
-func TestDemoKeep(t *testing.T) {
-	slow(t)
-	dir := demoDir(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
+	t.Parallel()
+	cmd, dir := demoProcess(t, "--keep")
 	kept := make(chan struct{})
-	out := stage{cue: "nats-kvmirror info ours\n", act: func() { close(kept) }}
-	var errs stage
-	ended := make(chan int, 1)
-	go func() {
-		ended <- Run(ctx, []string{"demo", "--keep"}, Streams{In: strings.NewReader(""), Out: &out, Err: &errs})
-	}()
+	out := screen{cue: "nats-kvmirror info ours\n", act: func() { close(kept) }}
+	var errs screen
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
 	select {
 	case <-kept:
-	case code := <-ended:
-		t.Fatalf("exit code %d: %s", code, &errs)
+	case err := <-ended:
+		t.Fatalf("%v: %s\n%s", err, &errs, &out)
 	}
 
+	wantInOrder(t, out.String(),
+		"leaf$ nats-kvmirror add ours --mirror demo --mirror-domain hub\n",
+		"Information for Key-Value Store Bucket ours created ",
+		"Per-Key TTL Supported: true\n",
+		"plain keeps 3 markers forever.\n",
+		"leaf$ nats-kvmirror edit plain --force\n",
+		"+ allow_msg_ttl: true  (as the origin)\n",
+		"Information for Key-Value Store Bucket plain created ",
+		"plain follows its origin now",
+	)
 	leaf := regexp.MustCompile(`(?m)^export NATS_URL=(nats://127\.0\.0\.1:\d+)$`).FindStringSubmatch(out.String())
 	hub := regexp.MustCompile(`(?m)^nats --server (nats://127\.0\.0\.1:\d+) `).FindStringSubmatch(out.String())
 	if leaf == nil || hub == nil {
 		t.Fatalf("no address of the leaf, or none of the hub, in:\n%s", &out)
 	}
-	wantBucket(t, leaf[1], plainMirror)
-	wantBucket(t, hub[1], originBucket)
+	wantBucket(t, leaf[1], "plain")
+	wantBucket(t, hub[1], "demo")
 
-	cancel()
-	if code := <-ended; code != exitOK {
-		t.Errorf("exit code %d", code)
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Error(err)
 	}
-	if nc, err := nats.Connect(leaf[1]); err == nil {
-		nc.Close()
-		t.Error("the leaf still runs")
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	const warning = "warning: per-key TTL can not be turned off again; the server has 3 messages to scan\n"
+	if errs.String() != warning {
+		t.Errorf("stderr is %q, want %q", errs.String(), warning)
 	}
 	wantEmpty(t, dir)
+}
+
+// wantInOrder asserts that out has all texts, in their order.
+func wantInOrder(t *testing.T, out string, texts ...string) {
+	t.Helper()
+	rest := out
+	for _, text := range texts {
+		_, after, ok := strings.Cut(rest, text)
+		if !ok {
+			t.Errorf("%q is missing, or not in this place, in:\n%s", text, out)
+			return
+		}
+		rest = after
+	}
 }
 
 func wantBucket(t *testing.T, url, bucket string) {
 	t.Helper()
 	nc, err := nats.Connect(url, nats.Timeout(longest))
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
+		return
 	}
 	defer nc.Close()
 	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(longest))
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
+		return
 	}
 	if _, err := js.KeyValue(t.Context(), bucket); err != nil {
 		t.Errorf("bucket %s: %v", bucket, err)
 	}
 }
 
+// An interrupt while a command of the story runs is reported once.
+func TestDemoInterrupted(t *testing.T) {
+	for _, cue := range []string{"leaf$ nats-kvmirror add ours", "Bucket ours created"} {
+		t.Run(cue, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			out := screen{cue: cue, act: cancel}
+			var errs screen
+			if code := Run(ctx, []string{"demo"}, Streams{In: strings.NewReader(""), Out: &out, Err: &errs}); code != exitFailed {
+				t.Errorf("exit code %d\n%s", code, &out)
+			}
+			const want = "nats-kvmirror: error: interrupted, the demo's servers are stopped and their files removed\n"
+			if errs.String() != want {
+				t.Errorf("stderr is %q, want %q", errs.String(), want)
+			}
+		})
+	}
+}
+
 // TestDemoProcess ends a demo in ways that only a process can be ended.
 func TestDemoProcess(t *testing.T) {
-	hangUp := func(t *testing.T, p *os.Process, _ io.Closer) {
-		if err := p.Signal(syscall.SIGHUP); err != nil {
-			t.Error(err)
-		}
-	}
-	closeStdout := func(t *testing.T, _ *os.Process, stdout io.Closer) {
-		if err := stdout.Close(); err != nil {
-			t.Error(err)
-		}
-	}
 	for name, how := range map[string]struct {
-		end  func(*testing.T, *os.Process, io.Closer)
+		end  func(*os.Process, io.Closer) error
 		says string
 	}{
-		"terminal closed": {hangUp, "interrupted"},
-		// Who finds it out is the demo or the command that it is running.
-		"nobody reads now": {closeStdout, "broken pipe"},
+		"terminal closed": {func(p *os.Process, _ io.Closer) error { return p.Signal(syscall.SIGHUP) }, "interrupted"},
+		// The demo finds it out, or the command that it is running.
+		"stdout closed": {func(_ *os.Process, stdout io.Closer) error { return stdout.Close() }, "broken pipe"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := demoDir(t)
+			t.Parallel()
 			// What this process ignores, its child would ignore as well; what it
 			// handles, its child does not.
 			handled := make(chan os.Signal, 1)
 			signal.Notify(handled, syscall.SIGHUP, syscall.SIGPIPE)
 			defer signal.Stop(handled)
-			cmd := exec.Command(appName, "demo")
+			cmd, dir := demoProcess(t)
 			var errs bytes.Buffer
 			cmd.Stderr = &errs
 			stdout, err := cmd.StdoutPipe()
@@ -297,34 +204,14 @@ func TestDemoProcess(t *testing.T) {
 			if _, err := io.ReadFull(stdout, make([]byte, 20)); err != nil {
 				t.Error(err)
 			}
-			how.end(t, cmd.Process, stdout)
+			if err := how.end(cmd.Process, stdout); err != nil {
+				t.Error(err)
+			}
 			err = cmd.Wait()
-			var exit *exec.ExitError
-			if !errors.As(err, &exit) || exit.ExitCode() != exitFailed || !strings.Contains(errs.String(), how.says) {
+			if cmd.ProcessState.ExitCode() != exitFailed || !strings.Contains(errs.String(), how.says) {
 				t.Errorf("ended with %v: %s", err, &errs)
 			}
 			wantEmpty(t, dir)
-		})
-	}
-}
-
-func TestDemoTableFormats(t *testing.T) {
-	for _, tt := range []struct{ variable, value, want string }{
-		{"NATS_TABLE_FORMAT", "csv", "Title\nKey,TTL\nlamp,2s"},
-		{"NATS_TABLE_FORMAT", "TSV", "Title\nKey\tTTL\nlamp\t2s"},
-		{"NATS_TABLE_FORMAT", "md", "# Title\n| Key | TTL |\n| --- | --- |\n| lamp | 2s |"},
-		{"LLMFORMAT", "1", "# Title\n| Key | TTL |\n| --- | --- |\n| lamp | 2s |"},
-		{"LLMFORMAT", "", "╭────────────╮\n│    Title   │\n├──────┬─────┤\n│ Key  │ TTL │\n├──────┼─────┤\n│ lamp │ 2s  │\n╰──────┴─────╯"},
-	} {
-		t.Run(tt.variable+"="+tt.value, func(t *testing.T) {
-			demoDir(t)
-			t.Setenv(tt.variable, tt.value)
-			d := &demo{rt: &runtime{Streams: Streams{Out: io.Discard}}}
-			table := d.newBareTable("Title", "Key", "TTL")
-			table.Row("lamp", "2s")
-			if got := table.String(); got != tt.want {
-				t.Errorf("got:\n%s\nwant:\n%s", got, tt.want)
-			}
 		})
 	}
 }

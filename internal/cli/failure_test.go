@@ -15,14 +15,14 @@ func TestRenamingRefused(t *testing.T) {
 	url := sites.Leaf.URL()
 	request(t, connectTo(t, url), "$JS.API.STREAM.CREATE.KV_r", `{"name":"KV_r","retention":"limits","storage":"file","max_msgs_per_subject":1,"discard":"new","allow_msg_ttl":true,"allow_rollup_hdrs":true,
 		"mirror":{"name":"KV_demo","external":{"api":"$JS.hub.API","deliver":""},"subject_transforms":[{"src":"$KV.demo.key.*","dest":"$KV.r.{{wildcard(1)}}"}]}}`)
-	o := runFleet(t, t.Context(), "sync", "--recreate", "r", "--force", "--filter", "a.>", "--server", url)
+	o := runJSON(t, t.Context(), "recreate", "r", "--force", "--filter", "a.>", "--server", url)
 	o.mustBe(t, 1, mirror.Failed, mirror.ErrRefused)
-	if o.fleet.Error != nil && o.fleet.Error.Hint == "" {
+	if o.report.Error != nil && o.report.Error.Hint == "" {
 		t.Error("what can be done is not said")
 	}
-	o = runFleet(t, t.Context(), "sync", "r", "--content", "--force", "--server", url)
-	o.mustBe(t, 1, mirror.Failed, mirror.ErrIncomplete)
-	if f := o.fleet.Mirrors[0].Failure; f == nil || f.Kind != mirror.ErrRefused {
+	pruned := runFleet(t, t.Context(), "prune", "r", "--force", "--server", url)
+	pruned.mustBe(t, 1, mirror.Failed, mirror.ErrIncomplete)
+	if f := pruned.fleet.Mirrors[0].Failure; f == nil || f.Kind != mirror.ErrRefused {
 		t.Errorf("the mirror's failure is %+v", f)
 	}
 }

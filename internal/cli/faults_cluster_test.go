@@ -42,9 +42,9 @@ func TestFaultsCluster(t *testing.T) {
 		return clusterCommand{[]string{"edit", bucket, "--force"}, bucket, "STREAM.UPDATE", 1, hasTTL}
 	}
 	sync := func(bucket string) clusterCommand {
-		return clusterCommand{[]string{"sync", bucket, "--force"}, bucket, "STREAM.UPDATE", 1, hasTTL}
+		return clusterCommand{[]string{"repair", bucket, "--force"}, bucket, "STREAM.UPDATE", 1, hasTTL}
 	}
-	sweep := clusterCommand{[]string{"sync", "swept", "--content", "--force"}, "swept", "STREAM.PURGE", 5, holds}
+	sweep := clusterCommand{[]string{"prune", "swept", "--force"}, "swept", "STREAM.PURGE", 5, holds}
 
 	c.during(t, "its leader hands over", 0, func() { stepDown(t, leaf, "KV_edited") }, edit("edited"))
 	c.during(t, "its leader hands over", 0, func() { stepDown(t, leaf, "KV_synced") }, sync("synced"))

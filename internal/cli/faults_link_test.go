@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"nats-kvmirror/internal/mirror"
 	"nats-kvmirror/internal/natstest"
 )
 
@@ -73,7 +74,7 @@ func linkedCommands(st *testSites) []scenario {
 	var all []scenario
 	for _, w := range append(writeScenarios(st), readScenarios()...) {
 		switch w.name {
-		case "add", "edit", "sync", "sync --content", "sync --recreate", "info", "check --content":
+		case "add", "edit", "repair", "prune", "recreate", "info", "check --content":
 			all = append(all, w)
 		case "check": // of one that follows its origin, or nothing shows that it was read
 			plain := w.prepare
@@ -134,7 +135,7 @@ func TestFaultsLinkCut(t *testing.T) {
 	for i, w := range commands {
 		for at := range whole[i].requests {
 			// Those of recreate are counted below.
-			if !sampled() && w.name != "sync --recreate" {
+			if !sampled() && w.name != "recreate" {
 				continue
 			}
 			runs = append(runs, &heldRun{scenario: w, at: at, bucket: st.name(), ready: &ready, happens: happens})
@@ -168,8 +169,8 @@ func TestFaultsLinkCut(t *testing.T) {
 				append(append([]any{h.name, h.at, r.code, r.action, ended[i].Sub(cut)}, a...), r.stderr, r.says())...)
 		}
 		limit := 2*timeout + time.Second + all[i].took
-		if h.name == "sync --recreate" {
-			limit += standsStill // for what does not come
+		if h.name == "recreate" {
+			limit += mirror.DefaultWaits().Stall // for what does not come
 			switch {
 			case !after.Created.Equal(h.before.Created):
 				made++

@@ -116,7 +116,7 @@ func walkTree(path string, v any, change func(string, any) any) any {
 
 // askOrigins are the commands that are told malformed answers by their origins as well; the
 // others read them as one of these does.
-var askOrigins = []string{"info", "ls", "check", "check --content", "add", "edit", "sync", "sync --content", "sync --recreate"}
+var askOrigins = []string{"info", "ls", "check", "check --content", "add", "edit", "repair", "prune", "recreate"}
 
 // A server that gives malformed answers, to each kind of request of each command, in the
 // place of the mirror's API and in that of its origin's: no panic, no success that
@@ -197,7 +197,7 @@ func runMalformed(t *testing.T, st *testSites, w scenario, origin bool, kind str
 		wrong("it is not said what is wrong")
 	}
 	switch {
-	case kind == "INFO" && w.name == "sync" && r.action == mirror.Unchanged && (n.name == "a type alone" || n.name == "numbers are negative"):
+	case kind == "INFO" && w.name == "repair" && r.action == mirror.Unchanged && (n.name == "a type alone" || n.name == "numbers are negative"):
 		// A server that says that it is older than per-key TTL is believed: there is
 		// nothing to mend.
 	case n.refusal && !origin && slices.Contains(w.writes, kind): // one that says that it did not is believed

@@ -21,7 +21,7 @@ func TestFaultsTwoEditors(t *testing.T) {
 	const atOnce = 16
 	st := newTestSites(t)
 	edit := func(b string) []string { return []string{"edit", b, "--description", "mine", "--force"} }
-	sync1 := func(b string) []string { return []string{"sync", b, "--force"} }
+	sync1 := func(b string) []string { return []string{"repair", b, "--force"} }
 	update := func(m natstest.Message) bool { return strings.Contains(m.Subject, "STREAM.UPDATE") }
 	info := func(m natstest.Message) bool { return strings.Contains(m.Subject, "STREAM.INFO.KV_run") }
 	always := func(natstest.Message) bool { return true }
@@ -38,7 +38,7 @@ func TestFaultsTwoEditors(t *testing.T) {
 		stale    bool   // he writes what he read before us
 		field    string // what he changes
 		code     int
-		kind     string
+		kind     mirror.Kind
 		says     string
 		theirs   bool // his change is there afterwards
 	}{
@@ -101,7 +101,7 @@ func TestFaultsTwoEditors(t *testing.T) {
 			wrong := func(format string, a ...any) {
 				t.Errorf("%s: exit code %d, action %q: "+format+"\n%s", append(append([]any{k.name, r.code, r.action}, a...), r.stdout)...)
 			}
-			kind := ""
+			kind := mirror.Kind("")
 			if r.failure != nil {
 				kind = r.failure.Kind
 			}
@@ -183,7 +183,7 @@ func TestFaultsTwoRuns(t *testing.T) {
 	}
 	describe := change{[]string{"edit", "--description", "mine"}, "description", `"mine"`}
 	bound := change{[]string{"edit", "--max-bucket-size", "1048576"}, "max_bytes", "1048576"}
-	mend := change{[]string{"sync"}, "allow_msg_ttl", "true"}
+	mend := change{[]string{"repair"}, "allow_msg_ttl", "true"}
 	pairs := [][2]change{{describe, bound}, {bound, describe}, {describe, mend}, {mend, describe}}
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, atOnce)

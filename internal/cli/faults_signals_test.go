@@ -64,7 +64,7 @@ func TestFaultsSignals(t *testing.T) {
 type signalled struct {
 	requests int // how many there were
 	took     time.Duration
-	kind     string // of its failure
+	kind     mirror.Kind // of its failure
 }
 
 // runSignal runs a command, which takes so long when it is let alone, and sends it
@@ -159,7 +159,7 @@ func runSignal(t *testing.T, st *testSites, w scenario, at int, signal syscall.S
 	w.verify(before, after, r, wrong)
 	waitForNoOrphans(t, st, w, bucket, wrong)
 	w.rerun(t, st, bucket, wrong)
-	if strings.HasPrefix(w.name, "sync --recreate") && before.there && !after.there && !strings.Contains(fmt.Sprint(r.failure), "--config") {
+	if strings.HasPrefix(w.name, "recreate") && before.there && !after.there && !strings.Contains(fmt.Sprint(r.failure), "--from-backup") {
 		wrong("the mirror is gone, and how to get it back is not said")
 	}
 	if r.failure != nil {

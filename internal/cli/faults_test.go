@@ -114,14 +114,14 @@ func writeScenarios(st *testSites) []scenario {
 			applied: func(_, after streamState) bool { return after.there && after.Config.Description == "" }, halfway: nothing,
 		},
 		{
-			name: "sync", weight: 3, prepare: plain,
-			args:   func(b string) []string { return []string{"sync", b, "--force"} },
+			name: "repair", weight: 3, prepare: plain,
+			args:   func(b string) []string { return []string{"repair", b, "--force"} },
 			writes: []string{"STREAM.UPDATE"}, done: mirror.Updated, applied: hasTTL, halfway: nothing,
 		},
 		{
-			name: "sync --content", weight: 2,
+			name: "prune", weight: 2,
 			prepare: func(t *testing.T, st *testSites, bucket string) { st.leftOver(t, bucket) },
-			args:    func(b string) []string { return []string{"sync", b, "--content", "--force"} },
+			args:    func(b string) []string { return []string{"prune", b, "--force"} },
 			writes:  []string{"STREAM.PURGE"}, done: mirror.Updated,
 			applied: func(_, after streamState) bool { return after.State.Msgs == 1 },
 			halfway: func(_, after streamState, _ result) string {
@@ -132,8 +132,8 @@ func writeScenarios(st *testSites) []scenario {
 			},
 		},
 		{
-			name: "sync --recreate", weight: 2, prepare: own,
-			args:   func(b string) []string { return []string{"sync", "--recreate", b, "--force"} },
+			name: "recreate", weight: 2, prepare: own,
+			args:   func(b string) []string { return []string{"recreate", b, "--force"} },
 			writes: []string{"STREAM.DELETE", "STREAM.CREATE"}, done: mirror.Recreated,
 			applied: func(before, after streamState) bool {
 				return after.there && !after.Created.Equal(before.Created) && after.Config.TTL
@@ -151,7 +151,7 @@ func writeScenarios(st *testSites) []scenario {
 		{
 			// What it begins with is what sync --recreate leaves when it is killed
 			// between the deletion and the creation.
-			name: "sync --recreate --config", weight: 1,
+			name: "recreate --from-backup", weight: 1,
 			prepare: func(t *testing.T, st *testSites, bucket string) {
 				own(t, st, bucket)
 				if err := os.WriteFile(st.saved(bucket), mustMarshal(t, st.config(t, bucket)), 0o600); err != nil {
@@ -159,7 +159,7 @@ func writeScenarios(st *testSites) []scenario {
 				}
 				askAPI(t, st.leaf, "STREAM.DELETE.KV_"+bucket, nil, &struct{}{})
 			},
-			args:   func(b string) []string { return []string{"sync", "--recreate", b, "--config", st.saved(b)} },
+			args:   func(b string) []string { return []string{"recreate", b, "--from-backup", st.saved(b)} },
 			writes: []string{"STREAM.CREATE"}, done: mirror.Recreated,
 			applied: func(_, after streamState) bool { return after.there && after.Mirror != nil && after.State.Last == 2 },
 			halfway: func(_, after streamState, _ result) string {
@@ -269,7 +269,7 @@ func readScenarios() []scenario {
 // where we cannot delete it, the server does when nobody has listened to
 // it for ten seconds.
 func waitForNoOrphans(t *testing.T, st *testSites, w scenario, bucket string, wrong func(format string, a ...any)) {
-	for deadline := time.Now().Add(longest); ; time.Sleep(pollInterval) {
+	for deadline := time.Now().Add(longest); ; time.Sleep(pause) {
 		left := st.orphans(t, w, bucket)
 		if len(left) == 0 {
 			return
@@ -345,7 +345,7 @@ func mustMarshal(t testing.TB, v any) []byte {
 // waitUntilOr is waitUntil for a goroutine that is not the test's, which must not
 // end it; why is asked when it is never so.
 func waitUntilOr(t testing.TB, what string, ok func() bool, why func() string) {
-	for deadline := time.Now().Add(longest); !ok(); time.Sleep(pollInterval) {
+	for deadline := time.Now().Add(longest); !ok(); time.Sleep(pause) {
 		if time.Now().After(deadline) {
 			t.Errorf("%s: not so after a minute: %s", what, why())
 			return

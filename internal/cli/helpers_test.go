@@ -22,6 +22,9 @@ import (
 // "1m": only a test that fails gets there.
 const longest = time.Minute
 
+// pause is between two reads of what is waited for.
+const pause = 100 * time.Millisecond
+
 // slow leaves a test out of go test -short: it takes seconds.
 func slow(t *testing.T) {
 	t.Helper()
@@ -165,9 +168,18 @@ func runJSON(t *testing.T, ctx context.Context, args ...string) outcome {
 	return o
 }
 
-func (o outcome) mustBe(t *testing.T, code int, action mirror.Action, kind string) {
+// warnings are the messages of the document's warnings, a line each.
+func (o outcome) warnings() string {
+	var lines []string
+	for _, w := range o.report.Warnings {
+		lines = append(lines, w.Message)
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (o outcome) mustBe(t *testing.T, code int, action mirror.Action, kind mirror.Kind) {
 	t.Helper()
-	got := ""
+	got := mirror.Kind("")
 	if o.report.Error != nil {
 		got = o.report.Error.Kind
 	}
@@ -235,9 +247,9 @@ func runFleet(t *testing.T, ctx context.Context, args ...string) fleetOutcome {
 	return o
 }
 
-func (o fleetOutcome) mustBe(t *testing.T, code int, action mirror.Action, kind string) {
+func (o fleetOutcome) mustBe(t *testing.T, code int, action mirror.Action, kind mirror.Kind) {
 	t.Helper()
-	got := ""
+	got := mirror.Kind("")
 	if o.fleet.Error != nil {
 		got = o.fleet.Error.Kind
 	}
@@ -307,7 +319,7 @@ func waitUntil(t testing.TB, what string, ok func() bool) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%s: not so after a minute", what)
 		}
-		time.Sleep(pollInterval)
+		time.Sleep(pause)
 	}
 }
 

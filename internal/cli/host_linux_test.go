@@ -26,7 +26,7 @@ func TestHostIsGone(t *testing.T) {
 	for _, test := range []struct {
 		host   string
 		action mirror.Action
-		kind   string
+		kind   mirror.Kind
 		ttl    bool
 	}{
 		{"nats", mirror.Failed, mirror.ErrInterrupted, false},
@@ -79,7 +79,7 @@ func TestHostIsGone(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%v: %s", err, &errs)
 			}
-			kind := ""
+			kind := mirror.Kind("")
 			if r.failure != nil {
 				kind = r.failure.Kind
 			}

@@ -46,7 +46,7 @@ func TestDomainCut(t *testing.T) {
 	runJSON(t, t.Context(), at("edit", "plain", "--force")...).mustBe(t, 1, mirror.Failed, mirror.ErrOriginUnreadable)
 	// It has per-key TTL already: the origin has nothing to say.
 	runJSON(t, t.Context(), at("edit", "m", "--force")...).mustBe(t, 0, mirror.Unchanged, "")
-	if o := runJSON(t, t.Context(), at("info", "m")...); o.code != 0 || *o.report.Origin.Reachable {
+	if o := runJSON(t, t.Context(), at("info", "m")...); o.code != 0 || o.report.Origin.Reachable {
 		t.Errorf("info: exit code %d, origin %+v", o.code, o.report.Origin)
 	}
 	for _, args := range [][]string{{"check", "m"}, {"check", "m", "--content"}} {
@@ -54,9 +54,9 @@ func TestDomainCut(t *testing.T) {
 			t.Errorf("%v: exit code %d, %+v", args, o.code, o.fleet.Mirrors)
 		}
 	}
-	runFleet(t, t.Context(), at("sync", "plain", "--force")...).mustBe(t, 1, mirror.Failed, mirror.ErrOriginUnreadable)
-	runFleet(t, t.Context(), at("sync", "m", "--content", "--force")...).mustBe(t, 1, mirror.Failed, mirror.ErrIncomplete)
-	runFleet(t, t.Context(), at("sync", "--recreate", "m", "--force")...).mustBe(t, 1, mirror.Failed, mirror.ErrOriginUnreadable)
+	runFleet(t, t.Context(), at("repair", "plain", "--force")...).mustBe(t, 1, mirror.Failed, mirror.ErrOriginUnreadable)
+	runFleet(t, t.Context(), at("prune", "m", "--force")...).mustBe(t, 1, mirror.Failed, mirror.ErrIncomplete)
+	runJSON(t, t.Context(), at("recreate", "m", "--force")...).mustBe(t, 1, mirror.Failed, mirror.ErrOriginUnreadable)
 	if took := time.Since(begin); took > time.Minute {
 		t.Errorf("it took %v", took)
 	}
@@ -127,6 +127,6 @@ func TestAccountsOverLeafnode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	runFleet(t, t.Context(), at("sync", "demo", "--content", "--force")...).mustBe(t, 0, mirror.Updated, "")
-	runFleet(t, t.Context(), at("sync", "--recreate", "demo", "--force")...).mustBe(t, 0, mirror.Recreated, "")
+	runFleet(t, t.Context(), at("prune", "demo", "--force")...).mustBe(t, 0, mirror.Updated, "")
+	runJSON(t, t.Context(), at("recreate", "demo", "--force")...).mustBe(t, 0, mirror.Recreated, "")
 }

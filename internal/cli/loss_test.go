@@ -143,7 +143,7 @@ func TestSweepTakesNoMore(t *testing.T) {
 			if before != test.keeps {
 				t.Fatalf("the mirror holds %d messages, want %d", before, test.keeps)
 			}
-			args := []string{"sync", "m", "--content", "--force", "--server", sites.Leaf.URL()}
+			args := []string{"prune", "m", "--force", "--server", sites.Leaf.URL()}
 			if strings.HasPrefix(test.name, "sequences") {
 				args = append(args, "--js-api-prefix", "FAKE.API")
 			}
@@ -152,10 +152,10 @@ func TestSweepTakesNoMore(t *testing.T) {
 				t.Errorf("the mirror holds %d messages, and held %d", got, before)
 			}
 			m := o.fleet.Mirrors[0]
-			if o.code != 1 || m.Sweep == nil || m.Sweep.Purged != 0 || m.Sweep.Messages != 0 {
+			if o.code != 1 || m.Purge == nil || m.Purge.Purged != 0 || m.Purge.Messages != 0 {
 				t.Errorf("exit code %d, %+v\n%s", o.code, m, o.stderr)
 			}
-			if said := m.Note + "\n" + strings.Join(m.Sweep.Standing, "\n"); !strings.Contains(said, test.says) {
+			if said := m.Note + "\n" + strings.Join(m.Purge.Unpurgeable, "\n"); !strings.Contains(said, test.says) {
 				t.Errorf("%q is not said in %q", test.says, said)
 			}
 		})
@@ -177,7 +177,7 @@ func TestSweepInterruptedInProof(t *testing.T) {
 	ctx, cancel := interrupt.context(t)
 	defer cancel()
 	p.SetHook(interrupt.hook)
-	o := runFleet(t, ctx, "sync", "m", "--content", "--force", "--server", p.URL())
+	o := runFleet(t, ctx, "prune", "m", "--force", "--server", p.URL())
 	o.mustBe(t, 1, mirror.Failed, mirror.ErrInterrupted)
 	if m := o.fleet.Mirrors[0]; m.Action != mirror.Skipped || m.Note != "interrupted after 20 messages were purged" || m.Failure != nil {
 		t.Errorf("%+v", m)
@@ -194,18 +194,18 @@ func TestRecreateCountsHistory(t *testing.T) {
 		isAt(t, sites, uint64(i)+1)
 	}
 	at := func(args ...string) []string { return append(args, "--server", sites.Leaf.URL()) }
-	o := runFleet(t, t.Context(), at("sync", "--recreate", "m", "--force")...)
+	o := runJSON(t, t.Context(), at("recreate", "m", "--force")...)
 	o.mustBe(t, 1, mirror.Failed, kindNoTerminal)
-	if o.fleet.Error == nil || !strings.Contains(o.fleet.Error.Message, "whether 4 messages may be lost") || holds(t, sites) != 5 {
-		t.Errorf("it says %+v, and the mirror holds %d messages", o.fleet.Error, holds(t, sites))
+	if o.report.Error == nil || !strings.Contains(o.report.Error.Message, "whether 4 messages may be lost") || holds(t, sites) != 5 {
+		t.Errorf("it says %+v, and the mirror holds %d messages", o.report.Error, holds(t, sites))
 	}
 	// What would be lost can be had as a file beforehand.
 	file := filepath.Join(t.TempDir(), "lost")
-	runFleet(t, t.Context(), at("sync", "--recreate", "m", "--dry-run", "--outfile", file, "--rate", "1000", "--limit", "1")...).mustBe(t, 2, mirror.WouldRecreate, "")
+	runJSON(t, t.Context(), at("recreate", "m", "--dry-run", "--differences", file, "--rate", "1000", "--limit", "1")...).mustBe(t, 2, mirror.WouldRecreate, "")
 	if _, err := os.Stat(file); err != nil {
 		t.Error(err)
 	}
-	runFleet(t, t.Context(), at("sync", "--recreate", "m", "--force", "--lose", "4")...).mustBe(t, 0, mirror.Recreated, "")
+	runJSON(t, t.Context(), at("recreate", "m", "--force", "--accept-loss", "4")...).mustBe(t, 0, mirror.Recreated, "")
 }
 
 // The origin goes, or what it holds, while the question stands: the mirror is the
@@ -231,7 +231,7 @@ func TestRecreateAsksOriginAgain(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			sites := mirrored(t, 100)
-			p := startOnTerminal(t, sites.Leaf.URL(), "sync", "--recreate", "m")
+			p := startOnTerminal(t, sites.Leaf.URL(), "recreate", "m")
 			p.isAsked("Really delete bucket m and create it again?")
 			test.change(t, sites)
 			p.types("y\r")
@@ -251,10 +251,10 @@ func TestRecreateDeleteRefused(t *testing.T) {
 	cache := t.TempDir()
 	t.Setenv("XDG_CACHE_HOME", cache)
 	refusing(t, sites.Leaf.URL(), func(subject string, _ []byte) bool { return strings.HasPrefix(subject, "STREAM.DELETE") }, func(string, map[string]any) {})
-	o := runFleet(t, t.Context(), "sync", "--recreate", "m", "--force", "--server", sites.Leaf.URL(), "--js-api-prefix", "FAKE.API")
+	o := runJSON(t, t.Context(), "recreate", "m", "--force", "--server", sites.Leaf.URL(), "--js-api-prefix", "FAKE.API")
 	o.mustBe(t, 1, mirror.Failed, mirror.ErrRejected)
-	if o.fleet.Error == nil || strings.Contains(o.fleet.Error.Hint, "--config") {
-		t.Errorf("it says %+v", o.fleet.Error)
+	if o.report.Error == nil || strings.Contains(o.report.Error.Hint, "--from-backup") {
+		t.Errorf("it says %+v", o.report.Error)
 	}
 	if saved, err := filepath.Glob(filepath.Join(cache, appName, "*")); err != nil || len(saved) > 0 {
 		t.Errorf("saved are %q, %v", saved, err)
@@ -269,16 +269,16 @@ func TestRestoreWithoutOrigin(t *testing.T) {
 	cache := t.TempDir()
 	t.Setenv("XDG_CACHE_HOME", cache)
 	refusing(t, sites.Leaf.URL(), func(subject string, _ []byte) bool { return strings.HasPrefix(subject, "STREAM.CREATE") }, func(string, map[string]any) {})
-	runFleet(t, t.Context(), "sync", "--recreate", "m", "--force", "--server", sites.Leaf.URL(), "--js-api-prefix", "FAKE.API").mustBe(t, 1, mirror.Failed, mirror.ErrRejected)
+	runJSON(t, t.Context(), "recreate", "m", "--force", "--server", sites.Leaf.URL(), "--js-api-prefix", "FAKE.API").mustBe(t, 1, mirror.Failed, mirror.ErrRejected)
 	saved, err := filepath.Glob(filepath.Join(cache, appName, "m-*.json"))
 	if err != nil || len(saved) != 1 {
 		t.Fatalf("saved are %q, %v", saved, err)
 	}
 	sites.Hub.Shutdown()
-	o := runFleet(t, t.Context(), "sync", "--recreate", "m", "--config", saved[0], "--server", sites.Leaf.URL())
+	o := runJSON(t, t.Context(), "recreate", "m", "--from-backup", saved[0], "--server", sites.Leaf.URL())
 	o.mustBe(t, 1, mirror.Failed, mirror.ErrOriginUnreadable)
-	if o.fleet.Error == nil || !strings.Contains(o.fleet.Error.Message, `bucket "m" was created again, and could not be compared with its origin`) || holds(t, sites) != 0 {
-		t.Errorf("it says %+v, and the mirror holds %d messages", o.fleet.Error, holds(t, sites))
+	if o.report.Error == nil || !strings.Contains(o.report.Error.Message, `bucket "m" was created again, and could not be compared with its origin`) || holds(t, sites) != 0 {
+		t.Errorf("it says %+v, and the mirror holds %d messages", o.report.Error, holds(t, sites))
 	}
 	if err := sites.Hub.Restart(); err != nil {
 		t.Fatal(err)
@@ -306,7 +306,7 @@ func TestRecreateKeepsStart(t *testing.T) {
 	if m := o.fleet.Mirrors[0]; o.code != 0 || m.Content.Verdict != content.Identical || m.Content.Compared != 3 || m.Content.ByDesign != 7 {
 		t.Errorf("exit code %d, %+v", o.code, m)
 	}
-	runFleet(t, t.Context(), "sync", "--recreate", "m", "--force", "--filter", "a.>", "--server", sites.Leaf.URL()).mustBe(t, 0, mirror.Recreated, "")
+	runJSON(t, t.Context(), "recreate", "m", "--force", "--filter", "a.>", "--server", sites.Leaf.URL()).mustBe(t, 0, mirror.Recreated, "")
 	if n := holds(t, sites); n != 3 {
 		t.Errorf("the mirror holds %d messages, want 3", n)
 	}

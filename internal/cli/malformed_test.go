@@ -36,7 +36,7 @@ func TestHugeAnswer(t *testing.T) {
 		{[]string{"info", "huge"}, exitFailed, `"kind": "not-a-bucket"`},
 		{[]string{"ls"}, exitOK, "the list leaves them out"}, // of which there are none that it could show
 		{[]string{"check"}, 3, "the list leaves them out"},
-		{[]string{"sync", "huge", "--force"}, exitFailed, "could not be read"},
+		{[]string{"repair", "huge", "--force"}, exitFailed, "could not be read"},
 	} {
 		r := play(t, t.Context(), append(test.args, "--server", s.URL(), "--js-api-prefix", "FAKE", "--timeout", "1m")...)
 		if r.code != test.code || !strings.Contains(r.stdout, test.says) {

@@ -142,8 +142,8 @@ func TestPromotedBucketWorks(t *testing.T) {
 	url := sites.Leaf.URL()
 	o := runJSON(t, t.Context(), "promote", "demo", "--force", "--marker-ttl", "1s", "--server", url)
 	o.mustBe(t, 0, mirror.Promoted, "")
-	if o.report.Mirror != nil || o.report.Origin != nil || len(o.report.Changes) == 0 {
-		t.Errorf("mirror %v, origin %v, changes %v", o.report.Mirror, o.report.Origin, o.report.Changes)
+	if o.report.Link != nil || o.report.Origin != nil || len(o.report.Changes) == 0 {
+		t.Errorf("mirror %v, origin %v, changes %v", o.report.Link, o.report.Origin, o.report.Changes)
 	}
 	isWhole(t, url, "demo", true)
 }
@@ -172,7 +172,7 @@ func TestPromoteOnOldServers(t *testing.T) {
 	}
 	o = runJSON(t, t.Context(), append(at, "promote", "plain", "--into", "fresh")...)
 	o.mustBe(t, 0, mirror.Promoted, "")
-	if said := strings.Join(o.report.Warnings, "\n"); !strings.Contains(said, "too old to keep revisions and times") {
+	if said := o.warnings(); !strings.Contains(said, "too old to keep revisions and times") {
 		t.Errorf("what is lost is not said in %q", said)
 	}
 	isWhole(t, url, "fresh", false)
@@ -300,7 +300,7 @@ func TestPromoteUnreadableOrigin(t *testing.T) {
 		o = runJSON(t, t.Context(), append(promote, "--dry-run")...)
 	}
 	o.mustBe(t, 2, mirror.WouldPromote, "")
-	if said := strings.Join(o.report.Warnings, "\n"); !strings.Contains(said, "as it also does when only the link is down") {
+	if said := o.warnings(); !strings.Contains(said, "as it also does when only the link is down") {
 		t.Errorf("the doubt is not said in %q", said)
 	}
 	runJSON(t, t.Context(), append(promote, "--force")...).mustBe(t, 0, mirror.Promoted, "")
@@ -336,7 +336,7 @@ func TestPromoteWithoutHub(t *testing.T) {
 			}
 			o := runJSON(t, t.Context(), "promote", "demo", "--force", "--server", url, "--timeout", (2 * brief).String())
 			o.mustBe(t, 0, mirror.Promoted, "")
-			said := strings.Join(o.report.Warnings, "\n")
+			said := o.warnings()
 			if strings.Contains(said, "SPLIT BRAIN") == down || strings.Contains(said, "only the link is down") != down {
 				t.Errorf("it says %q", said)
 			}
@@ -388,7 +388,7 @@ func TestPromoteRivalsInCluster(t *testing.T) {
 	})
 	o := runJSON(t, t.Context(), "promote", "demo", "--dry-run", "--server", url, "--js-api-prefix", "FAKE.API")
 	o.mustBe(t, 2, mirror.WouldPromote, "")
-	said := strings.Join(o.report.Warnings, "\n")
+	said := o.warnings()
 	if !strings.Contains(said, "turned off for KV_plain") || !strings.Contains(said, "nobody tells about lost") {
 		t.Errorf("it says %q", said)
 	}
@@ -406,7 +406,7 @@ func TestPromoteAfterSilencing(t *testing.T) {
 		o.mustBe(t, 1, mirror.Failed, mirror.ErrRejected)
 		o.saysSilenced(t)
 		// What the hint says, works.
-		runFleet(t, t.Context(), "sync", "plain", "--only", "mirror-direct-off", "--force", "--server", url).mustBe(t, 0, mirror.Updated, "")
+		runFleet(t, t.Context(), "repair", "plain", "--only", "mirror-direct-off", "--force", "--server", url).mustBe(t, 0, mirror.Updated, "")
 	})
 	t.Run("interrupted", func(t *testing.T) {
 		t.Parallel()
@@ -415,7 +415,7 @@ func TestPromoteAfterSilencing(t *testing.T) {
 		o := runJSON(t, ctx, "promote", "demo", "--force", "--server", p.URL())
 		o.mustBe(t, 1, mirror.Failed, mirror.ErrInterrupted)
 		o.saysSilenced(t)
-		if o := runJSON(t, t.Context(), "info", "demo", "--server", sites.Leaf.URL()); o.report.Mirror == nil {
+		if o := runJSON(t, t.Context(), "info", "demo", "--server", sites.Leaf.URL()); o.report.Link == nil {
 			t.Error("the mirror was promoted")
 		}
 	})
@@ -603,7 +603,7 @@ func TestPromoteIntoWithoutLimit(t *testing.T) {
 	const name = "a-name-that-takes-more-room-than-that-of-the-origin"
 	o := runJSON(t, t.Context(), "promote", "plain", "--into", name, "--server", url)
 	o.mustBe(t, 0, mirror.Promoted, "")
-	if said := strings.Join(o.report.Warnings, "\n"); !strings.Contains(said, "gets none") {
+	if said := o.warnings(); !strings.Contains(said, "gets none") {
 		t.Errorf("it is not said in %q", said)
 	}
 	isWhole(t, url, name, true)
@@ -659,7 +659,7 @@ func TestPromoteFiltered(t *testing.T) {
 	o.mustBe(t, 0, mirror.Promoted, "")
 	o = runJSON(t, t.Context(), "promote", "demo", "--force", "--server", url)
 	o.mustBe(t, 0, mirror.Promoted, "")
-	if said := strings.Join(o.report.Warnings, "\n"); !strings.Contains(said, "only some of its origin's keys") {
+	if said := o.warnings(); !strings.Contains(said, "only some of its origin's keys") {
 		t.Errorf("it is not said in %q", said)
 	}
 	for _, bucket := range []string{"demo", "fresh"} {
@@ -689,7 +689,7 @@ func TestPromoteRefused(t *testing.T) {
 		`,"subject_transforms":[{"src":"$KV.demo.>","dest":"$KV.without.>"}]}}`)
 	for _, test := range []struct {
 		args []string
-		kind string
+		kind mirror.Kind
 		says string
 	}{
 		{[]string{"endless", "--into", "fresh"}, mirror.ErrRefused, "no bounded history"},
@@ -787,7 +787,7 @@ func TestPromoteIntoWhileWriting(t *testing.T) {
 	runJSON(t, t.Context(), "promote", "busy", "--into", "fresh", "--server", url).mustBe(t, 1, mirror.Failed, mirror.ErrRefused)
 	o := runJSON(t, t.Context(), "promote", "busy", "--into", "fresh", "--force", "--server", url)
 	o.mustBe(t, 0, mirror.Promoted, "")
-	if said := strings.Join(o.report.Warnings, "\n"); !strings.Contains(said, "SPLIT BRAIN") {
+	if said := o.warnings(); !strings.Contains(said, "SPLIT BRAIN") {
 		t.Errorf("it says %q", said)
 	}
 	must(t)(keyValueOf(t, url, "fresh").PutString(t.Context(), "own", "value"))

@@ -403,14 +403,15 @@ func TestBarStops(t *testing.T) {
 	go func() { _, _ = io.Copy(io.Discard, ours) }()
 	rt := &runtime{Streams: Streams{Err: tty}}
 	for range 300 {
-		b := newWaitBar(rt, render.Style{}, "m")
+		b := newBar(rt, barStyle(render.Style{}), "m")
+		go b.draw()
 		b.at(1, 2)
 		b.stop()
 		if b.writer.IsRenderInProgress() {
 			t.Fatal("the bar is drawn after it was stopped")
 		}
 	}
-	slow := newSlowBar(rt, render.Style{}, "m")
+	slow := later(newBar(rt, barStyle(render.Style{}), "m"))
 	slow.stop()
 	if slow.writer.IsRenderInProgress() {
 		t.Error("a bar is drawn that was stopped before it began")

@@ -19,13 +19,13 @@ func TestReadmeIsComplete(t *testing.T) {
 		t.Fatal(err)
 	}
 	readme := string(data)
-	for _, kind := range []string{
+	for _, kind := range []mirror.Kind{
 		kindUsage, kindContext, kindUnreachable, kindAuthorization, mirror.ErrNotFound, mirror.ErrNoResponders, mirror.ErrDenied, mirror.ErrTimeout,
 		mirror.ErrNoJetStream, mirror.ErrOldServer, mirror.ErrRejected, mirror.ErrDisconnected, mirror.ErrMalformed, mirror.ErrExists, mirror.ErrNotMirror, mirror.ErrNotBucket,
 		mirror.ErrOriginUnreadable, mirror.ErrRefused, mirror.ErrNotKept, mirror.ErrConflict, kindNoTerminal, mirror.ErrNotCaughtUp, mirror.ErrIncomplete, mirror.ErrDiffers, mirror.ErrInterrupted,
 		mirror.ErrOutcomeUnknown, mirror.ErrInternal,
 	} {
-		if !strings.Contains(readme, "`"+kind+"`") {
+		if !strings.Contains(readme, "`"+string(kind)+"`") {
 			t.Errorf("the kind of failure %q is not documented", kind)
 		}
 	}

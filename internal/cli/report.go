@@ -23,6 +23,7 @@ const (
 func (rt *runtime) finish(r mirror.Report, err error) int {
 	var code int
 	r.Action, r.Error, code = rt.outcome(r.Action, err)
+	rt.addHints(r.Warnings)
 	return rt.document(r, r.Action, code)
 }
 
@@ -92,9 +93,17 @@ func (rt *runtime) document(doc any, done mirror.Action, code int) int {
 	return code
 }
 
-// complete fills in what the surface says of many mirrors: what fixes a finding, and
-// why a mirror failed.
+// addHints fills in the hints of warnings for a document.
+func (rt *runtime) addHints(all mirror.Warnings) {
+	for i := range all {
+		all[i].Hint = rt.hints(all[i].Advice)
+	}
+}
+
+// complete fills in what the surface says of many mirrors: what fixes a finding, why a
+// mirror failed, and hints.
 func (rt *runtime) complete(f *mirror.Fleet) {
+	rt.addHints(f.Warnings)
 	fix := func(findings []check.Finding, bucket string) {
 		for i := range findings {
 			findings[i].Fix = rt.fix(findings[i], bucket)

@@ -66,7 +66,7 @@ func Run(ctx context.Context, args []string, s Streams) int {
 		return code
 	}
 	if wantsMan(args) {
-		return rt.finish(mirror.Report{}, writeMan(s.Out, newApp(rt, func(command) {}).Model(), thisBuild()))
+		return rt.finish(mirror.Report{}, writeMan(s.Out, newApp(rt, func(command) {}), thisBuild()))
 	}
 	cmd, code := parse(rt, args)
 	if cmd == nil {

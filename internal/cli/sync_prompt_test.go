@@ -27,7 +27,7 @@ func TestSyncAsks(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			sites, _ := plainMirrors(t, 2)
-			p := startOnTerminal(t, sites.Leaf.URL(), "sync", "--all")
+			p := startOnTerminal(t, sites.Leaf.URL(), "repair", "--all")
 			p.waitsFor("m1, mirror of demo (hub):")
 			p.waitsFor("can not be turned off again; it is turned on for 2 mirrors")
 			p.isAsked("Really sync 2 mirrors?")
@@ -56,7 +56,7 @@ func TestSyncPartlyReadAndNo(t *testing.T) {
 			reply["streams"], reply["missing"] = streams[1:], []string{"KV_m0"}
 		}
 	})
-	p := startOnTerminal(t, sites.Leaf.URL(), "sync", "--all", "--js-api-prefix", "FAKE.API")
+	p := startOnTerminal(t, sites.Leaf.URL(), "repair", "--all", "--js-api-prefix", "FAKE.API")
 	p.isAsked("Really sync 1 mirror?")
 	p.types("n\r")
 	if code := p.leaves(); code != 1 || !strings.Contains(p.shown(), "Nothing was changed") || !strings.Contains(p.shown(), "error: 1 part could not be read") {
@@ -70,7 +70,7 @@ func TestSyncPartlyReadAndNo(t *testing.T) {
 func TestSyncAfterAnotherEdit(t *testing.T) {
 	t.Parallel()
 	sites, _ := plainMirrors(t, 4)
-	p := startOnTerminal(t, sites.Leaf.URL(), "sync", "--all")
+	p := startOnTerminal(t, sites.Leaf.URL(), "repair", "--all")
 	p.isAsked("Really sync 4 mirrors?")
 	if code, _, errs := runText(t, t.Context(), "edit", "m0", "--description", "theirs", "-f", "--server", sites.Leaf.URL()); code != 0 {
 		t.Fatalf("the other edit failed: %s", errs)
@@ -105,7 +105,7 @@ func TestSyncAfterAnotherEdit(t *testing.T) {
 func TestSyncTerminatedWhileAsking(t *testing.T) {
 	t.Parallel()
 	sites, _ := plainMirrors(t, 1)
-	p := startOnTerminal(t, sites.Leaf.URL(), "sync", "m0")
+	p := startOnTerminal(t, sites.Leaf.URL(), "repair", "m0")
 	p.isAsked("Really sync 1 mirror?")
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)

@@ -15,6 +15,9 @@ import (
 	"nats-kvmirror/internal/natstest"
 )
 
+// repairedAtOnce is how many mirrors are updated at a time.
+const repairedAtOnce = 4
+
 // updates are the buckets of which an update has passed.
 func updates(p *natstest.Proxy) map[string]int {
 	counts := map[string]int{}
@@ -37,7 +40,7 @@ func TestSyncOutcomes(t *testing.T) {
 		hook   func(natstest.Message) natstest.Verdict
 		code   int
 		action mirror.Action
-		kind   string
+		kind   mirror.Kind
 		fate   mirror.Action // of m2
 		left   bool          // to be done by a second run
 	}{
@@ -50,7 +53,7 @@ func TestSyncOutcomes(t *testing.T) {
 			t.Parallel()
 			sites, p := plainMirrors(t, n)
 			p.SetHook(test.hook)
-			o := runFleet(t, t.Context(), "sync", "--all", "--force", "--server", p.URL(), "--timeout", brief.String())
+			o := runFleet(t, t.Context(), "repair", "--all", "--force", "--server", p.URL(), "--timeout", brief.String())
 			o.mustBe(t, test.code, test.action, test.kind)
 			for bucket, action := range o.actions() {
 				want := mirror.Updated
@@ -67,7 +70,7 @@ func TestSyncOutcomes(t *testing.T) {
 
 			p.SetHook(nil)
 			p.Reset()
-			again := runFleet(t, t.Context(), "sync", "--all", "--force", "--server", p.URL())
+			again := runFleet(t, t.Context(), "repair", "--all", "--force", "--server", p.URL())
 			want := map[string]int{}
 			if test.left {
 				want["m2"] = 1
@@ -91,13 +94,14 @@ func TestSyncOutcomes(t *testing.T) {
 func TestSyncRefused(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
-		name, kind, says string
-		answer           func(reply map[string]any)
+		name, says string
+		kind       mirror.Kind
+		answer     func(reply map[string]any)
 	}{
-		{"rejected", mirror.ErrRejected, "no such luck (10052)", func(reply map[string]any) {
+		{"rejected", "no such luck (10052)", mirror.ErrRejected, func(reply map[string]any) {
 			reply["error"] = map[string]any{"code": 500, "err_code": 10052, "description": "no such \x1b[31mluck"}
 		}},
-		{"not kept", mirror.ErrNotKept, "allow_msg_ttl is false and not true", func(reply map[string]any) { delete(config(reply), "allow_msg_ttl") }},
+		{"not kept", "allow_msg_ttl is false and not true", mirror.ErrNotKept, func(reply map[string]any) { delete(config(reply), "allow_msg_ttl") }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -107,7 +111,7 @@ func TestSyncRefused(t *testing.T) {
 					test.answer(reply)
 				}
 			})
-			o := runFleet(t, t.Context(), "sync", "--all", "--force", "--server", sites.Leaf.URL(), "--js-api-prefix", "FAKE.API")
+			o := runFleet(t, t.Context(), "repair", "--all", "--force", "--server", sites.Leaf.URL(), "--js-api-prefix", "FAKE.API")
 			o.mustBe(t, 1, mirror.Failed, mirror.ErrIncomplete)
 			if !strings.Contains(o.fleet.Error.Message, "2 of 3 mirrors changed, 1 failed, 0 left alone") {
 				t.Errorf("it says %q", o.fleet.Error.Message)
@@ -144,7 +148,7 @@ func TestSyncSeveralFailures(t *testing.T) {
 		mirror["external"] = map[string]any{"api": "SILENT.API"}
 	}
 	refusing(t, sites.Leaf.URL(), func(subject string, _ []byte) bool { return strings.HasPrefix(subject, "STREAM.UPDATE") }, partlyRead)
-	args := []string{"sync", "--all", "--server", sites.Leaf.URL(), "--js-api-prefix", "FAKE.API", "--timeout", brief.String()}
+	args := []string{"repair", "--all", "--server", sites.Leaf.URL(), "--js-api-prefix", "FAKE.API", "--timeout", brief.String()}
 	// fails makes sure that a run fails and says so much.
 	fails := func(hint, flag string, what ...string) {
 		t.Helper()
@@ -177,7 +181,7 @@ func TestSyncRefusedText(t *testing.T) {
 			reply["error"] = map[string]any{"code": 500, "err_code": 10052, "description": "no such \x1b[31mluck"}
 		}
 	})
-	code, out, errs := runText(t, t.Context(), "sync", "--all", "--force", "--server", sites.Leaf.URL(), "--js-api-prefix", "FAKE.API")
+	code, out, errs := runText(t, t.Context(), "repair", "--all", "--force", "--server", sites.Leaf.URL(), "--js-api-prefix", "FAKE.API")
 	if code != 1 || strings.Contains(out+errs, "\x1b") {
 		t.Errorf("exit code %d, %q, %q", code, out, errs)
 	}
@@ -195,7 +199,7 @@ func TestSyncRefusedText(t *testing.T) {
 // was not done; a second run finishes the rest.
 func TestSyncInterrupted(t *testing.T) {
 	t.Parallel()
-	const n = 3 * mendedAtOnce
+	const n = 3 * repairedAtOnce
 	for _, at := range []string{"STREAM.UPDATE", "STREAM.INFO.KV_m0"} {
 		t.Run(at, func(t *testing.T) {
 			t.Parallel()
@@ -209,12 +213,12 @@ func TestSyncInterrupted(t *testing.T) {
 				}
 				return natstest.Pass
 			})
-			code, out, errs := runText(t, ctx, "sync", "--all", "--force", "--server", p.URL())
+			code, out, errs := runText(t, ctx, "repair", "--all", "--force", "--server", p.URL())
 			written := updates(p)
 			if code != 1 || !strings.Contains(errs, "error: interrupted: ") || !strings.Contains(errs, "hint: running the command again does what is left") {
 				t.Errorf("exit code %d: %s", code, errs)
 			}
-			if len(written) > mendedAtOnce || at == "STREAM.UPDATE" && len(written) == 0 || at != "STREAM.UPDATE" && len(written) > 0 {
+			if len(written) > repairedAtOnce || at == "STREAM.UPDATE" && len(written) == 0 || at != "STREAM.UPDATE" && len(written) > 0 {
 				t.Errorf("written were %v", written)
 			}
 			for i := range n {
@@ -234,7 +238,7 @@ func TestSyncInterrupted(t *testing.T) {
 			p.SetHook(nil)
 			p.SetDelay(0)
 			p.Reset()
-			runFleet(t, t.Context(), "sync", "--all", "--force", "--server", p.URL()).mustBe(t, 0, mirror.Updated, "")
+			runFleet(t, t.Context(), "repair", "--all", "--force", "--server", p.URL()).mustBe(t, 0, mirror.Updated, "")
 			if again := updates(p); len(again) != n-len(written) {
 				t.Errorf("the second run wrote %v after %v", again, written)
 			}
@@ -245,7 +249,7 @@ func TestSyncInterrupted(t *testing.T) {
 // Several mirrors are mended at a time, and not more than several.
 func TestSyncAtOnce(t *testing.T) {
 	t.Parallel()
-	const n = 3 * mendedAtOnce
+	const n = 3 * repairedAtOnce
 	sites, _ := plainMirrors(t, n)
 	nc := connectTo(t, sites.Leaf.URL())
 	var mu sync.Mutex
@@ -257,7 +261,7 @@ func TestSyncAtOnce(t *testing.T) {
 		written[subject] = true
 		now++
 		most = max(most, now)
-		if now == mendedAtOnce && len(written) == mendedAtOnce {
+		if now == repairedAtOnce && len(written) == repairedAtOnce {
 			// The answers wait for all that come at once, and for one that should not.
 			time.AfterFunc(50*time.Millisecond, func() { close(full) })
 		}
@@ -287,11 +291,11 @@ func TestSyncAtOnce(t *testing.T) {
 	if err := nc.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	runFleet(t, t.Context(), "sync", "--all", "--force", "--server", sites.Leaf.URL(), "--js-api-prefix", "FAKE.API", "--timeout", "1m").mustBe(t, 0, mirror.Updated, "")
+	runFleet(t, t.Context(), "repair", "--all", "--force", "--server", sites.Leaf.URL(), "--js-api-prefix", "FAKE.API", "--timeout", "1m").mustBe(t, 0, mirror.Updated, "")
 	mu.Lock()
 	defer mu.Unlock()
-	if most != mendedAtOnce {
-		t.Errorf("%d updates were under way at once, want %d", most, mendedAtOnce)
+	if most != repairedAtOnce {
+		t.Errorf("%d updates were under way at once, want %d", most, repairedAtOnce)
 	}
 	if len(written) != n {
 		t.Errorf("written were %v", written)

@@ -43,7 +43,7 @@ func TestLeafBelowLeaf(t *testing.T) {
 		t.Errorf("exit code %d, findings %+v", broken.code, broken.fleet.Mirrors)
 	}
 	runJSON(t, t.Context(), append(leaf, "edit", "demo", "--force")...).mustBe(t, 0, mirror.Updated, "")
-	runFleet(t, t.Context(), append(below, "sync", "demo", "--force")...).mustBe(t, 0, mirror.Updated, "")
+	runFleet(t, t.Context(), append(below, "repair", "demo", "--force")...).mustBe(t, 0, mirror.Updated, "")
 
 	// What expires at the top expires at the bottom.
 	if err := kv.Purge(t.Context(), "a", jetstream.PurgeTTL(5*time.Second)); err != nil {
@@ -58,7 +58,7 @@ func TestLeafBelowLeaf(t *testing.T) {
 	if n := checked.fleet.Mirrors[0].Content.Compared; n != 1 {
 		t.Errorf("%d messages were compared, want 1", n)
 	}
-	runFleet(t, t.Context(), append(below, "sync", "--recreate", "demo", "--force")...).mustBe(t, 0, mirror.Recreated, "")
+	runJSON(t, t.Context(), append(below, "recreate", "demo", "--force")...).mustBe(t, 0, mirror.Recreated, "")
 
 	// When the one in the middle is promoted it holds what is older than itself, and
 	// so does the mirror below it: nothing is wrong with that.
@@ -98,7 +98,7 @@ func TestContentOverAccounts(t *testing.T) {
 			if o.code != test.code {
 				t.Errorf("exit code %d, want %d: %+v\n%s", o.code, test.code, o.fleet.Mirrors, o.stderr)
 			}
-			swept := runFleet(t, t.Context(), "sync", "m", "--content", "--force", "--server", b, "--timeout", (2 * brief).String())
+			swept := runFleet(t, t.Context(), "prune", "m", "--force", "--server", b, "--timeout", (2 * brief).String())
 			if test.code == 0 {
 				swept.mustBe(t, 0, mirror.Unchanged, "")
 			} else if swept.code == 0 || readStream(t, connectTo(t, b), "m").State.Msgs != 1 {
@@ -158,9 +158,9 @@ func TestStallOverAccounts(t *testing.T) {
 			if c := compared.fleet.Mirrors[0].Content; compared.code != 2 || c.Verdict == content.Identical || c.Behind != keys-has.Last || content.Sum(c.LeftOver) > 0 {
 				t.Errorf("exit code %d, %+v", compared.code, c)
 			}
-			swept := runFleet(t, t.Context(), at("sync", "m", "--content", "--force")...)
+			swept := runFleet(t, t.Context(), at("prune", "m", "--force")...)
 			swept.mustBe(t, 1, mirror.Failed, mirror.ErrIncomplete)
-			if n := swept.fleet.Mirrors[0].Sweep.Keys; n > 0 {
+			if n := swept.fleet.Mirrors[0].Purge.Keys; n > 0 {
 				t.Errorf("%d keys were to be purged", n)
 			}
 			if now := readStream(t, connectTo(t, b), "m").State; now.Msgs != has.Msgs {
@@ -206,7 +206,7 @@ func TestTwoClusters(t *testing.T) {
 	stepDown(t, hub, "KV_demo")
 	leaf[2].Shutdown()
 	waitUntil(t, "m1 is mended", func() bool {
-		r := play(t, t.Context(), append(at, "sync", "m1", "--force")...)
+		r := play(t, t.Context(), append(at, "repair", "m1", "--force")...)
 		if r.code == exitOK && !readFromLeader(t, direct, "m1").Config.TTL {
 			t.Fatalf("it is not mended: %s", r.stdout)
 		}
@@ -214,12 +214,12 @@ func TestTwoClusters(t *testing.T) {
 	})
 	askLeader(t, connectTo(t, hub[0].URL()), "STREAM.PURGE.KV_demo", `{"filter":"$KV.demo.a"}`)
 	waitUntil(t, "m1 is swept", func() bool {
-		r := play(t, t.Context(), append(at, "sync", "m1", "--content", "--force")...)
+		r := play(t, t.Context(), append(at, "prune", "m1", "--force")...)
 		return r.code == exitOK && readFromLeader(t, direct, "m1").State.Msgs == 1
 	})
 	restart(t, leaf, 2, "KV_m0", "KV_m1")
 	waitUntil(t, "both hold what their origin holds", func() bool {
-		r := play(t, t.Context(), append(at, "sync", "m0", "m1", "--content", "--force")...)
+		r := play(t, t.Context(), append(at, "repair", "m0", "m1", "--content", "--force")...)
 		return r.code == exitOK
 	})
 }
@@ -279,7 +279,7 @@ leafnodes { remotes: [ { url: "nats-leaf://l:l@%s" } ] }
 		if checked := runFleet(t, t.Context(), at("check", "m")...); checked.code != 2 || !hasFinding(checked, "never-connected") || !hasFinding(checked, "origin-unreachable") {
 			t.Errorf("exit code %d, %+v", checked.code, checked.fleet.Mirrors)
 		}
-		runFleet(t, t.Context(), at("sync", "m", "--force")...).mustBe(t, 1, mirror.Failed, mirror.ErrOriginUnreadable)
-		runFleet(t, t.Context(), at("sync", "m", "--recreate", "--force")...).mustBe(t, 1, mirror.Failed, mirror.ErrOriginUnreadable)
+		runFleet(t, t.Context(), at("repair", "m", "--force")...).mustBe(t, 1, mirror.Failed, mirror.ErrOriginUnreadable)
+		runJSON(t, t.Context(), at("recreate", "m", "--force")...).mustBe(t, 1, mirror.Failed, mirror.ErrOriginUnreadable)
 	}
 }

@@ -168,7 +168,7 @@ func FuzzParseDuration(f *testing.F) {
 		case err == nil && got < 0:
 			t.Errorf("%q is %d, which is negative", text, got)
 		}
-		if want, goErr := time.parseDuration(text); goErr == nil && text[0] != '-' && !endsInPoint(text) {
+		if want, goErr := time.ParseDuration(text); goErr == nil && text[0] != '-' && !endsInPoint(text) {
 			if err != nil || got != want {
 				t.Errorf("%q is %v, %v; but %v to Go", text, got, err, want)
 			}

@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// These are set by the linker in release builds (internal/release). What Go
+// These are set by the linker in release builds (.goreleaser.yaml). What Go
 // itself records lacks the revision in a worktree, and depends on the tags that
 // a clone has.
 var (
 	release   string // the version
 	revision  string // the commit
-	committed string // the day of the commit, as 2026-11-23
+	committed string // when the commit was made, as 2026-11-23T21:45:00Z
 	modified  string // "true" when files differed from the commit
 )
 
@@ -27,7 +27,7 @@ type build struct {
 // thisBuild is the build of this program.
 func thisBuild() build {
 	if release != "" {
-		return build{version: release, revision: short(revision), modified: modified == "true", date: committed}
+		return newBuild(release, revision, modified, committed)
 	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -36,26 +36,24 @@ func thisBuild() build {
 	return buildOf(info)
 }
 
-func short(revision string) string { return revision[:min(len(revision), 12)] }
+// newBuild takes the commit, whether it was modified and its time as Go records
+// them.
+func newBuild(version, revision, modified, committed string) build {
+	day, _, _ := strings.Cut(committed, "T")
+	return build{version: version, revision: revision[:min(len(revision), 12)], modified: modified == "true", date: day}
+}
 
 // buildOf is the build as Go records it.
 func buildOf(info *debug.BuildInfo) build {
-	var b build
+	settings := map[string]string{}
 	for _, s := range info.Settings {
-		switch s.Key {
-		case "vcs.revision":
-			b.revision = short(s.Value)
-		case "vcs.modified":
-			b.modified = s.Value == "true"
-		case "vcs.time":
-			b.date, _, _ = strings.Cut(s.Value, "T")
-		}
+		settings[s.Key] = s.Value
 	}
-	module := info.Main.Version
-	if module == "(devel)" || b.revision != "" && strings.Contains(module, b.revision) {
-		module = "" // it says no more than the revision
+	b := newBuild(info.Main.Version, settings["vcs.revision"], settings["vcs.modified"], settings["vcs.time"])
+	if b.version == "(devel)" || b.revision != "" && strings.Contains(b.version, b.revision) {
+		b.version = "" // it says no more than the revision
 	}
-	b.version = cmp.Or(module, "development")
+	b.version = cmp.Or(b.version, "development")
 	return b
 }
 

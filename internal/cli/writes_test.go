@@ -101,7 +101,7 @@ authorization { users: [ {user: app, password: app}, {user: lim, password: lim, 
 	}{{"lim", true}, {"app", false}} {
 		o := runJSON(t, t.Context(), "add", "m"+test.user, "--mirror", "demo", "--mirror-domain", "here", "--server", "nats://"+test.user+":"+test.user+"@"+s.Addr())
 		o.mustBe(t, 0, mirror.Created, "")
-		if said := strings.Join(o.report.Warnings, "\n"); strings.Contains(said, "which domain the mirror is in was not read") != test.warned {
+		if said := o.warnings(); strings.Contains(said, "which domain the mirror is in was not read") != test.warned {
 			t.Errorf("%s: the warnings are %q", test.user, said)
 		}
 	}
@@ -118,7 +118,7 @@ func TestInterrupt(t *testing.T) {
 		args     []string
 		code     int
 		action   mirror.Action
-		kind     string
+		kind     mirror.Kind
 		written  int
 	}{
 		{"add while reading", "STREAM.INFO.KV_demo", add, 1, mirror.Failed, mirror.ErrInterrupted, 0},
@@ -176,7 +176,7 @@ func TestOlderServers(t *testing.T) {
 		alter func(string, map[string]any)
 		args  []string
 		code  int
-		kind  string
+		kind  mirror.Kind
 		says  string
 	}{
 		{"2.10, add", level0, add, 1, mirror.ErrOldServer, "API level 1"},
@@ -204,7 +204,7 @@ func TestOlderServers(t *testing.T) {
 			sites := plainSites(t)
 			shim(t, sites.Leaf.URL(), test.alter)
 			o := runJSON(t, t.Context(), append(test.args, "--server", sites.Leaf.URL(), "--js-api-prefix", "FAKE.API")...)
-			got, said := "", strings.Join(o.report.Warnings, "\n")
+			got, said := mirror.Kind(""), o.warnings()
 			if o.report.Error != nil {
 				got, said = o.report.Error.Kind, said+o.report.Error.Message
 			}
@@ -242,7 +242,7 @@ func TestEditFindsLeftovers(t *testing.T) {
 	}
 	o := runJSON(t, t.Context(), "edit", "plain", "--force", "--server", sites.Leaf.URL())
 	o.mustBe(t, 0, mirror.Updated, "")
-	if said := strings.Join(o.report.Warnings, "\n"); !strings.Contains(said, "the mirror holds at least 1 message that its origin does not") {
+	if said := o.warnings(); !strings.Contains(said, "the mirror holds at least 1 message that its origin does not") {
 		t.Errorf("the leftover is not said in %q", said)
 	}
 }
@@ -267,7 +267,7 @@ func TestCutAfterTheWrite(t *testing.T) {
 		write   string
 		code    int
 		action  mirror.Action
-		kind    string
+		kind    mirror.Kind
 		says    string
 	}{
 		{"edit", func(t *testing.T, st *testSites, b string) { st.leftOver(t, b) }, []string{"edit", "--force"}, "STREAM.UPDATE",
@@ -309,7 +309,7 @@ func TestCutAfterTheWrite(t *testing.T) {
 			ended := time.Now()
 			p.Close() // the hook is not called any more
 			o.mustBe(t, test.code, test.action, test.kind)
-			said := strings.Join(o.report.Warnings, "\n")
+			said := o.warnings()
 			if o.report.Error != nil {
 				said += o.report.Error.Message
 			}

@@ -66,7 +66,7 @@ func versions() []versionCase {
 		Anew:      nothing,
 		Unlike:    []string{"missing", "ttl-origin-ignored"},
 	}
-	// An update answers 10052 "message TTL status can not be changed after stream
+	// An update answers 10052 "message TTL status cannot be changed after stream
 	// creation".
 	refused := behaviour{
 		Add: created, AddTTL: true,

@@ -136,7 +136,7 @@ func put(t *testing.T, nc *nats.Conn, bucket, key string, size int, ttl time.Dur
 
 // waitCaughtUp waits until a mirror hears of its origin and has come to its last
 // sequence. A restarted mirror may first be refused: by hubs up to 2.11.17, for
-// twelve seconds, "deliver policy can not be updated".
+// twelve seconds, "deliver policy cannot be updated".
 func (p *pair) waitCaughtUp(ctx context.Context, t *testing.T, mirror, origin string) {
 	t.Helper()
 	var here info

@@ -15,10 +15,10 @@ import (
 // Errors of planning.
 var (
 	// ErrTTLStays is returned when per-key TTL was to be turned off: no server
-	// does that (10052, "message TTL status can not be disabled").
-	ErrTTLStays = errors.New("per-key TTL can not be turned off again")
+	// does that (10052, "message TTL status cannot be disabled").
+	ErrTTLStays = errors.New("per-key TTL cannot be turned off again")
 	// ErrStorageStays is returned when an edit was to change the storage.
-	ErrStorageStays = errors.New("storage can not be changed")
+	ErrStorageStays = errors.New("storage cannot be changed")
 	// ErrUnread is returned when what the origin says is needed and nobody
 	// could read it.
 	ErrUnread = errors.New("the origin was not read")

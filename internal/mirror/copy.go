@@ -48,7 +48,7 @@ func (c *Client) PlanCopy(ctx context.Context, req CopyRequest) (*CopyPlan, erro
 	p.Copy = kvcfg.Copy{Into: req.Into, StoredAs: p.storedAs, Sourced: !can, MarkerTTL: req.MarkerTTL}
 	config, unlimited, err := p.Copy.Plan(p.mirror.Config.Raw(), p.mirror.State)
 	if err != nil {
-		return p, AsError(err)
+		return p, about(req.Bucket, err)
 	}
 	p.config = config
 	if err := p.find(ctx); err != nil {

@@ -55,7 +55,7 @@ func (c *Client) PlanEdit(ctx context.Context, req EditRequest) (*EditPlan, erro
 	p.readBoth(ctx, origin)
 	p.Origin = p.origin.report(p.mirror)
 	if err := p.decide(ctx); err != nil {
-		return p, AsError(err)
+		return p, about(p.Bucket, err)
 	}
 	p.Action = Unchanged
 	if p.Changes = p.plan.Changes; len(p.Changes) > 0 {

@@ -1,9 +1,11 @@
 package mirror
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"nats-kvmirror/internal/content"
 	"nats-kvmirror/internal/jsapi"
@@ -136,6 +138,19 @@ func AsError(err error) *Error {
 	return &Error{Kind: ErrInternal, Err: err}
 }
 
+// about is an error as one about a bucket: advice that names none gets its name.
+func about(bucket string, err error) error {
+	if err == nil {
+		return nil
+	}
+	e := *AsError(err)
+	e.Advice = slices.Clone(e.Advice)
+	for i := range e.Advice {
+		e.Advice[i].Bucket = cmp.Or(e.Advice[i].Bucket, bucket)
+	}
+	return &e
+}
+
 // together is one failure that says all that is wrong; nil when nothing is. The
 // first decides of which kind it is.
 func together(errs ...error) error {
@@ -230,6 +245,7 @@ type Advice struct {
 type Warning struct {
 	Code    string   `json:"code"`
 	Message string   `json:"message"`
+	Hint    string   `json:"hint,omitempty"` // filled in by the surface, from Advice
 	Advice  []Advice `json:"-"`
 }
 

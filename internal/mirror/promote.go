@@ -60,7 +60,7 @@ func (c *Client) PlanPromote(ctx context.Context, req PromoteRequest) (*PromoteP
 			advise(Advice{Code: PromoteInto, Bucket: p.Bucket, Into: p.storedAs})
 	}
 	if err != nil {
-		return p, AsError(err)
+		return p, about(p.Bucket, err)
 	}
 	p.plan, p.Changes = plan, plan.Changes
 	if err := p.canPromoteInPlace(); err != nil {

@@ -92,7 +92,7 @@ func (c *Client) PlanRecreate(ctx context.Context, req RecreateRequest) (*Recrea
 	p.Origin = p.origin.report(before)
 	p.plan, err = kvcfg.Recreate(before.Config.Raw(), kvcfg.Recreation{Origin: is, Filters: req.Filters, AllowMsgTTL: req.AllowMsgTTL}, p.origin.info.Config)
 	if err != nil {
-		return p, AsError(err)
+		return p, about(p.Bucket, err)
 	}
 	p.Changes = p.plan.Changes
 	if err := p.checkLevel(ctx); err != nil {

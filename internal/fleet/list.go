@@ -240,7 +240,6 @@ func (l *listing) take(p jsapi.Page, offset int) {
 		} else {
 			l.unsaid = s.Config.Name
 		}
-		s.Prefix = prefix
 		l.streams[s.Config.Name] = s
 	}
 	for _, name := range p.Missing {

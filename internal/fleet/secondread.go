@@ -73,7 +73,7 @@ func (r *Reader) onceEach(ctx context.Context) func(prefix, name string) (*strea
 }
 
 // lookAgain reads the suspicious ones a second time, both sides, after a pause:
-// the first time they were read at different moments. Whoever is still behind
+// the first time they were read at different moments. One that is behind again
 // is asked for, at the origin, by the next message to take. A bucket that is no
 // mirror by then is a [Problem] only if it was named.
 func (r *Reader) lookAgain(ctx context.Context, fleet *Fleet, named bool) error {

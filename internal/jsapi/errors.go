@@ -105,7 +105,7 @@ func refusal(answer []byte) *Error {
 	return e
 }
 
-// isLeaderless says of an answer that whoever should give it is not elected yet.
+// isLeaderless says of an answer that no leader is elected yet to give it.
 func isLeaderless(answer []byte) bool {
 	e := refusal(answer)
 	return e != nil && e.Code == codeNoLeader

@@ -77,7 +77,7 @@ func FuzzAnswer(f *testing.F) {
 		if streamErr == nil && stream.Config.Name != "KV_a" {
 			t.Errorf("took %q for KV_a", stream.Config.Name)
 		}
-		page, pageErr := pageOf("SUBJECT", data)
+		page, pageErr := pageOf("X", "SUBJECT", data)
 		if pageErr == nil && page.Total < 0 {
 			t.Errorf("a list of %d streams", page.Total)
 		}

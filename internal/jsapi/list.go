@@ -29,53 +29,22 @@ func (a *API) List(ctx context.Context, offset int) (Page, error) {
 	if err != nil {
 		return Page{}, err
 	}
-	return pageOf(subject, data)
+	return pageOf(a.prefix, subject, data)
 }
 
-// pageOf reads an answer that has to be a page.
-func pageOf(subject string, data []byte) (Page, error) {
+// pageOf reads an answer that has to be a page. A stream on it that cannot be
+// understood is counted, so that the others are not lost.
+func pageOf(prefix, subject string, data []byte) (Page, error) {
 	var page struct {
-		head
-		Streams []*stream.Info `json:"streams"`
-	}
-	if err := json.Unmarshal(data, &page); err != nil {
-		return singly(subject, data)
-	}
-	if err := page.check(subject); err != nil {
-		return Page{}, err
-	}
-	return Page{Total: *page.Total, Streams: page.Streams, Missing: page.Missing}, nil
-}
-
-// head is what a page says besides the streams.
-type head struct {
-	Type    string    `json:"type"`
-	Error   *apiError `json:"error"`
-	Total   *int      `json:"total"` // said also of no streams at all
-	Missing []string  `json:"missing"`
-}
-
-func (h head) check(subject string) error {
-	switch {
-	case h.Error != nil:
-		return h.Error.sorted(subject)
-	case h.Type == "" || h.Total == nil || *h.Total < 0:
-		return &Error{Kind: ErrMalformed, Subject: subject, Description: "it is no list of streams"}
-	}
-	return nil
-}
-
-// singly reads a page on which some stream cannot be understood, stream by
-// stream, so that the others are not lost.
-func singly(subject string, data []byte) (Page, error) {
-	var page struct {
-		head
+		Total   *int              `json:"total"` // said also of no streams at all
 		Streams []json.RawMessage `json:"streams"`
+		Missing []string          `json:"missing"`
 	}
-	if err := json.Unmarshal(data, &page); err != nil {
-		return Page{}, &Error{Kind: ErrMalformed, Subject: subject, Description: err.Error()}
+	err := decode(subject, data, &page)
+	if err == nil && (page.Total == nil || *page.Total < 0) {
+		err = &Error{Kind: ErrMalformed, Subject: subject, Description: "it is no list of streams"}
 	}
-	if err := page.check(subject); err != nil {
+	if err != nil {
 		return Page{}, err
 	}
 	p := Page{Total: *page.Total, Missing: page.Missing}
@@ -85,6 +54,7 @@ func singly(subject string, data []byte) (Page, error) {
 			p.Malformed++
 			continue
 		}
+		s.Prefix = prefix
 		p.Streams = append(p.Streams, s)
 	}
 	return p, nil

@@ -22,7 +22,7 @@ func edit(t *testing.T, current stream.Raw, origin *stream.Config, s Settings) P
 	return p
 }
 
-// oneSetting is an edit of mirror-odd.json that wishes for one thing.
+// oneSetting is an edit of mirror-odd.json that sets one thing.
 type oneSetting struct {
 	setting Settings
 	changes []change
@@ -133,7 +133,7 @@ func TestEditOneWish(t *testing.T) {
 		field := reflect.TypeFor[Settings]().Field(i).Name
 		t.Run(field, func(t *testing.T) {
 			if len(oneSettings[field]) == 0 {
-				t.Error("no edit wishes for it")
+				t.Error("no edit sets it")
 			}
 			for _, test := range oneSettings[field] {
 				odd := streamtest.Recorded(t, "mirror-odd.json")
@@ -198,7 +198,7 @@ func TestEditKeepsTTL(t *testing.T) {
 	wantChanges(t, edit(t, current, nil, Settings{AllowMsgTTL: new(true)}).Changes)
 }
 
-// TestEditSameValue wishes for what is there, in another spelling.
+// TestEditSameValue sets what is there, in another spelling.
 func TestEditSameValue(t *testing.T) {
 	tests := []struct {
 		field   string
@@ -239,10 +239,10 @@ func TestEditStopsAt(t *testing.T) {
 	withTTL["allow_msg_ttl"] = json.RawMessage("true")
 	bucket := streamtest.Parse(t, `{"name":"KV_a","subjects":["$KV.a.>"],"max_msgs_per_subject":1,"storage":"file"}`)
 	tests := map[string]struct {
-		current stream.Raw
-		origin  *stream.Config
-		wishes  Settings
-		want    error
+		current  stream.Raw
+		origin   *stream.Config
+		settings Settings
+		want     error
 	}{
 		"ttl off":                    {withTTL, ttlOrigin(), Settings{AllowMsgTTL: new(false)}, ErrTTLStays},
 		"ttl off among others":       {withTTL, nil, Settings{AllowMsgTTL: new(false), History: new(int64(3))}, ErrTTLStays},
@@ -260,7 +260,7 @@ func TestEditStopsAt(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			p, err := Edit(test.current, test.origin, test.wishes)
+			p, err := Edit(test.current, test.origin, test.settings)
 			wantErr(t, err, test.want)
 			if p.Config != nil || p.Changes != nil {
 				t.Errorf("there is a plan all the same: %v", p)
@@ -352,7 +352,7 @@ func TestEditMetadataValue(t *testing.T) {
 	wantValue(t, p.Config, "metadata", `{"_nats.level":"5","_nats.req.level":"0","_nats.ver":"2.15.2","a":""}`)
 }
 
-// settingsOf makes wishes out of a fuzzer's values, each bit of mask a setting, and the
+// settingsOf makes settings of a fuzzer's values, each bit of mask a setting, and the
 // fields that they are about.
 func settingsOf(mask uint16, text string, n int64, yes bool) (s Settings, fields []string) {
 	for i, setting := range []struct {

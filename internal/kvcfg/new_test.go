@@ -128,10 +128,10 @@ func TestNewIsWhatNatsSends(t *testing.T) {
 func TestNewInherits(t *testing.T) {
 	fields := []string{"allow_msg_ttl", "max_age", "max_msgs_per_subject", "max_msg_size"}
 	tests := map[string]struct {
-		origin *stream.Config
-		wishes Settings
-		values [4]string // of fields
-		from   string    // where all of them are from
+		origin   *stream.Config
+		settings Settings
+		values   [4]string // of fields
+		from     string    // where all of them are from
 	}{
 		"all from the origin":    {ttlOrigin(), Settings{}, [4]string{"true", "3600000000000", "5", "1048576"}, FromOrigin},
 		"an origin without any":  {&stream.Config{MaxMsgsPerSubject: 1, MaxMsgSize: -1}, Settings{}, [4]string{"false", "0", "1", "-1"}, FromOrigin},
@@ -154,7 +154,7 @@ func TestNewInherits(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			p := plan(t, demoMirror(test.wishes), test.origin)
+			p := plan(t, demoMirror(test.settings), test.origin)
 			for i, field := range fields {
 				wantValue(t, p.Config, field, test.values[i])
 				found := false

@@ -59,9 +59,9 @@ type NewMirror struct {
 	Settings Settings
 }
 
-// New plans a mirror. What the wishes leave open of per-key TTL, maximum age,
+// New plans a mirror. What the settings leave open of per-key TTL, maximum age,
 // history and maximum value size is the origin's; origin is nil when it could
-// not be read, which is [ErrUnread] unless the wishes say AllowMsgTTL.
+// not be read, which is [ErrUnread] unless the settings say AllowMsgTTL.
 //
 // The rest is what every client gives a bucket (jetstream/kv.go), so that they
 // all take the mirror for one, but for the duplicate window: servers call it
@@ -229,9 +229,9 @@ func apply(s Settings, current stream.Raw, put func(field string, v any, source 
 	return nil
 }
 
-// Edit plans the change of an existing mirror. Only the fields that the wishes
+// Edit plans the change of an existing mirror. Only the fields that the settings
 // name are touched, and of those only the ones that really change. With no
-// wish at all, per-key TTL is turned on if the origin has it; origin is nil
+// setting at all, per-key TTL is turned on if the origin has it; origin is nil
 // when it could not be read, which is then [ErrUnread] unless the mirror has
 // per-key TTL, which nothing turns off.
 //

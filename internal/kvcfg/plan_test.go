@@ -59,7 +59,7 @@ func FuzzNew(f *testing.F) {
 		m.Settings = Settings{AllowMsgTTL: s.AllowMsgTTL} // which stands in for an origin that was not read
 		plain, err := New(m, found)
 		if err != nil {
-			t.Fatalf("without the wishes: %v", err)
+			t.Fatalf("without the settings: %v", err)
 		}
 		for _, field := range touched(plain.Config, p.Config) {
 			if !slices.Contains(about, field) {
@@ -75,8 +75,8 @@ func FuzzNew(f *testing.F) {
 	})
 }
 
-// FuzzPlans: whatever a mirror and its origin are, to mend, to recreate and to
-// promote it changes what each is about and no more; to mend or to recreate it twice
+// FuzzPlans: whatever a mirror and its origin are, to update, to recreate and to
+// promote it changes what each is about and no more; to recreate it twice
 // changes nothing the second time.
 func FuzzPlans(f *testing.F) {
 	for i, data := range streamtest.Seeds(f) {

@@ -103,7 +103,7 @@ func forCreation(r stream.Raw) error {
 	return nil
 }
 
-// ForCreation is a configuration as it is sent to create the mirror anew. The
+// ForCreation is a configuration as it is sent to create the mirror again. The
 // error wraps [stream.ErrMalformed].
 func ForCreation(config stream.Raw) (stream.Raw, error) {
 	c := maps.Clone(config)

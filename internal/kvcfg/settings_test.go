@@ -11,7 +11,7 @@ import (
 // zero value: a field that Empty forgets would be taken for "not said".
 func TestEmptyNoticesEveryField(t *testing.T) {
 	if !(Settings{}).Empty() {
-		t.Error("no wishes are not empty")
+		t.Error("no settings are not empty")
 	}
 	for i := range reflect.TypeFor[Settings]().NumField() {
 		var s Settings
@@ -27,7 +27,7 @@ func TestEmptyNoticesEveryField(t *testing.T) {
 			t.Fatalf("%s cannot be nil, so it cannot be \"not said\"", reflect.TypeFor[Settings]().Field(i).Name)
 		}
 		if s.Empty() {
-			t.Errorf("wishes with %s are empty", reflect.TypeFor[Settings]().Field(i).Name)
+			t.Errorf("settings with %s are empty", reflect.TypeFor[Settings]().Field(i).Name)
 		}
 	}
 }

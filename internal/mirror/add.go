@@ -276,7 +276,7 @@ func (p *AddPlan) Wait(ctx context.Context, limit time.Duration) error {
 	switch {
 	case err == nil:
 		p.Origin.Behind, p.Origin.BehindBound = new(uint64), false
-		p.client.observer.reached(p.Bucket, fmt.Sprintf("reached sequence %d of its origin", target))
+		p.client.observer.Reached(p.Bucket, fmt.Sprintf("reached sequence %d of its origin", target))
 		return nil
 	case errors.Is(err, errGivenUp):
 		return p.notCaughtUp(ErrNotCaughtUp, target, fmt.Sprintf("after %v", limit))

@@ -56,7 +56,7 @@ func (c *Content) DifferentCount() uint64 { return content.Sum(c.Different) }
 // gathers what can be purged. foundErr is an error of the options' Found; err is what
 // else went wrong.
 func (c *Client) compare(ctx context.Context, m fleet.Mirror, o ContentOptions, leftovers *content.Leftovers) (r *Content, foundErr, err error) {
-	at, end := c.observer.begin(TaskCompare, m.Bucket)
+	at, end := c.observer.Begin(TaskCompare, m.Bucket)
 	r = &Content{Items: []Item{}}
 	comparer := content.Comparer{
 		Mirror: c.own, MirrorStream: m.Facts.Mirror.Config.Name,

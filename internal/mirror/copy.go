@@ -221,7 +221,7 @@ func (p *CopyPlan) update(ctx context.Context, change func(stream.Raw) (kvcfg.Pl
 // the start.
 func (p *CopyPlan) wait(ctx context.Context) error {
 	target := p.mirror.State.LastSeq
-	at, end := p.client.observer.begin(TaskWait, p.Into)
+	at, end := p.client.observer.Begin(TaskWait, p.Into)
 	limit := time.Duration(p.client.waits.CopyStall) * p.client.conn.Timeout()
 	moved, seen, before := time.Now(), time.Now(), p.copy.State
 	first := true
@@ -260,7 +260,7 @@ func (p *CopyPlan) wait(ctx context.Context) error {
 	if err != nil {
 		return p.unfinished(err)
 	}
-	p.client.observer.reached(p.Into, fmt.Sprintf("all that bucket %s has", p.request.Bucket))
+	p.client.observer.Reached(p.Into, fmt.Sprintf("all that bucket %s has", p.request.Bucket))
 	return nil
 }
 

@@ -18,7 +18,7 @@ func (c *Client) readFleet(ctx context.Context, buckets []string) (fleet.Fleet, 
 			return fleet.Fleet{}, AsError(err)
 		}
 	}
-	at, end := c.observer.begin(TaskRead, "")
+	at, end := c.observer.Begin(TaskRead, "")
 	r := c.reader()
 	r.Progress = func(done, known int) { at(uint64(done), uint64(known)) }
 	read := r.All

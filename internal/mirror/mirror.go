@@ -12,6 +12,7 @@
 package mirror
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -65,18 +66,11 @@ func DefaultWaits() Waits {
 // orDefault fills in what is zero.
 func (w Waits) orDefault() Waits {
 	d := DefaultWaits()
-	for _, f := range []struct{ wait, def *time.Duration }{
-		{&w.Poll, &d.Poll}, {&w.CopyPoll, &d.CopyPoll}, {&w.Settle, &d.Settle}, {&w.Stall, &d.Stall},
-		{&w.Watch, &d.Watch}, {&w.SecondRead, &d.SecondRead}, {&w.Recheck, &d.Recheck}, {&w.CatchUp, &d.CatchUp},
-	} {
-		if *f.wait == 0 {
-			*f.wait = *f.def
-		}
+	return Waits{
+		Poll: cmp.Or(w.Poll, d.Poll), CopyPoll: cmp.Or(w.CopyPoll, d.CopyPoll), Settle: cmp.Or(w.Settle, d.Settle), Stall: cmp.Or(w.Stall, d.Stall),
+		Watch: cmp.Or(w.Watch, d.Watch), CopyStall: cmp.Or(w.CopyStall, d.CopyStall), SecondRead: cmp.Or(w.SecondRead, d.SecondRead),
+		Recheck: cmp.Or(w.Recheck, d.Recheck), CatchUp: cmp.Or(w.CatchUp, d.CatchUp),
 	}
-	if w.CopyStall == 0 {
-		w.CopyStall = d.CopyStall
-	}
-	return w
 }
 
 // Client works on the mirrors behind one JetStream API, over one connection.
@@ -101,7 +95,7 @@ func Connect(ctx context.Context, servers string, o Options, opts ...nats.Option
 	if err != nil {
 		return nil, err
 	}
-	return &Client{conn: conn, own: conn.At(o.Prefix), observer: o.Observer, waits: o.Waits.orDefault()}, nil
+	return &Client{conn: conn, own: conn.At(o.Prefix), observer: o.Observer.orSilent(), waits: o.Waits.orDefault()}, nil
 }
 
 // Close closes the connection.
@@ -138,27 +132,21 @@ type Observer struct {
 	Reached func(bucket, what string)
 }
 
-func (o Observer) begin(task Task, bucket string) (at func(done, of uint64), end func(ok bool)) {
+// orSilent is the observer with functions that do nothing where it has none.
+func (o Observer) orSilent() Observer {
 	if o.Begin == nil {
-		return func(uint64, uint64) {}, func(bool) {}
+		o.Begin = func(Task, string) (func(done, of uint64), func(ok bool)) {
+			return func(uint64, uint64) {}, func(bool) {}
+		}
 	}
-	return o.Begin(task, bucket)
-}
-
-func (o Observer) finished(m Member) {
-	if o.Finished != nil {
-		o.Finished(m)
+	if o.Finished == nil {
+		o.Finished = func(Member) {}
 	}
-}
-
-func (o Observer) saved(bucket, file string) {
-	if o.Saved != nil {
-		o.Saved(bucket, file)
+	if o.Saved == nil {
+		o.Saved = func(string, string) {}
 	}
-}
-
-func (o Observer) reached(bucket, what string) {
-	if o.Reached != nil {
-		o.Reached(bucket, what)
+	if o.Reached == nil {
+		o.Reached = func(string, string) {}
 	}
+	return o
 }

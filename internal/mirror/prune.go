@@ -160,7 +160,7 @@ func (p *PrunePlan) Apply(ctx context.Context) (*Fleet, error) {
 		} else {
 			p.prune(ctx, j)
 		}
-		p.client.observer.finished(*j.member)
+		p.client.observer.Finished(*j.member)
 		members = append(members, j.member)
 		purged += j.member.Purge.Purged
 	}
@@ -276,7 +276,7 @@ func (j *pruneJob) finish() {
 // messages went. When ctx ends no further one is begun. Of several failures, which
 // are mostly the same, it returns one, of unknown outcome if there is such a one.
 func (p *PrunePlan) purge(ctx context.Context, j *pruneJob) (uint64, error) {
-	at, end := p.client.observer.begin(TaskPurge, j.mirror.Bucket)
+	at, end := p.client.observer.Begin(TaskPurge, j.mirror.Bucket)
 	name := j.mirror.Facts.Mirror.Config.Name
 	purges := j.leftovers.Purges()
 	var next, purged atomic.Int64

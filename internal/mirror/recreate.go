@@ -233,7 +233,7 @@ func (p *RecreatePlan) replace(ctx context.Context) error {
 		return err
 	}
 	p.ours = true
-	p.client.observer.saved(p.Bucket, p.backup)
+	p.client.observer.Saved(p.Bucket, p.backup)
 	steady := context.WithoutCancel(ctx)
 	if err := p.client.delete(steady, p.Stream); err != nil {
 		if errors.Is(err, ErrOutcomeUnknown) {

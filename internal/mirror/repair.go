@@ -141,14 +141,14 @@ begin:
 			p.repair(ctx, j)
 			reporting.Lock()
 			defer reporting.Unlock()
-			p.client.observer.finished(*j.member)
+			p.client.observer.Finished(*j.member)
 		})
 	}
 	wg.Wait()
 	for _, j := range p.jobs[begun:] {
 		j.member.skip(notReached)
 		j.member.interrupted = true
-		p.client.observer.finished(*j.member)
+		p.client.observer.Finished(*j.member)
 	}
 	var members []*Member
 	for _, j := range p.jobs {

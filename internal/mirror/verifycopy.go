@@ -27,7 +27,7 @@ func (p *CopyPlan) verify(ctx context.Context) error {
 	if next, err := p.pending(ctx, reached); err == nil && next > 0 {
 		p.Warnings.add("taken-since", "bucket %s has taken values since the copy was made, from sequence %d on; they are not in bucket %s", p.request.Bucket, next, p.Into)
 	}
-	p.client.observer.reached(p.Into, fmt.Sprintf("the %s of bucket %s, compared one by one", count(found.same, "value"), p.request.Bucket))
+	p.client.observer.Reached(p.Into, fmt.Sprintf("the %s of bucket %s, compared one by one", count(found.same, "value"), p.request.Bucket))
 	return nil
 }
 

@@ -24,7 +24,7 @@ var errGivenUp = errors.New("given up")
 // has expired before it came, so when the mirror does not move the origin is
 // asked whether anything is pending.
 func (c *Client) waitForSeq(ctx context.Context, mirror *stream.Info, origin originRead, target uint64, giveUp func(idle time.Duration) bool) (*stream.Info, error) {
-	at, end := c.observer.begin(TaskWait, kvcfg.DisplayName(mirror.Config.Name))
+	at, end := c.observer.Begin(TaskWait, kvcfg.DisplayName(mirror.Config.Name))
 	moved, seen := time.Now(), time.Now()
 	first := true
 	err := jsapi.Poll(ctx, c.waits.Poll, func() (bool, error) {

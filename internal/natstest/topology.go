@@ -303,7 +303,7 @@ func waitAnswer(nc *nats.Conn, subject string) error {
 	patience := 250 * time.Millisecond
 	return waitFor(ctx, "an answer from "+subject, func() bool {
 		// A request that got lost while a link came up is asked again; one that is
-		// only slow must not be for ever.
+		// only slow must not be waited for forever.
 		_, err := nc.Request(subject, nil, patience)
 		if errors.Is(err, nats.ErrTimeout) {
 			patience *= 2

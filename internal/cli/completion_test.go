@@ -67,7 +67,6 @@ func TestCompletion(t *testing.T) {
 		{"|add|", ""},                               // a name that is not there yet
 		{"|edit|--|--comp", ""},                     // an argument
 		{"|--nosuch|info|--for", ""},
-		{"|--json|--nosuch=|nosuch|", "add edit info ls check repair prune recreate promote demo"},
 		{"|info|", ""}, // no server
 	} {
 		got := completed(t, strings.Split(c.line, "|")[1:]...)

@@ -101,7 +101,7 @@ func TestPromoteIntoInterruptedSilencing(t *testing.T) {
 	promote := []string{"promote", "plain", "--into", "fresh", "--server", p.URL()}
 	o := runJSON(t, ctx, promote...)
 	o.mustBe(t, 1, mirror.Failed, mirror.ErrInterrupted)
-	if f := o.report.Error; f == nil || !strings.Contains(f.Message, `bucket "fresh" is not finished`) || !strings.Contains(f.Hint, "running the command again finishes it") {
+	if f := o.report.Error; f == nil || !strings.Contains(f.Message, `bucket "fresh" is not finished`) || !strings.Contains(f.Hint, "run the command again to finish it") {
 		t.Errorf("it says %+v", f)
 	}
 	p.SetHook(nil)

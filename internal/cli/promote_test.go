@@ -252,7 +252,7 @@ func TestPromoteRefusedByServer(t *testing.T) {
 			reply["error"] = map[string]any{"code": 400, "err_code": 10055, "description": "stream mirror configuration can not be updated"}
 		}
 	})
-	o := runJSON(t, t.Context(), "promote", "demo", "--force", "--server", sites.Leaf.URL(), "--js-api-prefix", "FAKE.API")
+	o := runJSON(t, t.Context(), "promote", "demo", "--force", "--origin-alive", "--server", sites.Leaf.URL(), "--js-api-prefix", "FAKE.API")
 	o.mustBe(t, 1, mirror.Failed, mirror.ErrOldServer)
 }
 
@@ -394,7 +394,7 @@ func TestPromoteRivalsInCluster(t *testing.T) {
 	o := runJSON(t, t.Context(), "promote", "demo", "--dry-run", "--server", url, "--js-api-prefix", "FAKE.API")
 	o.mustBe(t, 2, mirror.WouldPromote, "")
 	said := o.warnings()
-	if !strings.Contains(said, "turned off for KV_plain") || !strings.Contains(said, "nobody tells about lost") {
+	if !strings.Contains(said, "turned off for KV_plain") || !strings.Contains(said, "the servers of lost do not answer") {
 		t.Errorf("it says %q", said)
 	}
 }

@@ -298,8 +298,13 @@ func TestContentPrompts(t *testing.T) {
 		t.Errorf("after no:\n%s", shown)
 	}
 	answer("\x03", 1, "Really purge 3 messages from 1 mirror?", "prune", "m")
-	// What would be lost is asked about even with --force.
-	answer("n\r", 0, "Really delete bucket m and lose 3 messages?", "recreate", "m", "--force")
+	answer("n\r", 0, "Really delete bucket m and lose 3 messages?", "recreate", "m")
+	holds(103)
+	// With --force nothing is asked, and it is no consent to a loss.
+	forced := startOnTerminal(t, sites.Leaf.URL(), "recreate", "m", "--force")
+	if code := forced.leaves(); code != 1 || !strings.Contains(forced.shown(), "hint: to accept the loss, add --accept-loss 3") {
+		t.Errorf("recreate --force: exit code %d:\n%s", code, forced.shown())
+	}
 	holds(103)
 	if shown := answer("y\r", 0, "Really purge 3 messages from 1 mirror?", "prune", "m"); !strings.Contains(shown, "3 messages purged; it holds what its origin holds") {
 		t.Errorf("after yes:\n%s", shown)
@@ -317,7 +322,7 @@ func TestContentChangedWhileAsking(t *testing.T) {
 	slow(t)
 	t.Parallel()
 	sites := leftBehind(t, 3)
-	p := startOnTerminal(t, sites.Leaf.URL(), "recreate", "m", "--force")
+	p := startOnTerminal(t, sites.Leaf.URL(), "recreate", "m")
 	p.isAsked("Really delete bucket m and lose 3 messages?")
 	if o := runJSON(t, t.Context(), "edit", "m", "--description", "changed", "--force", "--server", sites.Leaf.URL()); o.code != 0 {
 		t.Fatal(o)

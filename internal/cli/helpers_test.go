@@ -176,7 +176,11 @@ func runJSON(t *testing.T, ctx context.Context, args ...string) outcome {
 func (o outcome) warnings() string {
 	var lines []string
 	for _, w := range o.report.Warnings {
-		lines = append(lines, w.Message+"; "+w.Hint)
+		line := w.Message
+		if w.Hint != "" {
+			line += "; " + w.Hint
+		}
+		lines = append(lines, line)
 	}
 	return strings.Join(lines, "\n")
 }

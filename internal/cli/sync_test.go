@@ -166,7 +166,7 @@ func TestSyncSeveralFailures(t *testing.T) {
 			t.Errorf("%s: the hint is %q, want %q", flag, o.fleet.Error.Hint, hint)
 		}
 	}
-	const refused, missing, silent = "0 of 1 mirror changed, 1 failed", `1 part could not be read, the first is stream "KV_m0"`, "whether 1 mirror is to be changed is not known"
+	const refused, missing, silent = "0 of 1 mirror changed, 1 failed", `1 part could not be read, the first is stream "KV_m0"`, "whether 1 mirror differs from its origin is not known"
 	const again = "run the command again to read it again"
 	fails(again, "--dry-run", missing, silent)
 	fails("run the command again to do what is left\n"+again, "--force", refused, missing, silent)

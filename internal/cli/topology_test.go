@@ -219,7 +219,7 @@ func TestTwoClusters(t *testing.T) {
 	})
 	restart(t, leaf, 2, "KV_m0", "KV_m1")
 	waitUntil(t, "both hold what their origin holds", func() bool {
-		r := play(t, t.Context(), append(at, "repair", "m0", "m1", "--content", "--force")...)
+		r := play(t, t.Context(), append(at, "prune", "m0", "m1", "--force")...)
 		return r.code == exitOK
 	})
 }

@@ -151,7 +151,7 @@ func (p *pair) waitCaughtUp(ctx context.Context, t *testing.T, mirror, origin st
 
 // fill stores values that stay and values that expire in an origin, and returns
 // when all of its old mirrors hold all of them, and the origin, if its server
-// heeds TTLs, the lasting ones alone.
+// knows TTLs, the lasting ones alone.
 func (p *pair) fill(ctx context.Context, t *testing.T, origin string, mirrors []string, expires bool) {
 	t.Helper()
 	for i := range lasting {

@@ -306,7 +306,7 @@ func plainMirrors(t *testing.T, n int) (*natstest.Sites, *natstest.Proxy) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		waitUntil(t, "the mirror has heard of its origin", func() bool {
+		waitUntil(t, "the mirror's link has been active", func() bool {
 			info, err := s.Info(t.Context())
 			return err == nil && info.Mirror.Active >= 0
 		})

@@ -89,9 +89,9 @@ func TestPromoteSourcedLargestValue(t *testing.T) {
 	must(t)(keyValueOf(t, url, "fresh").Put(t.Context(), "key", make([]byte, 100)))
 }
 
-// A copy that has all and waits for other mirrors to be silenced is said to be
+// A copy that has all and waits for direct gets of other mirrors to be turned off is said to be
 // there, and a second run finishes it.
-func TestPromoteIntoInterruptedSilencing(t *testing.T) {
+func TestPromoteIntoInterruptedDisabling(t *testing.T) {
 	t.Parallel()
 	sites := lostOrigin(t)
 	url := sites.Leaf.URL()

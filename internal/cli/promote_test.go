@@ -62,8 +62,8 @@ func TestPromoteNotKept(t *testing.T) {
 	o.mustBe(t, 1, mirror.Failed, mirror.ErrNotKept)
 }
 
-// An origin whose information is not exported lives as long as its mirror hears
-// of it.
+// An origin whose information is not exported is alive as long as its mirror's
+// link to it is active.
 func TestPromoteUnreadableOrigin(t *testing.T) {
 	slow(t)
 	t.Parallel()
@@ -132,7 +132,7 @@ func TestPromoteWithoutHub(t *testing.T) {
 
 // The list of streams of a cluster, some of whose servers are down: what it tells of
 // a stream, and says not to know, counts once; and what it does not tell is said.
-func TestPromoteRivalsInCluster(t *testing.T) {
+func TestPromoteDirectGetInCluster(t *testing.T) {
 	slow(t)
 	t.Parallel()
 	url := lostOrigin(t).Leaf.URL()
@@ -179,7 +179,7 @@ func TestPromoteRivalsInCluster(t *testing.T) {
 
 // What was turned off for other mirrors is said when nothing comes of the
 // promotion: it is refused, or it is interrupted before it is written.
-func TestPromoteAfterSilencing(t *testing.T) {
+func TestPromoteAfterDisabling(t *testing.T) {
 	t.Parallel()
 	t.Run("refused", func(t *testing.T) {
 		t.Parallel()
@@ -187,7 +187,7 @@ func TestPromoteAfterSilencing(t *testing.T) {
 		refusing(t, url, func(subject string, _ []byte) bool { return subject == "STREAM.UPDATE.KV_demo" }, func(string, map[string]any) {})
 		o := runJSON(t, t.Context(), "promote", "demo", "--force", "--server", url, "--js-api-prefix", "FAKE.API")
 		o.mustBe(t, 1, mirror.Failed, mirror.ErrRejected)
-		o.saysSilenced(t)
+		o.saysDisabled(t)
 		// What the hint says, works.
 		runFleet(t, t.Context(), "repair", "plain", "--only", "mirror-direct-off", "--force", "--server", url).mustBe(t, 0, mirror.Updated, "")
 	})
@@ -197,7 +197,7 @@ func TestPromoteAfterSilencing(t *testing.T) {
 		ctx, p := interruptedAt(t, sites.Leaf, "STREAM.UPDATE.KV_plain", "STREAM.INFO.KV_plain")
 		o := runJSON(t, ctx, "promote", "demo", "--force", "--server", p.URL())
 		o.mustBe(t, 1, mirror.Failed, mirror.ErrInterrupted)
-		o.saysSilenced(t)
+		o.saysDisabled(t)
 		if o := runJSON(t, t.Context(), "info", "demo", "--server", sites.Leaf.URL()); o.report.Link == nil {
 			t.Error("the mirror was promoted")
 		}

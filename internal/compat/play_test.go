@@ -42,7 +42,7 @@ type behaviour struct {
 	Recreated []string
 	// Added is what check finds of File after it was deleted and created again.
 	Added []string
-	// Unlike is what check finds of a mirror with per-key TTL, because a
+	// Differs is what check finds of a mirror with per-key TTL, because a
 	// flag of add says so, of an origin without; nil when the origin has it.
 	Differs []string
 }
@@ -234,7 +234,7 @@ func (b *binaries) recreate(ctx context.Context, t *testing.T, p *pair, bucket s
 	if r.outcome != recreated {
 		t.Errorf("recreate is %+v: %s", r.outcome, r.stderr)
 	}
-	b.proves(ctx, t, p, bucket)
+	b.holdsAll(ctx, t, p, bucket)
 	return b.findings(ctx, t, p, bucket)
 }
 
@@ -250,6 +250,6 @@ func (b *binaries) addAgain(ctx context.Context, t *testing.T, p *pair, bucket s
 	if r := b.run(ctx, t, p, args...); r.outcome != (outcome{0, "created", ""}) {
 		t.Errorf("a new mirror is %+v: %s", r.outcome, r.stderr)
 	}
-	b.proves(ctx, t, p, bucket)
+	b.holdsAll(ctx, t, p, bucket)
 	return b.findings(ctx, t, p, bucket)
 }

@@ -89,63 +89,63 @@ func (c *classifier) missing(m *jsapi.MsgMeta, newer int64) (class, Kind, string
 	switch {
 	case c.mirror.Mirror.BeginsAfter(m.Seq, time.Unix(0, m.Time)):
 		return byDesign, "", ""
-	case c.kept.ofOrigin() && newer >= c.mirror.MaxMsgsPerSubject:
-		return c.byChoice(fieldHistory, Missing, Unchosen)
 	case c.dropsOldest() && (m.Seq < c.mirrorState.FirstSeq || c.mirrorState.Msgs == 0):
 		if c.hasRoom(m) {
 			return uncertain, "", ""
 		}
 		return byDesign, "", ""
 	}
-	here, there := lifeOf(m, c.mirror), lifeOf(m, c.origin)
-	ended := there.over(c.originClock.earliest().Add(-Grace)) // the origin's server does not remove it
+	replaced := c.kept.ofOrigin() && newer >= c.mirror.MaxMsgsPerSubject
+	here, meant, there := c.lives(m)
 	switch {
-	case !here.over(c.mirrorClock.latest()): // the mirror cannot have removed it
-		switch {
-		case ended:
-			return wrong, Missing, there.reason
-		case there.over(c.originClock.latest()):
-			return transient, "", ""
-		case c.kept.ofOrigin() && c.origin.AllowMsgTTL && chosen(c.mirror, fieldHistory):
-			return uncertain, "", "" // a newer message may have replaced it here, and expired
-		}
-		return wrong, Missing, Absent
+	case replaced && chosen(c.mirror, fieldHistory), meant.shorterThan(there) && meant.over(c.mirrorClock.latest()):
+		return byDesign, "", ""
+	case there.over(c.originClock.earliest().Add(-Grace)):
+		return wrong, Missing, there.reason // the origin's server does not remove it
+	case there.over(c.originClock.latest()):
+		return transient, "", ""
+	case !here.over(c.mirrorClock.latest()): // the mirror cannot have removed it because of its age
+		return c.dropped(replaced)
+	case here.shorterThan(there) && here.reason == Expired:
+		return wrong, Missing, Expired // the origin's server does not let it expire
 	case here.shorterThan(there):
-		if here.reason == Expired {
-			return c.byChoice(fieldTTL, Missing, Expired)
-		}
-		return c.byChoice(fieldMaxAge, Missing, Unchosen)
-	case ended:
-		return wrong, Missing, there.reason
+		return wrong, Missing, Unchosen
 	case !there.over(c.originClock.latest().Add(Grace)):
 		return wrong, Missing, Early
 	}
 	return transient, "", ""
 }
 
+// dropped classifies a message that only the origin has and that is not too old for
+// either side; replaced says that the mirror keeps less history.
+func (c *classifier) dropped(replaced bool) (class, Kind, string) {
+	switch {
+	case replaced:
+		return wrong, Missing, Unchosen
+	case c.kept.ofOrigin() && c.origin.AllowMsgTTL && chosen(c.mirror, fieldHistory):
+		return uncertain, "", "" // a newer message may have replaced it here, and expired
+	}
+	return wrong, Missing, Absent
+}
+
 // leftOver classifies a message that only the mirror has; newer is how many newer
 // messages of its key are there.
 func (c *classifier) leftOver(m *jsapi.MsgMeta, newer int64) (class, Kind, string) {
-	here, there := lifeOf(m, c.mirror), lifeOf(m, c.origin)
-	if c.origin.Name == "" { // it is not known what the origin does
-		there = lifeOf(m, stream.Config{AllowMsgTTL: true})
-	}
-	if there.over(c.originClock.latest()) {
-		field := fieldTTL
-		if there.reason == TooOld {
-			field = fieldMaxAge
-		}
-		switch {
-		case there.shorterThan(here) && chosen(c.mirror, field):
-			return byDesign, "", ""
-		case there.over(c.originClock.earliest().Add(-Grace)):
-			return wrong, LeftOver, there.reason
-		}
+	_, meant, there := c.lives(m)
+	switch {
+	case !there.over(c.originClock.latest()):
+	case there.shorterThan(meant) && !meant.over(c.mirrorClock.earliest().Add(-Grace)):
+		return byDesign, "", ""
+	case there.over(c.originClock.earliest().Add(-Grace)):
+		return wrong, LeftOver, there.reason
+	default:
 		return transient, "", ""
 	}
 	switch {
+	case c.kept.ofMirror() && newer >= c.origin.MaxMsgsPerSubject && chosen(c.mirror, fieldHistory):
+		return byDesign, "", ""
 	case c.kept.ofMirror() && newer >= c.origin.MaxMsgsPerSubject:
-		return c.byChoice(fieldHistory, LeftOver, Unchosen)
+		return wrong, LeftOver, Unchosen
 	case c.behind:
 		return pending, LeftOver, Gone
 	case c.kept.ofMirror() && c.mirror.AllowMsgTTL && chosen(c.mirror, fieldHistory):
@@ -154,12 +154,22 @@ func (c *classifier) leftOver(m *jsapi.MsgMeta, newer int64) (class, Kind, strin
 	return wrong, LeftOver, Gone
 }
 
-// byChoice classifies what a setting of the mirror brings about.
-func (c *classifier) byChoice(field string, kind Kind, reason string) (class, Kind, string) {
-	if chosen(c.mirror, field) {
-		return byDesign, "", ""
+// lives are the life of a message on the mirror, the one that it is meant to have
+// there, with the origin's settings but for those that were chosen, and its life at
+// the origin.
+func (c *classifier) lives(m *jsapi.MsgMeta) (here, meant, there life) {
+	origin := c.origin
+	if origin.Name == "" { // it is not known what the origin does
+		origin.AllowMsgTTL = true
 	}
-	return wrong, kind, reason
+	wanted := origin
+	if chosen(c.mirror, fieldTTL) {
+		wanted.AllowMsgTTL = c.mirror.AllowMsgTTL
+	}
+	if chosen(c.mirror, fieldMaxAge) {
+		wanted.MaxAge = c.mirror.MaxAge
+	}
+	return lifeOf(m, c.mirror), lifeOf(m, wanted), lifeOf(m, origin)
 }
 
 // life is when a stream removes a message by itself, and why.

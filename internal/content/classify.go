@@ -47,8 +47,8 @@ type classifier struct {
 	// be on its way.
 	behind bool
 	rename func(string) string
-	// kept counts, by key, the messages that are left on the side with the larger
-	// history; nil when both keep the same number.
+	// kept are the newest messages of each key on the side with the larger history; nil
+	// when both keep the same number.
 	kept *history
 }
 
@@ -68,7 +68,6 @@ const (
 // classify says what the messages of a sequence mean and, if something is wrong,
 // what.
 func (c *classifier) classify(p pair) (class, Kind, string) {
-	newer := c.kept.pass(p)
 	switch {
 	case p.mirror != nil && p.mirror.Unreadable, p.origin != nil && p.origin.Unreadable:
 		return unread, "", ""
@@ -78,14 +77,13 @@ func (c *classifier) classify(p pair) (class, Kind, string) {
 		}
 		return same, "", ""
 	case p.origin != nil:
-		return c.missing(p.origin, newer)
+		return c.missing(p.origin)
 	}
-	return c.leftOver(p.mirror, newer)
+	return c.leftOver(p.mirror)
 }
 
-// missing classifies a message that only the origin has; newer is how many newer
-// messages of its key are there.
-func (c *classifier) missing(m *jsapi.MsgMeta, newer int64) (class, Kind, string) {
+// missing classifies a message that only the origin has.
+func (c *classifier) missing(m *jsapi.MsgMeta) (class, Kind, string) {
 	switch {
 	case c.mirror.Mirror.BeginsAfter(m.Seq, time.Unix(0, m.Time)):
 		return byDesign, "", ""
@@ -95,7 +93,7 @@ func (c *classifier) missing(m *jsapi.MsgMeta, newer int64) (class, Kind, string
 		}
 		return byDesign, "", ""
 	}
-	replaced := c.kept.ofOrigin() && newer >= c.mirror.MaxMsgsPerSubject
+	replaced := c.kept.ofOrigin() && c.kept.older(m)
 	here, meant, there := c.lives(m)
 	switch {
 	case replaced && chosen(c.mirror, fieldHistory), meant.shorterThan(there) && meant.over(c.mirrorClock.latest()):
@@ -128,9 +126,8 @@ func (c *classifier) dropped(replaced bool) (class, Kind, string) {
 	return wrong, Missing, Absent
 }
 
-// leftOver classifies a message that only the mirror has; newer is how many newer
-// messages of its key are there.
-func (c *classifier) leftOver(m *jsapi.MsgMeta, newer int64) (class, Kind, string) {
+// leftOver classifies a message that only the mirror has.
+func (c *classifier) leftOver(m *jsapi.MsgMeta) (class, Kind, string) {
 	_, meant, there := c.lives(m)
 	switch {
 	case !there.over(c.originClock.latest()):
@@ -142,9 +139,9 @@ func (c *classifier) leftOver(m *jsapi.MsgMeta, newer int64) (class, Kind, strin
 		return transient, "", ""
 	}
 	switch {
-	case c.kept.ofMirror() && newer >= c.origin.MaxMsgsPerSubject && chosen(c.mirror, fieldHistory):
+	case c.kept.ofMirror() && c.kept.older(m) && chosen(c.mirror, fieldHistory):
 		return byDesign, "", ""
-	case c.kept.ofMirror() && newer >= c.origin.MaxMsgsPerSubject:
+	case c.kept.ofMirror() && c.kept.older(m):
 		return wrong, LeftOver, Unchosen
 	case c.behind:
 		return pending, LeftOver, Gone

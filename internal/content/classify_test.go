@@ -50,11 +50,14 @@ func TestClassify(t *testing.T) {
 	older := func(onMirror bool, here, there int64, newer int) func(*classifier) {
 		return func(c *classifier) {
 			c.mirror.MaxMsgsPerSubject, c.origin.MaxMsgsPerSubject = here, there
-			c.kept = newHistory(onMirror)
-			m := ago(0, "")
-			for range newer + 1 {
-				_ = c.kept.count(&list{messages: []*jsapi.MsgMeta{m}})
+			c.kept = newHistory(onMirror, min(bound(here), bound(there)))
+			l := &list{}
+			for i := range newer + 1 {
+				m := ago(0, "")
+				m.Seq += uint64(i)
+				l.messages = append(l.messages, m)
 			}
+			_ = c.kept.read(l)
 		}
 	}
 	byChoice := func(change func(*classifier)) func(*classifier) {

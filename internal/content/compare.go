@@ -153,14 +153,14 @@ func (c *Comparer) candidates(ctx context.Context, now snapshot, result *Result)
 	return found, err
 }
 
-// settleLimit is for how long messages that are about to go are read again. It is
-// more than their grace and that of the origin together.
-const settleLimit = 2*Grace + 5*time.Second
+// settleLimit is for how long messages that are about to go are read again: they go
+// within the grace, and are gone another grace later.
+const settleLimit = 3 * Grace
 
 // settle reads the candidates again until none of them is about to go, and reports
 // those that are wrong again.
 func (c *Comparer) settle(ctx context.Context, candidates *seqSet, result *Result) (now snapshot, err error) {
-	begin := time.Now()
+	var begin time.Time // when they were rechecked first
 	for pause := c.Waits.orDefault().Recheck; ; pause *= 2 {
 		select {
 		case <-time.After(min(pause, Grace/2)):
@@ -170,6 +170,9 @@ func (c *Comparer) settle(ctx context.Context, candidates *seqSet, result *Resul
 		var r round
 		if now, err = c.recheck(ctx, candidates, result, &r); err != nil {
 			return now, err
+		}
+		if begin.IsZero() {
+			begin = time.Now()
 		}
 		if r.transient == 0 || time.Since(begin) > settleLimit {
 			result.Unresolved, result.Pending = r.transient, r.pending
@@ -195,12 +198,8 @@ func (c *Comparer) recheck(ctx context.Context, candidates *seqSet, result *Resu
 	if err != nil {
 		return now, err
 	}
-	ranges := candidates.ranges()
-	if cl.kept != nil {
-		ranges = []Range{now.all()} // the history counts every message
-	}
 	known := candidates.reader()
-	for _, r := range ranges {
+	for _, r := range candidates.ranges() {
 		if err := c.recheckRange(ctx, now, r, cl, known, result, left); err != nil {
 			return now, err
 		}
@@ -254,8 +253,8 @@ func (c *Comparer) report(i Item, result *Result) error {
 	return c.Found(i)
 }
 
-// classifier makes the classifier of a snapshot. Where the histories differ it
-// counts the messages of each key.
+// classifier makes the classifier of a snapshot. Where the histories differ it reads
+// the side that keeps more.
 func (c *Comparer) classifier(ctx context.Context, now snapshot) (*classifier, error) {
 	cl, err := now.classifier()
 	if err != nil {
@@ -265,17 +264,17 @@ func (c *Comparer) classifier(ctx context.Context, now snapshot) (*classifier, e
 	if !differ {
 		return cl, nil
 	}
-	cl.kept = newHistory(onMirror)
-	open := c.openOrigin
+	open, limit := c.openOrigin, now.mirror.Config.MaxMsgsPerSubject
 	if onMirror {
-		open = c.openMirror
+		open, limit = c.openMirror, now.origin.Config.MaxMsgsPerSubject
 	}
+	cl.kept = newHistory(onMirror, limit)
 	messages, err := open(ctx, now, now.all(), false)
 	if err != nil {
 		return nil, err
 	}
 	defer messages.close()
-	return cl, cl.kept.count(messages)
+	return cl, cl.kept.read(messages)
 }
 
 // walk visits a range of both sides.

@@ -72,6 +72,9 @@ func (s *simulation) compare(ctx context.Context) string {
 			}
 		}
 	}
+	if m := s.unreported(begin, end, r); m != nil {
+		return fmt.Sprintf("%d is not reported: %+v", m.meta.Seq, r)
+	}
 	if r.Unresolved > 0 && r.Behind == 0 {
 		return fmt.Sprintf("unresolved: %+v", r)
 	}
@@ -79,6 +82,33 @@ func (s *simulation) compare(ctx context.Context) string {
 		return fmt.Sprintf("healthy, and %+v", r)
 	}
 	return ""
+}
+
+// unreported is a message that was wrong for long enough to be reported, and was not; nil
+// when there is none.
+func (s *simulation) unreported(begin, end time.Time, r Result) *simulated {
+	if r.Verdict != Differs && r.Verdict != Identical {
+		return nil
+	}
+	for i := range s.messages {
+		m := &s.messages[i]
+		for side, kind := range []Kind{LeftOver, Missing} {
+			wrong := m.meta.Seq <= r.Through && r.Behind == 0 && r.Uncertain == 0
+			last := later(end, begin.Add(8*time.Second))
+			wrong = wrong && m.alone(side, begin, last)
+			if due, why := m.end(s.config[onMirror]); why != "" && kind == Missing {
+				// What the mirror may have removed by itself is only waited for.
+				wrong = wrong && last.Add(s.ahead[onMirror]+2*time.Second).Before(due)
+			}
+			for at := begin.Add(2 * time.Second); wrong && at.Before(last); at = at.Add(time.Second) {
+				wrong = s.wrong(m, accusation{Item{Kind: kind}, at}) && !s.perhapsByDesign(m, side, at)
+			}
+			if wrong && !slices.ContainsFunc(s.found, func(a accusation) bool { return a.Seq == m.meta.Seq }) {
+				return m
+			}
+		}
+	}
+	return nil
 }
 
 // wrong is the plain definition of what may be reported of a message: it has been on
@@ -101,7 +131,7 @@ func (s *simulation) wrong(m *simulated, a accusation) bool {
 	kept := thereWhy != "" && there.Add(Grace).Before(clock.Add(precise))
 	if side == onMirror {
 		// Gone before its time, or left after it.
-		return lasts && s.goneEarly(m) || kept
+		return lasts && s.goneEarly(m, read, a.at) || kept
 	}
 	if kept {
 		return true // the origin keeps what has expired
@@ -114,9 +144,31 @@ func (s *simulation) wrong(m *simulated, a accusation) bool {
 	return shorter || there.Sub(clock) > Grace-precise
 }
 
-// goneEarly says that what became of a message at the origin was not its end.
-func (s *simulation) goneEarly(m *simulated) bool {
-	return m.cause[atOrigin] == "purged" || m.cause[atOrigin] == "replaced"
+// goneEarly says that a message did not come to its end at the origin, and that what
+// replaced it there is on the mirror as well, or will never be.
+func (s *simulation) goneEarly(m *simulated, read, reported time.Time) bool {
+	newer, reached, coming := int64(0), s.reached(reported), false
+	for i := range s.messages {
+		switch n := &s.messages[i]; {
+		case n.key != m.key || n.meta.Seq <= m.meta.Seq:
+		case n.on(onMirror, read):
+			newer++
+		case n.meta.Seq > reached && n.on(atOrigin, read) && n.on(atOrigin, reported) && s.takes(n):
+			coming = true
+		}
+	}
+	replaced := newer >= s.config[atOrigin].MaxMsgsPerSubject
+	return replaced || !coming && (m.cause[atOrigin] == "purged" || m.cause[atOrigin] == "replaced")
+}
+
+// reached is the mirror's last sequence at a time.
+func (s *simulation) reached(at time.Time) (seq uint64) {
+	for i := range s.messages {
+		if m := &s.messages[i]; !m.from[onMirror].IsZero() && !m.from[onMirror].After(at) {
+			seq = m.meta.Seq
+		}
+	}
+	return seq
 }
 
 // perhapsByDesign is byDesign as far as can be known at the end of a message's life.
@@ -154,12 +206,7 @@ func (s *simulation) byDesign(m *simulated, side int, at time.Time, slack time.D
 	if !chose("max_msgs_per_subject") || s.config[side].MaxMsgsPerSubject <= s.config[other].MaxMsgsPerSubject {
 		return false
 	}
-	newer, reached := int64(0), uint64(0)
-	for i := range s.messages {
-		if n := &s.messages[i]; !n.from[onMirror].IsZero() && !n.from[onMirror].After(at) {
-			reached = n.meta.Seq
-		}
-	}
+	newer, reached := int64(0), s.reached(at)
 	for i := range s.messages {
 		if n := &s.messages[i]; n.key == m.key && n.meta.Seq > m.meta.Seq && n.meta.Seq <= reached && n.on(side, at) {
 			newer++

@@ -51,7 +51,7 @@ func (s *simulation) compare(ctx context.Context) string {
 	c := &Comparer{simulated: &sides{mirror: s.mirror, origin: s.origin}, Found: func(i Item) error {
 		s.found = append(s.found, accusation{i, time.Now()})
 		return nil
-	}}
+	}, Progress: func(uint64, uint64) { s.walked = time.Now() }}
 	r, err := c.Compare(ctx)
 	end := time.Now()
 	if err != nil {
@@ -94,11 +94,17 @@ func (s *simulation) unreported(begin, end time.Time, r Result) *simulated {
 		m := &s.messages[i]
 		for side, kind := range []Kind{LeftOver, Missing} {
 			wrong := m.meta.Seq <= r.Through && r.Behind == 0 && r.Uncertain == 0
-			last := later(end, begin.Add(8*time.Second))
+			last := s.walked.Add(5 * time.Second) // they are rechecked by then
+			if s.waited {
+				last = later(end, begin.Add(8*time.Second))
+			}
 			wrong = wrong && m.alone(side, begin, last)
 			if due, why := m.end(s.config[onMirror]); why != "" && kind == Missing {
 				// What the mirror may have removed by itself is only waited for.
 				wrong = wrong && last.Add(s.ahead[onMirror]+2*time.Second).Before(due)
+			}
+			if due, why := m.end(s.config[atOrigin]); why != "" && due.After(begin.Add(s.ahead[atOrigin])) {
+				wrong = wrong && last.Add(s.ahead[atOrigin]+2*time.Second).Before(due)
 			}
 			for at := begin.Add(2 * time.Second); wrong && at.Before(last); at = at.Add(time.Second) {
 				wrong = s.wrong(m, accusation{Item{Kind: kind}, at}) && !s.perhapsByDesign(m, side, at)

@@ -22,6 +22,8 @@ type simulation struct {
 	healthy        bool // nothing was planted
 	begins         time.Time
 	found          []accusation
+	walked         time.Time // when all messages were read once
+	waited         bool      // the mirror was behind
 	mirror, origin *simulatedSide
 }
 
@@ -269,6 +271,7 @@ func (s *simulatedSide) caughtUp(_ context.Context, mirror *stream.Info, to uint
 	time.Sleep(s.rtt)
 	for i := range s.messages {
 		if m := &s.messages[i]; m.meta.Seq > mirror.State.LastSeq && m.on(s.side, time.Now()) && s.takes(m) {
+			s.waited = true
 			return false
 		}
 	}

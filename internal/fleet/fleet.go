@@ -231,7 +231,7 @@ func (r *Reader) complete(ctx context.Context, fleet *Fleet, lists lists) error 
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return r.lookAgain(ctx, fleet, lists == nil)
+	return r.readSuspectsAgain(ctx, fleet, lists == nil)
 }
 
 // readOrigins reads the origins, those of a prefix together.

@@ -48,8 +48,12 @@ type Content struct {
 	Unverified string
 }
 
-// States are the states of both sides, read shortly after each other.
-type States struct{ Mirror, Origin stream.State }
+// States are the states of both sides, read shortly after each other, and then what
+// was pending.
+type States struct {
+	Mirror, Origin stream.State
+	NextPending    *uint64 // as in [Facts]
+}
 
 // Unreadable is why something could not be read. Detail is the text of the
 // failure.
@@ -134,6 +138,15 @@ func (f Facts) tailUnknown() bool {
 func (f Facts) Suspicious() bool {
 	c, ok := f.Compare()
 	return ok && (c.Behind > 0 || c.LeftOver() > 0 || c.Missing > 0 || f.Mirror.State.LastSeq > f.Origin.State.LastSeq || f.neverActive())
+}
+
+// Undecided reports whether a mirror that did not advance between two readings has to
+// be read a third time: all that is pending came after the first one, so it may be on
+// its way. Of a key that is rewritten all the time it always did.
+func (f Facts) Undecided() bool {
+	c, ok := f.Compare()
+	return ok && c.Behind > 0 && f.Earlier != nil && f.Earlier.NextPending == nil && f.NextPending != nil &&
+		f.Earlier.Mirror.LastSeq == f.Mirror.State.LastSeq && *f.NextPending > f.Earlier.Origin.LastSeq
 }
 
 // neverActive reports whether the mirror has never received anything from its

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"io"
+	"math"
 	"sync"
 	"time"
 
@@ -40,6 +41,10 @@ type WalkOptions struct {
 	Stream string
 	// From and To are the first and the last sequence to read.
 	From, To uint64
+	// ToEnd takes the place of To: the walk ends when it has read all that there was at
+	// some time. A key that is written all the time is always beyond the last sequence
+	// that was known before.
+	ToEnd bool
 	// Filters are the subjects to read; none means all.
 	Filters []string
 	// Bodies reads the messages' bodies as well and keeps a digest of each.
@@ -126,9 +131,12 @@ func (a *API) Walk(ctx context.Context, opts WalkOptions) (*Walk, error) {
 		heartbeat:         min(max(a.conn.timeout/missedHeartbeats, minHeartbeat), waits.heartbeat),
 		inactiveThreshold: waits.inactiveThreshold, ticker: time.NewTicker(fillInterval),
 	}
+	if opts.ToEnd {
+		w.opts.To = math.MaxUint64
+	}
 	w.received.last = max(opts.From, 1) - 1
 	w.read = w.received.last
-	if opts.From > opts.To {
+	if opts.From > w.opts.To {
 		w.received.done = true
 		return w, nil
 	}

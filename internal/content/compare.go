@@ -141,7 +141,7 @@ func (c *Comparer) candidates(ctx context.Context, now snapshot, result *Result)
 	err = c.walk(ctx, now, now.all(), func(p pair) error {
 		progress()
 		switch class, _, _ := cl.classify(p); class {
-		case wrong, pending, transient:
+		case wrong, pending, transient, unread:
 			found.add(p.seq())
 		default:
 			result.count(p, class)

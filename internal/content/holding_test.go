@@ -2,11 +2,14 @@ package content
 
 import (
 	"fmt"
+	"net"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"nats-kvmirror/internal/natstest"
 )
 
 func always(ttl string) func(int) string { return func(int) string { return ttl } }
@@ -148,5 +151,34 @@ func purgeOf(t *testing.T, c *couple, stream, key string) {
 	t.Helper()
 	if n, err := c.mirror.Purge(t.Context(), stream, "$KV.demo."+key, 1<<40); err != nil || n != 1 {
 		t.Fatal(n, err)
+	}
+}
+
+// A message whose headers nats.go cannot parse is compared all the same, with all its
+// headers.
+func TestUnparsedHeaders(t *testing.T) {
+	t.Parallel()
+	sites, err := natstest.HubAndLeaf()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(sites.Stop)
+	c := newCoupleOf(t, sites, jetstream.StreamConfig{MaxMsgsPerSubject: 1}, jetstream.StreamConfig{MaxMsgsPerSubject: 1, AllowMsgTTL: true})
+	raw, err := net.Dial("tcp", sites.Hub.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	header := "NATS/1.0\r\nfoo bar\r\n\r\n"
+	if _, err := fmt.Fprintf(raw, "CONNECT {\"verbose\":false,\"headers\":true}\r\nHPUB $KV.demo.raw %d %d\r\n%sbody\r\n", len(header), len(header)+4, header); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the message", func() bool { return state(t, c.hub).Msgs == 1 })
+	c.put(t, []string{"plain"}, "value", nil)
+	c.caughtUp(t)
+	for _, bodies := range []bool{false, true} {
+		if r, items := c.compare(t, bodies); r.Verdict != Identical || r.Compared != 2 || r.Unreadable != 0 {
+			t.Errorf("bodies %v: %+v %+v", bodies, r, items)
+		}
 	}
 }

@@ -70,7 +70,8 @@ type WalkOptions struct {
 	// timeout is an error that wraps [ErrTimeout].
 	Replicated bool
 
-	waits walkWaits // shorter in tests
+	waits    walkWaits // shorter in tests
+	asStored bool      // messages with headers that cannot be parsed are not asked for
 }
 
 // walkWaits are how long a walk waits for what. A zero duration means the default.
@@ -114,6 +115,7 @@ type Walk struct {
 
 	reader         metaReader
 	read           uint64    // the last sequence that Next returned
+	rawReads       int       // how many messages were asked for by themselves
 	emptyConsumers int       // how many consumers in a row sent nothing
 	behindSince    time.Time // since when consumers are on a replica that is behind; zero when none is
 
@@ -157,6 +159,11 @@ func (w *Walk) Next() (*MsgMeta, error) {
 	for {
 		if m := w.reader.next(); m != nil {
 			w.read = m.Seq
+			if m.Unreadable && !w.opts.asStored {
+				if err := w.readRaw(m); err != nil {
+					return nil, err
+				}
+			}
 			if err := w.pace.wait(w.ctx); err != nil {
 				return nil, err
 			}

@@ -30,8 +30,8 @@ type leftover struct {
 func (l *Leftovers) Add(i Item) {
 	have, known := l.subjects[i.Subject]
 	switch {
-	case i.Kind == Different, i.Kind == MissingAbove:
-		return
+	case i.Kind == Different, i.Kind == MissingAbove, i.Kind == LeftOver && i.Reason == Unchosen:
+		return // what a setting keeps is not removed: the setting is changed, or chosen
 	case i.Kind == Missing:
 		have.unpurgeable = true
 	default:

@@ -145,7 +145,7 @@ func (p *RecreatePlan) loss(ctx context.Context, o ContentOptions) (lost uint64,
 	case compared.OriginUnreadable != "":
 		return p.before.State.Msgs, compared.OriginUnreadable, nil
 	}
-	return compared.LeftOver[content.Gone] + compared.DifferentCount() + compared.Pending + compared.Kept, "", nil
+	return compared.LeftOver[content.Gone] + compared.LeftOver[content.Unchosen] + compared.MissingAbove + compared.DifferentCount() + compared.Pending + compared.Kept, "", nil
 }
 
 // warn tells what goes with the mirror.

@@ -14,7 +14,7 @@ const (
 	fieldHistory = "max_msgs_per_subject"
 )
 
-// chosen says whether a mirror's setting is unlike its origin's by choice, as its
+// chosen says whether a mirror's setting differs from its origin's by choice, as its
 // metadata records it.
 func chosen(mirror stream.Config, field string) bool {
 	fields := strings.Split(mirror.Metadata["nats-kvmirror.chosen"], ",")

@@ -6,9 +6,6 @@ import (
 	"nats-kvmirror/internal/stream"
 )
 
-// MaxSkew is how far the clocks of two hosts may be apart before it matters.
-const MaxSkew = 2 * time.Second
-
 // tolerance is how far a clock that was just measured may be off, beside the bound
 // of the measurement: servers look for expired messages by timers of their own.
 const tolerance = time.Second

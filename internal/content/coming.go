@@ -6,7 +6,7 @@ import (
 )
 
 // coming are the keys of the messages that the origin has and the mirror, at its last
-// sequence, has still to take. A mirror comes to a sequence also when what was there has
+// sequence, has not taken. A mirror comes to a sequence also when what was there has
 // been replaced, so the old value of a key that is written all the time is on a mirror
 // that is not behind: it is not left over as long as its replacement is on the way.
 // They are read only when something seems to be left over.

@@ -72,6 +72,9 @@ func (s *simulation) compare(ctx context.Context) string {
 			}
 		}
 	}
+	if skew := s.ahead[onMirror] - s.ahead[atOrigin]; (r.Skew - skew).Abs() > s.rtt+time.Millisecond {
+		return fmt.Sprintf("the mirror's clock is %v ahead: %+v", skew, r)
+	}
 	if m := s.unreported(begin, end, r); m != nil {
 		return fmt.Sprintf("%d is not reported: %+v", m.meta.Seq, r)
 	}

@@ -3,7 +3,9 @@ package jsapi
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"testing"
@@ -13,6 +15,52 @@ import (
 
 	"nats-kvmirror/internal/natstest"
 )
+
+// A walk to the end has every key that there is, though one is always written beyond the
+// last sequence that was known before.
+func TestWalkToEnd(t *testing.T) {
+	t.Parallel()
+	s := start(t, alone)
+	nc := dial(t, s.URL())
+	st := newStream(t, nc, jetstream.StreamConfig{Name: "S", Subjects: []string{"s.>"}, MaxMsgsPerSubject: 1})
+	st.put(t, "s.cold", 10, 0, 1)
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			_ = nc.Publish("s.hot", nil)
+			select {
+			case <-stop:
+				return
+			case <-time.After(time.Millisecond):
+			}
+		}
+	}()
+	defer func() { close(stop); <-done }()
+	eventually(t, "the hot key", func() bool {
+		i, err := st.Info(t.Context())
+		return err == nil && i.State.LastSeq > 20
+	})
+	api := connect(t, s.URL(), 10*time.Second).At("$JS.API")
+	for range 20 {
+		w := begin(t, api, WalkOptions{Stream: "S", From: 1, ToEnd: true})
+		read := map[string]bool{}
+		for {
+			m, err := w.Next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			read[string(m.Subject)] = true
+		}
+		w.Close()
+		if len(read) != 11 || !read["s.hot"] {
+			t.Fatalf("read %v", read)
+		}
+	}
+}
 
 // putRaw publishes messages with headers as they are written.
 func putRaw(t *testing.T, s *natstest.Server, subject string, messages ...[2]string) {

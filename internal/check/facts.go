@@ -26,7 +26,7 @@ type Facts struct {
 	// NextPending is the sequence of the origin's next message for the mirror, as
 	// the origin reports it; 0 when there is none, because those between have
 	// expired, or are of keys that the mirror does not take. It is nil when the
-	// origin was not asked, or did not answer.
+	// origin was not asked, as where the sequences are the same, or did not answer.
 	NextPending *uint64
 	// Content is the result of comparing the messages one by one; nil when that
 	// was not done.
@@ -41,7 +41,8 @@ type Content struct {
 	Unverified string
 }
 
-// States are the states of both sides, read shortly after each other.
+// States are the states of both sides, read shortly after each other. The origin's is
+// empty when it could not be read.
 type States struct{ Mirror, Origin stream.State }
 
 // Unreadable is why something could not be read. Detail is the text of the
@@ -69,11 +70,7 @@ func (f Facts) Compare() (c Comparison, ok bool) {
 	if f.Origin == nil {
 		return Comparison{}, false
 	}
-	c = Compare(f.Mirror.Config, f.Origin.Config, f.Mirror.State, f.Origin.State)
-	if f.NextPending != nil && *f.NextPending == 0 {
-		c.Behind = 0
-	}
-	return c, true
+	return Compare(f.Mirror.Config, f.Origin.Config, f.Mirror.State, f.Origin.State, f.NextPending), true
 }
 
 // LeftOver is the smallest number of messages that the mirror holds and its
@@ -85,7 +82,7 @@ func (f Facts) LeftOver() uint64 {
 	if f.Origin == nil || f.Earlier == nil {
 		return 0
 	}
-	return Compare(f.Mirror.Config, f.Origin.Config, f.Mirror.State, f.Earlier.Origin).LeftOver()
+	return Compare(f.Mirror.Config, f.Origin.Config, f.Mirror.State, f.Earlier.Origin, f.NextPending).LeftOver()
 }
 
 // Missing is the smallest number of messages that the origin holds and the
@@ -126,7 +123,7 @@ func (f Facts) tailUnknown() bool {
 // over or missing may only be on its way.
 func (f Facts) Suspicious() bool {
 	c, ok := f.Compare()
-	return ok && (c.Behind > 0 || c.LeftOver() > 0 || c.Missing > 0 || f.Mirror.State.LastSeq > f.Origin.State.LastSeq || f.neverActive())
+	return f.neverActive() || ok && (c.Behind > 0 || c.LeftOver() > 0 || c.Missing > 0 || f.Mirror.State.LastSeq > f.Origin.State.LastSeq)
 }
 
 // neverActive reports whether the mirror has never received anything from its

@@ -86,8 +86,8 @@ func holdsOlder(s stream.State, than time.Time) bool {
 }
 
 func neverConnected(f Facts, _ Thresholds) (Severity, string) {
-	if !f.neverActive() {
-		return none()
+	if !f.neverActive() || f.Earlier == nil {
+		return none() // one that was just created needs some time
 	}
 	return found(Critical, "the mirror has never received anything from its origin")
 }

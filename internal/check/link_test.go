@@ -50,8 +50,14 @@ func linkCases() map[string][]findingCase {
 			{"origin unreadable", func(f *Facts) { unreadableBecause(ReasonMissing)(f) }, noFinding, ""},
 		},
 		"never-connected": {
-			{"-1", func(f *Facts) { f.Mirror.Mirror.Active = -1 }, Critical, "never received"},
-			{"the largest", func(f *Facts) { f.Mirror.Mirror.Active = math.MaxInt64 }, Critical, "never received"},
+			{"-1", func(f *Facts) { f.Mirror.Mirror.Active = -1; readTwice(f) }, Critical, "never received"},
+			{"the largest", func(f *Facts) { f.Mirror.Mirror.Active = math.MaxInt64; readTwice(f) }, Critical, "never received"},
+			{"origin unreadable", func(f *Facts) {
+				f.Mirror.Mirror.Active = -1
+				readTwice(f)
+				unreadableBecause(ReasonUnreachable)(f)
+			}, Critical, "never received"},
+			{"one reading", func(f *Facts) { f.Mirror.Mirror.Active = -1 }, noFinding, ""},
 			{"just now", func(f *Facts) { f.Mirror.Mirror.Active = 0 }, noFinding, ""},
 			{"not known", func(f *Facts) { f.Mirror.Mirror = nil }, noFinding, ""},
 		},
@@ -73,7 +79,7 @@ func linkCases() map[string][]findingCase {
 			{"moves", func(f *Facts) { behindBy(f, 5); readTwice(f); f.Mirror.State.LastSeq++ }, noFinding, ""},
 			{"was not behind", func(f *Facts) { readTwice(f); behindBy(f, 1) }, noFinding, ""},
 			{"the rest has expired", func(f *Facts) { behindBy(f, 5); readTwice(f); f.NextPending = new(uint64(0)) }, noFinding, ""},
-			{"the rest has not expired", func(f *Facts) { behindBy(f, 5); readTwice(f); f.NextPending = new(uint64(15)) }, Critical, "5 behind"},
+			{"the rest has not expired", func(f *Facts) { behindBy(f, 5); readTwice(f); f.NextPending = new(uint64(14)) }, Critical, "2 behind"},
 			{"the rest came since", func(f *Facts) {
 				behindBy(f, 5)
 				readTwice(f)

@@ -133,6 +133,19 @@ func (a *API) NextPending(ctx context.Context, stream string, after uint64, filt
 	return first, nil
 }
 
+// Pending is the [API.NextPending] of a mirror and its origin, a stream of this API. It
+// is asked for only where their sequences differ, and nil when it is not known.
+func (a *API) Pending(ctx context.Context, origin, mirror *stream.Info) *uint64 {
+	if mirror.State.LastSeq >= origin.State.LastSeq || origin.State.Msgs == 0 {
+		return new(uint64(0))
+	}
+	next, err := a.NextPending(ctx, origin.Config.Name, mirror.State.LastSeq, mirror.Config.Filters())
+	if err != nil {
+		return nil
+	}
+	return &next
+}
+
 // CaughtUp says that a mirror has taken all that its origin, a stream of this API,
 // holds up to a sequence. That it cannot be found out is a no.
 func (a *API) CaughtUp(ctx context.Context, origin string, mirror *stream.Info, to uint64) bool {

@@ -180,7 +180,7 @@ func (p *EditPlan) checkExpired(ctx context.Context) {
 	}
 	mirror, origin := p.Info, p.origin
 	compare := func() check.Comparison {
-		return check.Compare(mirror.Config, origin.info.Config, mirror.State, origin.info.State)
+		return check.Compare(mirror.Config, origin.info.Config, mirror.State, origin.info.State, origin.pending)
 	}
 	start, first := time.Now(), true
 	lost := jsapi.Poll(ctx, p.client.waits.Poll, func() (bool, error) {

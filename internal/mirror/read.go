@@ -69,6 +69,9 @@ type originRead struct {
 	api    *jsapi.API
 	info   *stream.Info // nil when it could not be read
 	err    error        // why not
+	// pending is the next message that the mirror has to take; nil when it is not
+	// known.
+	pending *uint64
 }
 
 // readOrigin reads an origin through the prefix that its mirror uses.
@@ -126,11 +129,13 @@ func (r originRead) report(mirror *stream.Info) *Origin {
 	o.PerKeyTTL = &r.info.Config.AllowMsgTTL
 	o.LastSeq = &r.info.State.LastSeq
 	if mirror != nil {
-		c := check.Compare(mirror.Config, r.info.Config, mirror.State, r.info.State)
-		o.Behind, o.BehindBound = &c.Behind, mirror.Config.Filtered()
+		c := check.Compare(mirror.Config, r.info.Config, mirror.State, r.info.State, r.pending)
+		o.Behind, o.BehindBound = &c.Behind, c.Behind > 0 && mirror.Config.Filtered()
+		if c.Bounded {
+			o.LeftOver = new(c.LeftOver())
+		}
 		if c.Counted {
-			leftOver := c.LeftOver()
-			o.LeftOver, o.Missing = &leftOver, &c.Missing
+			o.Missing = &c.Missing
 		}
 		o.Differs = kvcfg.Followed(mirror.Config, r.info.Config)
 		follows := len(o.Differs) == 0

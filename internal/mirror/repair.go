@@ -200,7 +200,7 @@ func (p *RepairPlan) repair(ctx context.Context, j *repairJob) {
 // leftOverNote says what the server left of what had expired, as far as the counts
 // that were read on the way tell.
 func leftOverNote(updated *stream.Info, m fleet.Mirror) string {
-	c := check.Compare(updated.Config, m.Facts.Origin.Config, updated.State, m.Facts.Origin.State)
+	c := check.Compare(updated.Config, m.Facts.Origin.Config, updated.State, m.Facts.Origin.State, nil)
 	if n := c.LeftOver(); n > 0 {
 		return fmt.Sprintf("the mirror holds at least %s that its origin does not; `check` tells more", count(n, "message"))
 	}

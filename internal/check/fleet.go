@@ -66,13 +66,14 @@ func problems(s Severity, reasons ...Reason) func(FleetFacts) (Severity, []strin
 // count is unknown while something is unreadable: there may be more mirrors.
 func count(f FleetFacts) (Severity, []string) {
 	severity := Critical
-	if _, unreadable := problems(Unknown, ReasonDenied, ReasonUnreachable)(f); len(unreadable) > 0 {
+	_, unreadable := problems(Unknown, ReasonDenied, ReasonUnreachable)(f)
+	if len(unreadable) > 0 {
 		severity = Unknown
 	}
 	switch {
 	case f.Expected != nil && int64(f.Mirrors) != *f.Expected:
 		return severity, []string{fmt.Sprintf("the number of mirrors is %d and should be %d", f.Mirrors, *f.Expected)}
-	case f.Expected == nil && f.Mirrors == 0 && !f.Named:
+	case f.Expected == nil && f.Mirrors == 0 && !f.Named && len(unreadable) == 0:
 		return severity, []string{"no mirror was found"}
 	}
 	return OK, nil

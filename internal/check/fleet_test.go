@@ -25,6 +25,7 @@ func TestFleetFindings(t *testing.T) {
 		{"none of those named", FleetFacts{Named: true}, nil},
 		{"none", FleetFacts{}, []string{"critical count: no mirror was found"}},
 		{"too few", FleetFacts{Mirrors: 3, Expected: new(int64(4))}, []string{"critical count: the number of mirrors is 3 and should be 4"}},
+		{"none, and one is unreadable", FleetFacts{Problems: problems(ReasonUnreachable)}, []string{"unknown unreadable: bucket: unreachable"}},
 		{"too few, and one is unreadable", FleetFacts{Mirrors: 3, Expected: new(int64(4)), Problems: problems(ReasonUnreachable)},
 			[]string{"unknown unreadable: bucket: unreachable", "unknown count: the number of mirrors is 3 and should be 4"}},
 		{"too few, and one does not exist", FleetFacts{Mirrors: 3, Expected: new(int64(4)), Problems: problems(ReasonMissing)},

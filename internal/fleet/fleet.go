@@ -74,8 +74,9 @@ type Mirror struct {
 // Problem is something that could not be read, so that nothing can be said of
 // the mirrors that may be there.
 type Problem struct {
-	What string // what was to be read
-	Err  error
+	What   string // what was to be read
+	Err    error
+	Bucket string // the bucket of which nothing is known, if it is about one
 }
 
 // Error is a line.
@@ -190,7 +191,7 @@ func (r *Reader) Named(ctx context.Context, buckets []string) (Fleet, error) {
 			err = kvcfg.CheckMirror(read[i].Config)
 		}
 		if err != nil {
-			fleet.Problems = append(fleet.Problems, Problem{fmt.Sprintf("bucket %q", bucket), err})
+			fleet.Problems = append(fleet.Problems, Problem{fmt.Sprintf("bucket %q", bucket), err, bucket})
 			continue
 		}
 		fleet.Mirrors = append(fleet.Mirrors, newMirror(bucket, read[i], level))

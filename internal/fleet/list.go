@@ -244,16 +244,16 @@ func (l *listing) take(p jsapi.Page, offset int) {
 	}
 	for _, name := range p.Missing {
 		if l.keep(name) {
-			l.problems = append(l.problems, Problem{fmt.Sprintf("stream %q at %q", name, prefix), errOffline})
+			l.problems = append(l.problems, Problem{fmt.Sprintf("stream %q at %q", name, prefix), errOffline, kvcfg.DisplayName(name)})
 		}
 	}
 	if p.Malformed > 0 {
-		l.problems = append(l.problems, Problem{fmt.Sprintf("%d streams at %q", p.Malformed, prefix), jsapi.ErrMalformed})
+		l.problems = append(l.problems, Problem{What: fmt.Sprintf("%d streams at %q", p.Malformed, prefix), Err: jsapi.ErrMalformed})
 	}
 }
 
 func (l *listing) note(what string, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.problems = append(l.problems, Problem{what, err})
+	l.problems = append(l.problems, Problem{What: what, Err: err})
 }

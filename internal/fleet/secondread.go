@@ -87,7 +87,7 @@ func (r *Reader) lookAgain(ctx context.Context, fleet *Fleet, named bool) error 
 		return nil
 	}
 	if err := r.stillLost(ctx, suspects[0]); err != nil {
-		fleet.Problems = append(fleet.Problems, Problem{fmt.Sprintf("%d mirrors that seem to be wrong, a second time", len(suspects)), err})
+		fleet.Problems = append(fleet.Problems, Problem{What: fmt.Sprintf("%d mirrors that seem to be wrong, a second time", len(suspects)), Err: err})
 		return nil
 	}
 	select {
@@ -106,7 +106,7 @@ func (r *Reader) lookAgain(ctx context.Context, fleet *Fleet, named bool) error 
 		bucket := suspects[i].Bucket
 		gone[bucket] = errors.Is(err, jsapi.ErrNotFound) || errors.Is(err, kvcfg.ErrNotMirror) || errors.Is(err, kvcfg.ErrNotBucket)
 		if err != nil && (named || !gone[bucket]) {
-			fleet.Problems = append(fleet.Problems, Problem{fmt.Sprintf("bucket %q", bucket), err})
+			fleet.Problems = append(fleet.Problems, Problem{What: fmt.Sprintf("bucket %q", bucket), Err: err})
 		}
 	}
 	fleet.Mirrors = slices.DeleteFunc(fleet.Mirrors, func(m Mirror) bool { return gone[m.Bucket] })

@@ -138,8 +138,10 @@ type Fleet struct {
 	Mirrors  []Member        `json:"mirrors"`
 	Findings []check.Finding `json:"findings"` // about the fleet as a whole
 	Problems []string        `json:"problems"` // what could not be read
-	Warnings Warnings        `json:"warnings"`
-	Error    *Failure        `json:"error"` // filled in by the surface
+	// Unread is how many buckets could not be read: each may be a mirror.
+	Unread   int      `json:"unread"`
+	Warnings Warnings `json:"warnings"`
+	Error    *Failure `json:"error"` // filled in by the surface
 }
 
 // MarshalJSON spells empty lists as [] and never as null.

@@ -96,36 +96,60 @@ func maxValueSize(f Facts, _ Thresholds) (Severity, string) {
 	return found(Critical, "the mirror takes values of at most %d bytes and the origin larger ones: the first of them stops the mirror", here)
 }
 
-// almostFull is the share of a limit from which on a mirror that stops when it is
-// full is critical.
-const almostFull = 0.9
+// fillingUp and almostFull are the shares of a limit from which on a mirror that stops
+// when it is full is a reason to worry, and critical.
+const fillingUp, almostFull = 0.75, 0.9
 
+// stopsWhenFull is no reason to worry where the origin has the limit as well, and the
+// mirror does not hold more: the origin then takes no more either.
 func stopsWhenFull(f Facts, _ Thresholds) (Severity, string) {
 	c := f.Mirror.Config
 	if c.Discard != "new" {
 		return none()
 	}
 	fullest, which := 0.0, ""
-	for _, l := range []struct {
-		name  string
-		have  uint64
-		limit int64
-	}{{"bytes", f.Mirror.State.Bytes, c.MaxBytes}, {"messages", f.Mirror.State.Msgs, c.MaxMsgs}} {
+	note := false
+	for _, l := range f.limits() {
 		if l.limit <= 0 {
 			continue
 		}
 		if full := float64(l.have) / float64(l.limit); which == "" || full > fullest {
 			fullest, which = full, fmt.Sprintf("%d of %d %s", l.have, l.limit, l.name)
+			note = l.origins > 0 && l.origins <= l.limit && l.have <= l.there
 		}
 	}
 	if which == "" {
 		return none()
 	}
-	severity := Warning
-	if fullest >= almostFull {
+	severity := OK
+	switch {
+	case note || fullest < fillingUp:
+	case fullest >= almostFull:
 		severity = Critical
+	default:
+		severity = Warning
 	}
 	return found(severity, "the mirror stops for good when it is full; it holds %s (%.0f%%)", which, 100*fullest)
+}
+
+// limited is what a mirror and its origin hold of something, and their limits.
+type limited struct {
+	name           string
+	have, there    uint64
+	limit, origins int64
+}
+
+// limits are what a mirror can be full of. The sizes of messages differ between kinds of
+// storage, so that limits in bytes cannot be compared then.
+func (f Facts) limits() []limited {
+	list := []limited{{name: "bytes", have: f.Mirror.State.Bytes, limit: f.Mirror.Config.MaxBytes}, {name: "messages", have: f.Mirror.State.Msgs, limit: f.Mirror.Config.MaxMsgs}}
+	if o := f.Origin; o != nil {
+		list[1].there, list[1].origins = o.State.Msgs, o.Config.MaxMsgs
+		if o.Config.Storage == f.Mirror.Config.Storage {
+			list[0].there, list[0].origins = o.State.Bytes, o.Config.MaxBytes
+		}
+	}
+	return list
 }
 
 func rollupOff(f Facts, _ Thresholds) (Severity, string) {

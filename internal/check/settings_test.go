@@ -30,10 +30,21 @@ func settingCases() map[string][]findingCase {
 			{"none", func(f *Facts) { f.Mirror.Config.MaxMsgSize = -1 }, noFinding, ""},
 		},
 		"stops-when-full": {
-			{"bytes", func(f *Facts) { f.Mirror.Config.MaxBytes = 2000 }, Warning, "1000 of 2000 bytes (50%)"},
+			{"bytes", func(f *Facts) { f.Mirror.Config.MaxBytes = 2000 }, OK, "1000 of 2000 bytes (50%)"},
+			{"bytes, filling up", func(f *Facts) { f.Mirror.Config.MaxBytes = 1250 }, Warning, "1000 of 1250 bytes (80%)"},
+			{"full, as the origin is", func(f *Facts) { f.Mirror.Config.MaxBytes, f.Origin.Config.MaxBytes = 1000, 1000 }, OK, "1000 of 1000 bytes (100%)"},
+			{"full, and the origin has a larger limit", func(f *Facts) { f.Mirror.Config.MaxBytes, f.Origin.Config.MaxBytes = 1000, 1001 }, Critical, "1000 of 1000 bytes (100%)"},
+			{"full of what the origin does not hold", func(f *Facts) { f.Mirror.Config.MaxMsgs, f.Origin.Config.MaxMsgs, f.Origin.State.Msgs = 10, 10, 4 }, Critical, "10 of 10 messages"},
+			{"full, in another kind of storage", func(f *Facts) {
+				f.Mirror.Config.MaxBytes, f.Origin.Config.MaxBytes, f.Origin.Config.Storage = 1000, 1000, "memory"
+			}, Critical, "1000 of 1000 bytes (100%)"},
+			{"full, and the origin was not read", func(f *Facts) {
+				f.Mirror.Config.MaxMsgs = 10
+				unreadableBecause(ReasonDenied)(f)
+			}, Critical, "10 of 10 messages"},
 			{"messages, almost full", func(f *Facts) { f.Mirror.Config.MaxMsgs = 11 }, Critical, "10 of 11 messages (91%)"},
 			{"both, the fuller counts", func(f *Facts) { f.Mirror.Config.MaxMsgs, f.Mirror.Config.MaxBytes = 100, 1000 }, Critical, "1000 of 1000 bytes (100%)"},
-			{"empty", func(f *Facts) { f.Mirror.Config.MaxBytes, f.Mirror.State.Bytes = 2000, 0 }, Warning, "0 of 2000 bytes (0%)"},
+			{"empty", func(f *Facts) { f.Mirror.Config.MaxBytes, f.Mirror.State.Bytes = 2000, 0 }, OK, "0 of 2000 bytes (0%)"},
 			{"discard old", func(f *Facts) { f.Mirror.Config.MaxBytes, f.Mirror.Config.Discard = 2000, "old" }, noFinding, ""},
 			{"no limit", func(f *Facts) { f.Mirror.Config.MaxBytes, f.Mirror.Config.MaxMsgs = 0, 0 }, noFinding, ""},
 		},

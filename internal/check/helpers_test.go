@@ -149,5 +149,11 @@ func youngOrigin(f *Facts) {
 	f.Origin.Created, f.Origin.State.FirstTime = time.Unix(2500, 0), time.Unix(2600, 0)
 }
 
+// raisesTTL makes the origin one that keeps messages longer than their TTL.
+func raisesTTL(f *Facts) {
+	f.Origin.Config.Metadata = map[string]string{"_nats.ver": "2.11.6"}
+	f.Origin.Config.SubjectDeleteMarkerTTL = time.Hour
+}
+
 // behindBy takes the origin ahead.
 func behindBy(f *Facts, n uint64) { f.Origin.State.LastSeq = f.Mirror.State.LastSeq + n }

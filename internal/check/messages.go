@@ -48,9 +48,14 @@ func missing(f Facts, _ Thresholds) (Severity, string) {
 }
 
 // missingInstead is for messages that are missing only because they have expired:
-// the mirror is right, and the origin is not.
+// the mirror is right, and the origin is not. Of an origin that is known to keep such
+// messages a count does not tell which are missing.
 func missingInstead(f Facts) (Remedy, string) {
-	if f.Content != nil && len(f.Content.Missing) == 1 && f.Content.Missing["expired"] > 0 {
+	expired := f.Content != nil && len(f.Content.Missing) == 1 && f.Content.Missing["expired"] > 0
+	switch {
+	case f.originRaisesTTL() && (expired || f.Content == nil || len(f.Content.Missing) == 0):
+		return None, honourTTL
+	case expired:
 		return None, "the origin keeps expired messages: turn per-key TTL on there; if it is a mirror itself, remove what is left over from it"
 	}
 	return "", ""

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"fmt"
 	"strings"
 
 	"nats-kvmirror/internal/kvcfg"
@@ -10,7 +11,12 @@ import (
 const (
 	upgradeMirror = "upgrade the mirror's server to 2.11 or later"
 	upgradeOrigin = "instead, upgrade the origin's server to 2.11 or later"
+	honourTTL     = "upgrade the origin's server to 2.11.9 or later"
 )
+
+// OriginRaisesTTL is the code of the finding that the origin's server keeps keys longer
+// than their TTL.
+const OriginRaisesTTL = "origin-raises-ttl"
 
 // ttlRows are the findings about per-key TTL.
 func ttlRows() []row {
@@ -39,6 +45,9 @@ func ttlRows() []row {
 	}, {
 		Kind: Kind{"server-keeps-expired", "the mirror's server keeps expired messages when per-key TTL is turned on", Recreate, "first, upgrade the mirror's server to 2.12 or later if possible"},
 		find: serverKeepsExpired,
+	}, {
+		Kind: Kind{OriginRaisesTTL, "the origin's server keeps keys longer than their TTL, and the mirror does not", None, honourTTL},
+		find: originRaisesTTL,
 	}}
 }
 
@@ -114,6 +123,25 @@ func chainUnreadable(f Facts, _ Thresholds) (Severity, string) {
 		return none()
 	}
 	return found(Unknown, "the origin is a mirror itself, and what it mirrors cannot be read: %s", f.AboveUnreadable)
+}
+
+func originRaisesTTL(f Facts, _ Thresholds) (Severity, string) {
+	if !f.originRaisesTTL() {
+		return none()
+	}
+	return found(Warning, "%s", RaisesTTL(f.Origin.Config))
+}
+
+// RaisesTTL says what an origin does that [stream.Config.RaisesTTL].
+func RaisesTTL(origin stream.Config) string {
+	return fmt.Sprintf("the origin's server %v keeps a key with a TTL below %v, that of its limit markers, for that long, and the mirror only for its TTL",
+		origin.ServerVersion(), origin.SubjectDeleteMarkerTTL)
+}
+
+// originRaisesTTL reports whether the mirror drops what its origin serves, because the
+// origin's server keeps it longer than it says.
+func (f Facts) originRaisesTTL() bool {
+	return f.Origin != nil && f.Mirror.Config.AllowMsgTTL && f.Origin.Config.RaisesTTL()
 }
 
 func serverTooOld(f Facts, _ Thresholds) (Severity, string) {

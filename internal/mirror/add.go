@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"nats-kvmirror/internal/check"
 	"nats-kvmirror/internal/jsapi"
 	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/stream"
@@ -189,6 +190,9 @@ func warnOfSettings(w *Warnings, s kvcfg.Settings, origin *stream.Config) {
 	}
 	if s.AllowMsgTTL != nil && *s.AllowMsgTTL != origin.AllowMsgTTL {
 		w.add("ttl-differs", "%s", ttlDiffers(origin.AllowMsgTTL))
+	}
+	if origin.RaisesTTL() && (s.AllowMsgTTL == nil || *s.AllowMsgTTL) {
+		w.add(check.OriginRaisesTTL, "%s; upgrade the origin's server to 2.11.9 or later", check.RaisesTTL(*origin))
 	}
 	if s.MaxValueSize != nil && tooSmall(*s.MaxValueSize, origin.MaxMsgSize) {
 		w.add("values-too-large", "the origin allows larger values than the mirror: the first one stops the mirror")

@@ -28,6 +28,7 @@ func TestFix(t *testing.T) {
 		"rollup-off":        {{"allow_rollup_hdrs", "false", "true", kvcfg.FromDerived}},
 		"deny-delete-off":   {{"deny_delete", "false", "true", kvcfg.FromDerived}},
 		"direct-off":        {{"allow_direct", "null", "true", kvcfg.FromDerived}},
+		"consumer-limits":   {{"consumer_limits", `{"max_ack_pending": 7, "future": 1}`, `{"future":1}`, kvcfg.FromDerived}},
 		"mirror-direct-off": {{"mirror_direct", "null", "true", kvcfg.FromDerived}},
 	}
 	for _, k := range Kinds() {
@@ -81,7 +82,7 @@ func TestFixAll(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantTouched(t, before, plan.Config, "allow_direct", "allow_msg_ttl", "allow_rollup_hdrs", "deny_delete", "duplicate_window", "max_age", "max_msg_size", "max_msgs_per_subject", "mirror_direct")
+	wantTouched(t, before, plan.Config, "allow_direct", "allow_msg_ttl", "allow_rollup_hdrs", "consumer_limits", "deny_delete", "duplicate_window", "max_age", "max_msg_size", "max_msgs_per_subject", "mirror_direct")
 	wantValue(t, plan.Config, "unheard_of", `{"a": [1, null, {"b": 1e3}]}`)
 
 	for _, codes := range [][]string{nil, {"left-over", "stalled", "nosuch"}} {

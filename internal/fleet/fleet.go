@@ -92,6 +92,9 @@ func (p Problem) Unreadable() check.Unreadable { return unreadable(p) }
 type Fleet struct {
 	Mirrors  []Mirror // by name
 	Problems []Problem
+	// NotBuckets are streams that mirror, and are no mirror of a bucket though either
+	// side is named like one; each error says why.
+	NotBuckets []error
 }
 
 // All reads all mirrors. It fails only when nothing at all could be read, or
@@ -108,7 +111,7 @@ func (r *Reader) All(ctx context.Context) (Fleet, error) {
 	if own.err != nil {
 		return fleet, own.err
 	}
-	fleet.Problems = own.problems
+	fleet.Problems, fleet.NotBuckets = own.problems, own.notBuckets
 	for bucket, f := range own.mirrors() {
 		fleet.Mirrors = append(fleet.Mirrors, newMirror(bucket, f, level))
 	}

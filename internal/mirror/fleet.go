@@ -150,7 +150,7 @@ func (c *Client) compareFor(ctx context.Context, m *fleet.Mirror, o ContentOptio
 
 // fleetFindings are the findings about the fleet as a whole.
 func fleetFindings(read fleet.Fleet, req CheckRequest) []check.Finding {
-	facts := check.FleetFacts{Mirrors: len(read.Mirrors), Expected: req.Expect, Named: len(req.Buckets) > 0}
+	facts := check.FleetFacts{Mirrors: len(read.Mirrors), Expected: req.Expect, Named: len(req.Buckets) > 0, NotBuckets: read.NotBuckets}
 	for _, p := range read.Problems {
 		facts.Problems = append(facts.Problems, p.Unreadable())
 	}

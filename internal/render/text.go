@@ -94,9 +94,29 @@ func addMirror(cols *columns.Writer, s *stream.Info) {
 	if origin.External != nil {
 		cols.AddRow("External API", Clean(origin.External.APIPrefix))
 	}
+	addTaken(cols, s.Config)
 	if s.Mirror != nil {
 		addLink(cols, *s.Mirror)
 	}
+}
+
+// addTaken adds what a mirror takes of its origin, and how, where that is not all.
+func addTaken(cols *columns.Writer, c stream.Config) {
+	origin := c.Mirror
+	cols.AddRowIf("Starts At Sequence", origin.OptStartSeq, origin.OptStartSeq > 0)
+	if origin.OptStartTime != nil {
+		cols.AddRow("Starts At Time", *origin.OptStartTime)
+	}
+	for _, t := range origin.SubjectTransforms {
+		if t.Destination != "" && t.Destination != t.Source && t.Destination != stream.IdentityTransform(t.Source) {
+			cols.AddRow("Keys Stored As", fmt.Sprintf("%s to %s", Clean(t.Source), Clean(t.Destination)))
+		}
+	}
+	if origin.Consumer != nil {
+		cols.AddRow("Origin Consumer", Clean(origin.Consumer.Name))
+	}
+	cols.AddRowIf("Sealed", true, c.Sealed)
+	cols.AddRowIf("Retention", Clean(c.Retention), c.Retention != "" && c.Retention != "limits")
 }
 
 func addSources(cols *columns.Writer, s *stream.Info) {

@@ -160,6 +160,11 @@ func unhealthyReports(t *testing.T, all map[string]mirror.Report) {
 	r.Origin = &mirror.Origin{Problem: "no\nanswer\xff"}
 	all["control-characters"] = r
 
+	s = bucketStream(t, `{"name":"KV_odd","max_msgs_per_subject":1,"storage":"file","retention":"workqueue","sealed":true,"mirror":{"name":"KV_demo","opt_start_seq":7,"opt_start_time":"2026-01-02T03:04:05Z",
+		"subject_transforms":[{"src":"$KV.demo.a","dest":"$KV.odd.a"},{"src":"$KV.demo.b","dest":""}],"consumer":{"name":"pre","deliver_subject":"d"}}}`)
+	s.Mirror = upstream(0, time.Second)
+	all["odd"] = shown(s)
+
 	s = bucketStream(t, farMirror)
 	s.Mirror = upstream(0, time.Second)
 	r = shown(s)

@@ -10,6 +10,9 @@ type Facts struct {
 	Mirror *stream.Info
 	// Level is the API level of the mirror's server; nil when it is not known.
 	Level *int
+	// Stored is how many bytes the mirror's account stores, where the mirror does, and
+	// MayStore how many it may; 0 when there is no limit, or none is known.
+	Stored, MayStore uint64
 
 	Origin       *stream.Info // nil when it could not be read
 	OriginUnread Unreadable   // why not

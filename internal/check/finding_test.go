@@ -138,6 +138,9 @@ func TestRemedies(t *testing.T) {
 		{"no roll-ups and no purges", "rollup-off", func(f *Facts) {
 			f.Mirror.Config.AllowRollup, f.Mirror.Config.DenyPurge = false, true
 		}, Recreate, ""},
+		{"stalled", "stalled", func(f *Facts) { behindBy(f, 1); readTwice(f) }, None, "restart the mirror's server, or delete"},
+		{"stalled by the account", "stalled", stalledBecause(func(f *Facts) { f.Stored, f.MayStore = 950, 1000 }), None, "give the account more storage"},
+		{"stalled by flow control", "stalled", stalledBecause(otherAccount), None, "$JS.FC.>"},
 		{"left over", "left-over", func(f *Facts) { f.Mirror.State.Msgs = 13; readTwice(f) }, Prune, ""},
 		{"missing", "missing", func(f *Facts) { f.Content = &Content{Missing: map[string]uint64{"expired": 1, "absent": 1}} }, Recreate, ""},
 		{"missing, and the origin raises TTLs", "missing", func(f *Facts) { raisesTTL(f); f.Content = &Content{Missing: map[string]uint64{"expired": 1}} }, None, honourTTL},

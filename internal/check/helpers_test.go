@@ -155,5 +155,19 @@ func raisesTTL(f *Facts) {
 	f.Origin.Config.SubjectDeleteMarkerTTL = time.Hour
 }
 
+// stalledBecause makes a mirror stall, with a cause.
+func stalledBecause(cause func(*Facts)) func(*Facts) {
+	return func(f *Facts) {
+		behindBy(f, 1)
+		readTwice(f)
+		cause(f)
+	}
+}
+
+// otherAccount makes the origin one in another account.
+func otherAccount(f *Facts) {
+	f.Mirror.Config.Mirror.External = &stream.External{APIPrefix: "JS.A.API", DeliverPrefix: "deliver.B"}
+}
+
 // behindBy takes the origin ahead.
 func behindBy(f *Facts, n uint64) { f.Origin.State.LastSeq = f.Mirror.State.LastSeq + n }

@@ -76,6 +76,13 @@ func linkCases() map[string][]findingCase {
 		"stalled": {
 			{"behind twice", func(f *Facts) { behindBy(f, 1); readTwice(f) }, Critical, "does not advance from sequence 10, 1 behind"},
 			{"one reading", func(f *Facts) { behindBy(f, 1) }, noFinding, ""},
+			{"the account is full", stalledBecause(func(f *Facts) { f.Stored, f.MayStore = 950, 1000 }), Critical, "1 behind its origin: the account's storage is used up: 950 of 1000 bytes"},
+			{"the account has room", stalledBecause(func(f *Facts) { f.Stored, f.MayStore = 900, 1000 }), Critical, "1 behind its origin"},
+			{"full", stalledBecause(func(f *Facts) { f.Mirror.Config.MaxMsgs = 10 }), Critical, "its origin: it is full"},
+			{"sealed", stalledBecause(func(f *Facts) { f.Mirror.Config.Sealed = true }), Critical, "its origin: it is sealed"},
+			{"no flow control, said", stalledBecause(func(f *Facts) { f.Mirror.Mirror.Error = &stream.APIError{Code: 10228} }), Critical, "requests for flow control are not answered"},
+			{"no flow control", stalledBecause(otherAccount), Critical, "do not share flow control"},
+			{"no delivery", stalledBecause(func(f *Facts) { otherAccount(f); f.Mirror.State = stream.State{}; readTwice(f) }), Critical, `the subjects "deliver.B.>" are not shared`},
 			{"moves", func(f *Facts) { behindBy(f, 5); readTwice(f); f.Mirror.State.LastSeq++ }, noFinding, ""},
 			{"was not behind", func(f *Facts) { readTwice(f); behindBy(f, 1) }, noFinding, ""},
 			{"the rest has expired", func(f *Facts) { behindBy(f, 5); readTwice(f); f.NextPending = new(uint64(0)) }, noFinding, ""},

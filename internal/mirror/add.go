@@ -274,7 +274,11 @@ func (p *AddPlan) Wait(ctx context.Context, limit time.Duration) error {
 	}
 	target := origin.info.State.LastSeq
 	end := time.Now().Add(limit)
-	info, err := p.client.waitForSeq(ctx, p.Info, origin, target, func(time.Duration) bool { return time.Now().After(end) })
+	stalled := false
+	info, err := p.client.waitForSeq(ctx, p.Info, origin, target, func(idle time.Duration) bool {
+		stalled = idle >= p.client.waits.SecondRead
+		return time.Now().After(end)
+	})
 	p.set(info)
 	p.Origin = origin.report(info)
 	switch {
@@ -283,9 +287,12 @@ func (p *AddPlan) Wait(ctx context.Context, limit time.Duration) error {
 		p.client.observer.Reached(p.Bucket, fmt.Sprintf("reached sequence %d of its origin", target))
 		return nil
 	case errors.Is(err, errGivenUp):
-		return p.notCaughtUp(ErrNotCaughtUp, target, fmt.Sprintf("after %v", limit))
+		if account, err := p.client.own.Account(ctx); err == nil {
+			p.read.account = account // with what the mirror stores by now
+		}
+		return p.notCaughtUp(ErrNotCaughtUp, target, fmt.Sprintf("after %v", limit), stalled)
 	case ctx.Err() != nil:
-		return p.notCaughtUp(ErrInterrupted, target, "when interrupted")
+		return p.notCaughtUp(ErrInterrupted, target, "when interrupted", stalled)
 	}
 	return AsError(err).wrap("bucket %q %s, and cannot be read since", p.Bucket, p.wasCreated())
 }
@@ -298,8 +305,9 @@ func (p *AddPlan) wasCreated() string {
 	return "was created"
 }
 
-// notCaughtUp says how far the mirror came, and what it says is wrong.
-func (p *AddPlan) notCaughtUp(kind Kind, target uint64, when string) error {
+// notCaughtUp says how far the mirror came, and what it says is wrong, or, of one that
+// has stalled, what is known to be.
+func (p *AddPlan) notCaughtUp(kind Kind, target uint64, when string, stalled bool) error {
 	cause, link := "", p.Info.Mirror
 	var advice []Advice
 	switch {
@@ -309,6 +317,12 @@ func (p *AddPlan) notCaughtUp(kind Kind, target uint64, when string) error {
 	case !link.EverActive():
 		cause = "; it has never been connected to its origin"
 		advice = []Advice{{Code: CheckLink}}
+	case stalled:
+		facts := check.Facts{Mirror: p.Info, Origin: p.read.origin.info}
+		facts.Stored, facts.MayStore = p.read.account.Usage(p.Info.Config.Storage, p.Info.Config.Replicas)
+		if why, _ := facts.StallCause(); why != "" {
+			cause = "; " + why
+		}
 	}
 	return fail(kind, "bucket %q %s, and %s it is at sequence %d of %d%s", p.Bucket, p.wasCreated(), when, p.Info.State.LastSeq, target, cause).advise(advice...)
 }

@@ -53,10 +53,10 @@ func (c *Client) compareWithOrigin(ctx context.Context, mirror *stream.Info, ori
 		}()
 	}
 	read := c.readOrigin(ctx, origin)
-	switch {
-	case mirror.Config.Filtered():
+	if mirror.Config.Filtered() {
 		read.pending = <-pending
-	case read.info != nil:
+	}
+	if read.pending == nil && read.info != nil {
 		read.pending = read.api.Pending(ctx, read.info, mirror)
 	}
 	if err := ctx.Err(); err != nil {

@@ -175,7 +175,7 @@ func interruptedAt(t *testing.T, s *natstest.Server, at, after string) (context.
 	return ctx, p
 }
 
-func (o outcome) saysSilenced(t *testing.T) {
+func (o outcome) saysDisabled(t *testing.T) {
 	t.Helper()
 	if f := o.report.Error; f == nil || !strings.Contains(f.Message, "direct gets of the name demo are turned off for KV_plain") ||
 		strings.Contains(f.Message, "nothing was changed") || !strings.Contains(f.Hint, "--only mirror-direct-off") {

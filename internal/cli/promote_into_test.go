@@ -89,9 +89,9 @@ func TestPromoteSourcedLargestValue(t *testing.T) {
 	must(t)(keyValueOf(t, url, "fresh").Put(t.Context(), "key", make([]byte, 100)))
 }
 
-// A copy that has all and waits for other mirrors to be silenced is said to be
+// A copy that has all and waits for direct gets of other mirrors to be turned off is said to be
 // there, and a second run finishes it.
-func TestPromoteIntoInterruptedSilencing(t *testing.T) {
+func TestPromoteIntoInterruptedDisabling(t *testing.T) {
 	t.Parallel()
 	sites := lostOrigin(t)
 	url := sites.Leaf.URL()
@@ -171,7 +171,7 @@ func TestPromoteIntoDiffers(t *testing.T) {
 	}
 }
 
-// A copy that is full does not advance, which is noticed.
+// A copy that is full stands still, which is noticed.
 func TestPromoteIntoStalls(t *testing.T) {
 	slow(t)
 	t.Parallel()
@@ -181,7 +181,7 @@ func TestPromoteIntoStalls(t *testing.T) {
 		"allow_msg_ttl":true,"allow_direct":true,"metadata":{"nats-kvmirror.copy-of":"plain"},"mirror":{"name":"KV_plain","subject_transforms":[{"src":"$KV.demo.>","dest":"$KV.fresh.>"}]}}`)
 	o := runJSON(t, t.Context(), "promote", "plain", "--into", "fresh", "--server", url, "--timeout", brief.String())
 	o.mustBe(t, 1, mirror.Failed, mirror.ErrIncomplete)
-	if !strings.Contains(o.report.Error.Message, "stands still") || o.report.Stream != "KV_fresh" {
+	if !strings.Contains(o.report.Error.Message, "has not moved from sequence") || o.report.Stream != "KV_fresh" {
 		t.Errorf("it says %q of %s", o.report.Error.Message, o.report.Stream)
 	}
 }
@@ -233,7 +233,7 @@ func TestPromoteIntoOutcomes(t *testing.T) {
 	}
 }
 
-// With force a copy is made while the origin goes on; it holds what the mirror
+// With consent a copy is made while the origin goes on; it holds what the mirror
 // held when it was made, and no difference is found where there is none.
 func TestPromoteIntoWhileWriting(t *testing.T) {
 	slow(t)
@@ -257,7 +257,7 @@ func TestPromoteIntoWhileWriting(t *testing.T) {
 	waitUntil(t, "much is written", func() bool { return written.Load() > 500 })
 	runJSON(t, t.Context(), "add", "--mirror", "busy", "--mirror-domain", "hub", "--wait", "1m", "--server", url).mustBe(t, 0, mirror.Created, "")
 	runJSON(t, t.Context(), "promote", "busy", "--into", "fresh", "--server", url).mustBe(t, 1, mirror.Failed, mirror.ErrRefused)
-	o := runJSON(t, t.Context(), "promote", "busy", "--into", "fresh", "--force", "--server", url)
+	o := runJSON(t, t.Context(), "promote", "busy", "--into", "fresh", "--origin-alive", "--server", url)
 	o.mustBe(t, 0, mirror.Promoted, "")
 	if said := o.warnings(); !strings.Contains(said, "SPLIT BRAIN") {
 		t.Errorf("it says %q", said)

@@ -44,11 +44,11 @@ func TestPromoteRefusedByServer(t *testing.T) {
 			reply["error"] = map[string]any{"code": 400, "err_code": 10055, "description": "stream mirror configuration can not be updated"}
 		}
 	})
-	o := runJSON(t, t.Context(), "promote", "demo", "--force", "--server", sites.Leaf.URL(), "--js-api-prefix", "FAKE.API")
+	o := runJSON(t, t.Context(), "promote", "demo", "--force", "--origin-alive", "--server", sites.Leaf.URL(), "--js-api-prefix", "FAKE.API")
 	o.mustBe(t, 1, mirror.Failed, mirror.ErrOldServer)
 }
 
-// What an update echoes is not believed: a mirror that was not promoted is found.
+// What an update echoes is not believed: a mirror that is still there is found.
 func TestPromoteNotKept(t *testing.T) {
 	t.Parallel()
 	sites := lostOrigin(t)
@@ -62,8 +62,8 @@ func TestPromoteNotKept(t *testing.T) {
 	o.mustBe(t, 1, mirror.Failed, mirror.ErrNotKept)
 }
 
-// An origin whose information is not exported lives as long as its mirror hears
-// of it.
+// An origin whose information is not exported is alive as long as its mirror's
+// link to it is active.
 func TestPromoteUnreadableOrigin(t *testing.T) {
 	slow(t)
 	t.Parallel()
@@ -82,7 +82,7 @@ func TestPromoteUnreadableOrigin(t *testing.T) {
 	promote := []string{"promote", "demo", "--server", b}
 	o := runJSON(t, t.Context(), promote...)
 	o.mustBe(t, 1, mirror.Failed, mirror.ErrRefused)
-	if !strings.Contains(o.report.Error.Message, "the mirror hears of it") {
+	if !strings.Contains(o.report.Error.Message, "the mirror's link to it is active") {
 		t.Errorf("the sign of life is not said: %s", o.report.Error.Message)
 	}
 	request(t, connectTo(t, a), "$JS.API.STREAM.DELETE.KV_demo", "")
@@ -99,7 +99,7 @@ func TestPromoteUnreadableOrigin(t *testing.T) {
 	must(t)(keyValueOf(t, b, "demo").PutString(t.Context(), "key", "new"))
 }
 
-// A hub that is down is lost; one that answers takes force, and a warning.
+// A hub that is down is lost; one that answers takes consent, and a warning.
 func TestPromoteWithoutHub(t *testing.T) {
 	slow(t)
 	t.Parallel()
@@ -112,7 +112,12 @@ func TestPromoteWithoutHub(t *testing.T) {
 			if down {
 				sites.Hub.Shutdown()
 			}
-			o := runJSON(t, t.Context(), "promote", "demo", "--force", "--server", url, "--timeout", (2 * brief).String())
+			promote := []string{"promote", "demo", "--force", "--server", url, "--timeout", (2 * brief).String()}
+			if !down {
+				runJSON(t, t.Context(), promote...).mustBe(t, 1, mirror.Failed, mirror.ErrRefused)
+				promote = append(promote, "--origin-alive")
+			}
+			o := runJSON(t, t.Context(), promote...)
 			o.mustBe(t, 0, mirror.Promoted, "")
 			said := o.warnings()
 			if strings.Contains(said, "SPLIT BRAIN") == down || strings.Contains(said, "only the link is down") != down {
@@ -127,7 +132,7 @@ func TestPromoteWithoutHub(t *testing.T) {
 
 // The list of streams of a cluster, some of whose servers are down: what it tells of
 // a stream, and says not to know, counts once; and what it does not tell is said.
-func TestPromoteRivalsInCluster(t *testing.T) {
+func TestPromoteDirectGetInCluster(t *testing.T) {
 	slow(t)
 	t.Parallel()
 	url := lostOrigin(t).Leaf.URL()
@@ -167,14 +172,14 @@ func TestPromoteRivalsInCluster(t *testing.T) {
 	o := runJSON(t, t.Context(), "promote", "demo", "--dry-run", "--server", url, "--js-api-prefix", "FAKE.API")
 	o.mustBe(t, 2, mirror.WouldPromote, "")
 	said := o.warnings()
-	if !strings.Contains(said, "turned off for KV_plain") || !strings.Contains(said, "nobody tells about lost") {
+	if !strings.Contains(said, "turned off for KV_plain") || !strings.Contains(said, "the servers of lost do not answer") {
 		t.Errorf("it says %q", said)
 	}
 }
 
 // What was turned off for other mirrors is said when nothing comes of the
 // promotion: it is refused, or it is interrupted before it is written.
-func TestPromoteAfterSilencing(t *testing.T) {
+func TestPromoteAfterDisabling(t *testing.T) {
 	t.Parallel()
 	t.Run("refused", func(t *testing.T) {
 		t.Parallel()
@@ -182,7 +187,7 @@ func TestPromoteAfterSilencing(t *testing.T) {
 		refusing(t, url, func(subject string, _ []byte) bool { return subject == "STREAM.UPDATE.KV_demo" }, func(string, map[string]any) {})
 		o := runJSON(t, t.Context(), "promote", "demo", "--force", "--server", url, "--js-api-prefix", "FAKE.API")
 		o.mustBe(t, 1, mirror.Failed, mirror.ErrRejected)
-		o.saysSilenced(t)
+		o.saysDisabled(t)
 		// What the hint says, works.
 		runFleet(t, t.Context(), "repair", "plain", "--only", "mirror-direct-off", "--force", "--server", url).mustBe(t, 0, mirror.Updated, "")
 	})
@@ -192,7 +197,7 @@ func TestPromoteAfterSilencing(t *testing.T) {
 		ctx, p := interruptedAt(t, sites.Leaf, "STREAM.UPDATE.KV_plain", "STREAM.INFO.KV_plain")
 		o := runJSON(t, ctx, "promote", "demo", "--force", "--server", p.URL())
 		o.mustBe(t, 1, mirror.Failed, mirror.ErrInterrupted)
-		o.saysSilenced(t)
+		o.saysDisabled(t)
 		if o := runJSON(t, t.Context(), "info", "demo", "--server", sites.Leaf.URL()); o.report.Link == nil {
 			t.Error("the mirror was promoted")
 		}

@@ -182,14 +182,14 @@ func TestPromoteLinkBackAfterAsking(t *testing.T) {
 	keyValue(t, sites.Hub.URL(), jetstream.KeyValueConfig{Bucket: "demo"})
 	runJSON(t, t.Context(), "add", "--mirror", "demo", "--mirror-domain", "hub", "--server", sites.Leaf.URL()).mustBe(t, 0, mirror.Created, "")
 	leaf := connectTo(t, sites.Leaf.URL())
-	hears := func(since time.Time) func() bool {
+	active := func(since time.Time) func() bool {
 		return func() bool {
 			asked := time.Now()
 			is := readStream(t, leaf, "demo")
 			return is.Mirror != nil && is.Mirror.Active >= 0 && asked.Add(-is.Mirror.Active).After(since)
 		}
 	}
-	waitUntil(t, "the mirror hears of its origin", hears(time.Time{}))
+	waitUntil(t, "the mirror's link to its origin is active", active(time.Time{}))
 	link.Refuse(true)
 	link.CutAll()
 	client, err := natstest.NewProxy(sites.Leaf.Addr())
@@ -207,12 +207,12 @@ func TestPromoteLinkBackAfterAsking(t *testing.T) {
 		return natstest.Pass
 	})
 	link.Refuse(false)
-	waitUntil(t, "the mirror hears of its origin again", hears(time.Now()))
+	waitUntil(t, "the mirror's link to its origin is active again", active(time.Now()))
 	p.types("y\r")
 	if code := p.leaves(); code != 1 {
 		t.Errorf("exit code %d, want 1", code)
 	}
-	if !strings.Contains(p.shown(), "the mirror hears of it again") {
+	if !strings.Contains(p.shown(), "the mirror's link to it is active again") {
 		t.Errorf("it says\n%s", p.shown())
 	}
 	if readStream(t, leaf, "demo").Mirror == nil {

@@ -225,7 +225,7 @@ func (r *Reader) account(ctx context.Context) *jsapi.Account {
 	return &account
 }
 
-// complete reads the origins and what is above them, and looks again at what
+// complete reads the origins and what is above them, and reads again what
 // seems to be wrong. lists are those that the mirrors were read from and that
 // are being read; nil when the mirrors were named.
 func (r *Reader) complete(ctx context.Context, fleet *Fleet, lists lists) error {
@@ -241,7 +241,7 @@ func (r *Reader) complete(ctx context.Context, fleet *Fleet, lists lists) error 
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return r.lookAgain(ctx, fleet, lists == nil)
+	return r.readSuspectsAgain(ctx, fleet, lists == nil)
 }
 
 // readOrigins reads the origins, those of a prefix together.

@@ -65,7 +65,7 @@ func create(t *testing.T, s *natstest.Server, streams ...jetstream.StreamConfig)
 	}
 }
 
-// settled waits until the mirrors hold so many messages and have heard of their
+// settled waits until the mirrors hold so many messages and are connected to their
 // origins.
 func settled(t *testing.T, s *natstest.Server, messages map[string]uint64) {
 	t.Helper()

@@ -72,11 +72,11 @@ func (r *Reader) onceEach(ctx context.Context) func(prefix, name string) (*strea
 	}
 }
 
-// lookAgain reads the suspicious ones a second time, both sides, after a pause:
-// the first time they were read at different moments. One that is behind again
-// is asked for, at the origin, by the next message to take. A bucket that is no
+// readSuspectsAgain reads the suspicious ones a second time, both sides, after a pause:
+// the first time they were read at different times. Of one that is behind again, the
+// origin is asked for the next message to take. A bucket that is no
 // mirror by then is a [Problem] only if it was named.
-func (r *Reader) lookAgain(ctx context.Context, fleet *Fleet, named bool) error {
+func (r *Reader) readSuspectsAgain(ctx context.Context, fleet *Fleet, named bool) error {
 	var suspects []*Mirror
 	for i := range fleet.Mirrors {
 		if m := &fleet.Mirrors[i]; m.Facts.Suspicious() {

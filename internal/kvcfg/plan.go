@@ -98,7 +98,7 @@ func New(m NewMirror, origin *stream.Config) (Plan, error) {
 	case m.Origin.External():
 		fixed("mirror_direct", true)
 	case origin != nil:
-		// Beside the origin, the server sees to it itself (server/stream.go).
+		// Beside the origin, the server does that itself (server/stream.go).
 		fixed("mirror_direct", origin.AllowDirect)
 	}
 	fixed("allow_rollup_hdrs", true)

@@ -46,7 +46,7 @@ func Recreate(current stream.Raw, r Recreation, found stream.Config) (Plan, erro
 			source.OptStartSeq, source.OptStartTime = have.Mirror.OptStartSeq, have.Mirror.OptStartTime
 		}
 		p.Set("mirror", source, FromFlag)
-		// Beside its origin, the server sees to it itself (server/stream.go).
+		// Beside its origin, the server does that itself (server/stream.go).
 		p.Set("mirror_direct", r.Origin.External() || found.AllowDirect, FromDerived)
 	}
 	switch {

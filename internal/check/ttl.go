@@ -1,8 +1,6 @@
 package check
 
 import (
-	"strings"
-
 	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/stream"
 )
@@ -64,14 +62,14 @@ func ttlOffInstead(f Facts) (Remedy, string) {
 func (f Facts) tooOld() bool { return f.Level != nil && *f.Level < stream.TTLAPILevel }
 
 func ttlOriginOff(f Facts, _ Thresholds) (Severity, string) {
-	if !f.onlyMirrorHasTTL() || f.originIgnoresTTL() {
+	if !f.onlyMirrorHasTTL() || kvcfg.IgnoresTTL(f.Origin.Config) {
 		return none()
 	}
 	return found(OK, "the mirror has per-key TTL and the origin does not, which does no harm: no TTL comes from there")
 }
 
 func ttlOriginIgnored(f Facts, _ Thresholds) (Severity, string) {
-	if !f.onlyMirrorHasTTL() || !f.originIgnoresTTL() {
+	if !f.onlyMirrorHasTTL() || !kvcfg.IgnoresTTL(f.Origin.Config) {
 		return none()
 	}
 	return found(Warning, "the origin's server is older than 2.11 and ignores TTLs: a key with a TTL stays there and disappears here")
@@ -79,18 +77,6 @@ func ttlOriginIgnored(f Facts, _ Thresholds) (Severity, string) {
 
 func (f Facts) onlyMirrorHasTTL() bool {
 	return f.Origin != nil && !f.Origin.Config.AllowMsgTTL && f.Mirror.Config.AllowMsgTTL
-}
-
-// originIgnoresTTL reports whether the origin's server is older than per-key TTL:
-// it stores a TTL as a header like any other. Servers from 2.11 on put into each
-// stream's metadata what it requires and, unless it is in a list, their version.
-func (f Facts) originIgnoresTTL() bool {
-	for key := range f.Origin.Config.Metadata {
-		if strings.HasPrefix(key, stream.ReservedMetadata) {
-			return false
-		}
-	}
-	return true
 }
 
 func ttlLostAbove(f Facts, _ Thresholds) (Severity, string) {

@@ -332,35 +332,3 @@ func TestAgainstAnotherMirror(t *testing.T) {
 		})
 	}
 }
-
-func TestFollowed(t *testing.T) {
-	all := stream.Config{AllowMsgTTL: true, MaxAge: time.Hour, MaxMsgsPerSubject: 5, MaxMsgSize: 1024}
-	tests := map[string]struct {
-		mirror, origin stream.Config
-		want           []change
-	}{
-		"follows":         {all, all, nil},
-		"unlimited alike": {stream.Config{MaxAge: -1, MaxMsgsPerSubject: -1, MaxMsgSize: 0}, stream.Config{MaxMsgsPerSubject: 0, MaxMsgSize: -1}, nil},
-		"what a site chooses itself": {
-			stream.Config{Name: "KV_a", Storage: "memory", Replicas: 3, MaxBytes: 5, Compression: "s2", Description: "x", Metadata: map[string]string{"a": "b"}},
-			stream.Config{Name: "KV_b", Storage: "file", Replicas: 1, SubjectDeleteMarkerTTL: time.Hour}, nil,
-		},
-		"nothing of it": {stream.Config{}, all, []change{
-			{"allow_msg_ttl", "false", "true", FromOrigin},
-			{"max_age", "0", "3600000000000", FromOrigin},
-			{"max_msgs_per_subject", "-1", "5", FromOrigin},
-			{"max_msg_size", "-1", "1024", FromOrigin},
-		}},
-		"more than the origin": {all, stream.Config{MaxMsgsPerSubject: 1, MaxMsgSize: -1}, []change{
-			{"allow_msg_ttl", "true", "false", FromOrigin},
-			{"max_age", "3600000000000", "0", FromOrigin},
-			{"max_msgs_per_subject", "5", "1", FromOrigin},
-			{"max_msg_size", "1024", "-1", FromOrigin},
-		}},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			wantChanges(t, Followed(test.mirror, test.origin), test.want...)
-		})
-	}
-}

@@ -320,23 +320,6 @@ func (p Plan) Against(existing stream.Raw) []Change {
 	return changes
 }
 
-// Followed lists the settings in which a mirror does not follow its origin, as
-// changes from the mirror's value to the origin's.
-func Followed(mirror, origin stream.Config) []Change {
-	var changes []Change
-	compare := func(field string, have, want any) {
-		from, to := stream.JSON(have), stream.JSON(want)
-		if !stream.SameValue(field, from, to) {
-			changes = append(changes, Change{Field: field, From: from, To: to, Source: FromOrigin})
-		}
-	}
-	compare("allow_msg_ttl", mirror.AllowMsgTTL, origin.AllowMsgTTL)
-	compare("max_age", max(mirror.MaxAge, 0), max(origin.MaxAge, 0))
-	compare("max_msgs_per_subject", stream.Limit(mirror.MaxMsgsPerSubject), stream.Limit(origin.MaxMsgsPerSubject))
-	compare("max_msg_size", stream.Limit(mirror.MaxMsgSize), stream.Limit(origin.MaxMsgSize))
-	return changes
-}
-
 // mergedMetadata is the wished metadata with the server's own keys kept.
 func mergedMetadata(wished map[string]string, current json.RawMessage) (map[string]string, error) {
 	merged := map[string]string{}

@@ -132,7 +132,7 @@ func (r originRead) report(mirror *stream.Info) *Origin {
 			leftOver := c.LeftOver()
 			o.LeftOver, o.Missing = &leftOver, &c.Missing
 		}
-		o.Differs = kvcfg.Followed(mirror.Config, r.info.Config)
+		o.Differs, o.Chosen = kvcfg.Followed(mirror.Config, r.info.Config)
 		follows := len(o.Differs) == 0
 		o.Follows = &follows
 	}

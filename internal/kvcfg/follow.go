@@ -1,0 +1,105 @@
+package kvcfg
+
+import (
+	"slices"
+	"strings"
+
+	"nats-kvmirror/internal/stream"
+)
+
+// OwnMetadata is the prefix of the metadata keys that are this program's.
+const OwnMetadata = "nats-kvmirror."
+
+// ChosenKey is the metadata key of a mirror that lists the settings, sorted and
+// separated by commas, in which it differs from its origin because a flag set them.
+const ChosenKey = OwnMetadata + "chosen"
+
+// Followed compares the settings in which a mirror follows its origin, as changes
+// from the mirror's value to the origin's: differs are those that nobody chose, and
+// chosen are those that a flag set. It is the one answer to whether a mirror follows.
+//
+// The settings are per-key TTL, maximum age, history and maximum value size and,
+// where one of the two drops its oldest values at a limit ([DropsOldest]), the limits
+// of the whole bucket. Per-key TTL that only the mirror has is no difference: it
+// cannot be turned off, and no TTL comes from an origin without it. It is one where
+// the origin's server ignores TTLs ([IgnoresTTL]).
+func Followed(mirror, origin stream.Config) (differs, chosen []Change) {
+	for _, c := range unequal(mirror, origin) {
+		switch {
+		case IsChosen(mirror, c.Field):
+			chosen = append(chosen, c)
+		case c.Field == "allow_msg_ttl" && mirror.AllowMsgTTL && !IgnoresTTL(origin):
+		default:
+			differs = append(differs, c)
+		}
+	}
+	return differs, chosen
+}
+
+// unequal lists the followed settings that are not the same on both sides.
+func unequal(mirror, origin stream.Config) []Change {
+	var changes []Change
+	compare := func(field string, have, want any) {
+		if have != want {
+			changes = append(changes, Change{Field: field, From: stream.JSON(have), To: stream.JSON(want), Source: FromOrigin})
+		}
+	}
+	compare("allow_msg_ttl", mirror.AllowMsgTTL, origin.AllowMsgTTL)
+	compare("max_age", max(mirror.MaxAge, 0), max(origin.MaxAge, 0))
+	compare("max_msgs_per_subject", stream.Limit(mirror.MaxMsgsPerSubject), stream.Limit(origin.MaxMsgsPerSubject))
+	compare("max_msg_size", stream.Limit(mirror.MaxMsgSize), stream.Limit(origin.MaxMsgSize))
+	if !DropsOldest(mirror) && !DropsOldest(origin) {
+		return changes
+	}
+	limits := limitsBelow(origin)
+	discard := "old"
+	if mirror.Discard != "" {
+		discard = mirror.Discard
+	}
+	compare("max_msgs", stream.Limit(mirror.MaxMsgs), limits.MaxMsgs)
+	compare("max_bytes", stream.Limit(mirror.MaxBytes), limits.MaxBytes)
+	compare("discard", discard, limits.Discard)
+	return changes
+}
+
+// limitsBelow are the limits of the whole bucket that a mirror of this origin has:
+// the origin's where it drops its oldest values at them, and otherwise none, because
+// a mirror that reaches one stops.
+func limitsBelow(origin stream.Config) stream.Config {
+	if DropsOldest(origin) {
+		return stream.Config{MaxMsgs: stream.Limit(origin.MaxMsgs), MaxBytes: stream.Limit(origin.MaxBytes), Discard: "old"}
+	}
+	return stream.Config{MaxMsgs: -1, MaxBytes: -1, Discard: "new"}
+}
+
+// DropsOldest says whether a bucket drops its oldest values when it reaches a limit.
+func DropsOldest(c stream.Config) bool {
+	return c.Discard != "new" && (c.MaxMsgs > 0 || c.MaxBytes > 0)
+}
+
+// IgnoresTTL says whether an origin's server is older than per-key TTL: it stores a
+// TTL as a header like any other. Servers from 2.11 on put into each stream's metadata
+// what it requires and, unless it is in a list, their version.
+func IgnoresTTL(origin stream.Config) bool {
+	for key := range origin.Metadata {
+		if strings.HasPrefix(key, stream.ReservedMetadata) {
+			return false
+		}
+	}
+	return true
+}
+
+// Chosen are the settings of which a mirror's metadata says that a flag set them to
+// a value other than the origin's. The limits of the whole bucket are chosen together,
+// as max_bytes.
+func Chosen(mirror stream.Config) []string {
+	return strings.FieldsFunc(mirror.Metadata[ChosenKey], func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+// IsChosen says whether a field of a mirror is one of those that are [Chosen].
+func IsChosen(mirror stream.Config, field string) bool {
+	if field == "max_msgs" || field == "discard" {
+		field = "max_bytes"
+	}
+	return mirror.Metadata[ChosenKey] != "" && slices.Contains(Chosen(mirror), field)
+}

@@ -1,6 +1,9 @@
 package check
 
-import "nats-kvmirror/internal/stream"
+import (
+	"nats-kvmirror/internal/kvcfg"
+	"nats-kvmirror/internal/stream"
+)
 
 // Comparison is what two states say about a mirror and its origin. Counts can
 // show that a mirror is wrong, and never that it is right: two different sets
@@ -19,7 +22,8 @@ type Comparison struct {
 	Older bool `json:"older"`
 	// Counted says whether the two should hold equally many messages, so that
 	// Surplus and Missing mean something: both are at the same sequence, the
-	// mirror takes all keys, from the first on, and keeps as much history.
+	// mirror takes all keys, from the first on, keeps as much history, and nothing
+	// was chosen in which it differs from its origin.
 	Counted bool `json:"counted"`
 }
 
@@ -43,7 +47,8 @@ func Compare(mirror, origin stream.Config, mirrored, original stream.State) Comp
 	if original.LastSeq > mirrored.LastSeq {
 		c.Behind = original.LastSeq - mirrored.LastSeq
 	}
-	c.Counted = c.Behind == 0 && !mirror.Filtered() && !mirror.Mirror.Begins() && stream.Limit(mirror.MaxMsgsPerSubject) == stream.Limit(origin.MaxMsgsPerSubject)
+	_, chosen := kvcfg.Followed(mirror, origin)
+	c.Counted = c.Behind == 0 && len(chosen) == 0 && !mirror.Filtered() && !mirror.Mirror.Begins() && stream.Limit(mirror.MaxMsgsPerSubject) == stream.Limit(origin.MaxMsgsPerSubject)
 	if !c.Counted {
 		return c
 	}

@@ -16,9 +16,7 @@ func ttlRows() []row {
 		Kind:    Kind{"ttl-off", "the origin has per-key TTL and the mirror does not", Repair, ""},
 		find:    ttlOff,
 		instead: ttlOffInstead,
-		fix: func(stream.Config, stream.Config) []setting {
-			return []setting{{"allow_msg_ttl", true, kvcfg.FromOrigin}}
-		},
+		fix:     follows("allow_msg_ttl"),
 	}, {
 		Kind: Kind{"ttl-origin-off", "the mirror has per-key TTL and the origin does not", None, "nothing needs to be done"},
 		find: ttlOriginOff,
@@ -41,7 +39,7 @@ func ttlRows() []row {
 }
 
 func ttlOff(f Facts, _ Thresholds) (Severity, string) {
-	if !f.originHasTTL() || f.Mirror.Config.AllowMsgTTL {
+	if !f.originHasTTL() || !f.differs("allow_msg_ttl") {
 		return none()
 	}
 	return found(Critical, "the origin has per-key TTL and the mirror does not: it grows forever")
@@ -56,6 +54,11 @@ func ttlOffInstead(f Facts) (Remedy, string) {
 		return Recreate, ""
 	}
 	return "", ""
+}
+
+// choseNoTTL reports whether the mirror has no per-key TTL because a flag said so.
+func (f Facts) choseNoTTL() bool {
+	return !f.Mirror.Config.AllowMsgTTL && kvcfg.IsChosen(f.Mirror.Config, "allow_msg_ttl")
 }
 
 // tooOld reports whether the mirror's server does not support per-key TTL.
@@ -76,7 +79,7 @@ func ttlOriginIgnored(f Facts, _ Thresholds) (Severity, string) {
 }
 
 func (f Facts) onlyMirrorHasTTL() bool {
-	return f.Origin != nil && !f.Origin.Config.AllowMsgTTL && f.Mirror.Config.AllowMsgTTL
+	return f.Origin != nil && !f.Origin.Config.AllowMsgTTL && f.Mirror.Config.AllowMsgTTL && !kvcfg.IsChosen(f.Mirror.Config, "allow_msg_ttl")
 }
 
 func ttlLostAbove(f Facts, _ Thresholds) (Severity, string) {
@@ -103,7 +106,7 @@ func chainUnreadable(f Facts, _ Thresholds) (Severity, string) {
 }
 
 func serverTooOld(f Facts, _ Thresholds) (Severity, string) {
-	if !f.originHasTTL() || !f.tooOld() {
+	if !f.originHasTTL() || !f.tooOld() || f.choseNoTTL() {
 		return none()
 	}
 	return found(Critical, "the mirror's server is older than 2.11 and does not support per-key TTL")
@@ -111,7 +114,7 @@ func serverTooOld(f Facts, _ Thresholds) (Severity, string) {
 
 func serverKeepsExpired(f Facts, _ Thresholds) (Severity, string) {
 	v := f.Mirror.Config.ServerVersion()
-	if !f.originHasTTL() {
+	if !f.originHasTTL() || f.choseNoTTL() {
 		return none()
 	}
 	switch {

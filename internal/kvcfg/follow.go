@@ -1,6 +1,8 @@
 package kvcfg
 
 import (
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -19,8 +21,9 @@ const ChosenKey = OwnMetadata + "chosen"
 // chosen are those that a flag set. It is the one answer to whether a mirror follows.
 //
 // The settings are per-key TTL, maximum age, history and maximum value size and,
-// where one of the two drops its oldest values at a limit ([DropsOldest]), the limits
-// of the whole bucket. Per-key TTL that only the mirror has is no difference: it
+// below an origin that drops its oldest values at a limit ([DropsOldest]), the limits
+// of the whole bucket; a limit that only the mirror has
+// is the site's own. Per-key TTL that only the mirror has is no difference: it
 // cannot be turned off, and no TTL comes from an origin without it. It is one where
 // the origin's server ignores TTLs ([IgnoresTTL]).
 func Followed(mirror, origin stream.Config) (differs, chosen []Change) {
@@ -29,6 +32,7 @@ func Followed(mirror, origin stream.Config) (differs, chosen []Change) {
 		case IsChosen(mirror, c.Field):
 			chosen = append(chosen, c)
 		case c.Field == "allow_msg_ttl" && mirror.AllowMsgTTL && !IgnoresTTL(origin):
+		case slices.Contains(limitFields(), c.Field) && !DropsOldest(origin):
 		default:
 			differs = append(differs, c)
 		}
@@ -102,4 +106,97 @@ func IsChosen(mirror stream.Config, field string) bool {
 		field = "max_bytes"
 	}
 	return mirror.Metadata[ChosenKey] != "" && slices.Contains(Chosen(mirror), field)
+}
+
+// Follow lists what makes a mirror follow its origin in some fields, whether they were
+// chosen or not. Per-key TTL is not turned off, because no server does that.
+func Follow(mirror, origin stream.Config, fields ...string) []Change {
+	var changes []Change
+	for _, c := range unequal(mirror, origin) {
+		if !slices.Contains(fields, c.Field) || c.Field == "allow_msg_ttl" && mirror.AllowMsgTTL {
+			continue
+		}
+		changes = append(changes, c)
+		if window := DuplicateWindow(origin.MaxAge, mirror.DuplicateWindow); c.Field == "max_age" && window != mirror.DuplicateWindow {
+			// Servers refuse a max_age below the duplicate window (10052).
+			changes = append(changes, Change{Field: "duplicate_window", From: stream.JSON(mirror.DuplicateWindow), To: stream.JSON(window), Source: FromDerived})
+		}
+	}
+	return changes
+}
+
+// limitFields are the limits of the whole bucket.
+func limitFields() []string { return []string{"max_msgs", "max_bytes", "discard"} }
+
+// FollowField is the field of a setting in which a mirror follows its origin, by the
+// name that people, or a configuration, have for it. The error wraps
+// [ErrInvalidSetting].
+func FollowField(name string) (string, error) {
+	switch name {
+	case "ttl", "max-age", "max_age":
+		return "max_age", nil
+	case "history", "max_msgs_per_subject":
+		return "max_msgs_per_subject", nil
+	case "max-value-size", "max_msg_size":
+		return "max_msg_size", nil
+	case "allow-msg-ttl", "per-key-ttl", "allow_msg_ttl":
+		return "allow_msg_ttl", nil
+	case "max-bucket-size", "max_bytes":
+		return "max_bytes", nil
+	}
+	return "", fmt.Errorf("%w: %q is none of %s", ErrInvalidSetting, name, strings.Join(FollowNames(), ", "))
+}
+
+// FollowNames are the names of the settings in which a mirror follows its origin.
+func FollowNames() []string {
+	return []string{"ttl", "history", "max-value-size", "allow-msg-ttl", "max-bucket-size"}
+}
+
+// choices are what decides which settings are chosen from then on.
+type choices struct {
+	settings Settings // those that were asked for
+	follow   []string // fields in which the origin is to be followed again
+	keep     bool     // leave a choice that has become the origin's value
+}
+
+// choose writes into a plan's metadata which settings are chosen: those of before, and
+// those that a flag sets to a value other than the origin's; not those in which the
+// origin is followed again. What an origin that was not read has is not known: what a
+// flag sets then counts as chosen, but for per-key TTL, of which somebody has to decide
+// in order to go on.
+func (p *Plan) choose(c choices, origin *stream.Config) error {
+	after, err := p.Config.Config()
+	if err != nil {
+		return err
+	}
+	before := Chosen(after)
+	chosen := map[string]bool{}
+	for _, field := range before {
+		chosen[field] = !slices.Contains(c.follow, field)
+	}
+	for _, field := range c.settings.followed() {
+		switch {
+		case origin == nil:
+			chosen[field] = chosen[field] || field != "allow_msg_ttl" && field != "max_bytes"
+		case slices.ContainsFunc(unequal(after, *origin), func(c Change) bool { return c.Field == field }):
+			chosen[field] = true
+		case !c.keep:
+			chosen[field] = false
+		}
+	}
+	maps.DeleteFunc(chosen, func(_ string, is bool) bool { return !is })
+	list := slices.Sorted(maps.Keys(chosen))
+	if slices.Sort(before); slices.Equal(list, slices.Compact(before)) {
+		return nil
+	}
+	var value any
+	if len(list) > 0 {
+		value = strings.Join(list, ",")
+	}
+	metadata := stream.Raw{"metadata": p.Config["metadata"]}
+	if err := metadata.SetIn("metadata", ChosenKey, value); err != nil {
+		return err
+	}
+	p.Set("metadata", metadata["metadata"], FromDerived)
+	return nil
 }

@@ -1,10 +1,12 @@
 package kvcfg
 
 import (
+	"slices"
 	"testing"
 	"time"
 
 	"nats-kvmirror/internal/stream"
+	"nats-kvmirror/internal/stream/streamtest"
 )
 
 // choosing is a mirror whose metadata has these settings as chosen.
@@ -49,7 +51,8 @@ func TestFollowed(t *testing.T) {
 		"a list with blanks":       {choosing(all, " max_age, ,max_msg_size "), since211, []change{history}, []change{age, size}},
 		"the origin drops":         {unlimited, limited, limits, nil},
 		"both drop alike":          {limited, limited, nil, nil},
-		"the mirror drops":         {limited, unlimited, []change{{"max_msgs", "100", "-1", FromOrigin}, {"max_bytes", "1048576", "-1", FromOrigin}, {"discard", `"old"`, `"new"`, FromOrigin}}, nil},
+		"other limits":             {limited, stream.Config{MaxMsgs: 50}, []change{{"max_msgs", "100", "50", FromOrigin}, {"max_bytes", "1048576", "-1", FromOrigin}}, nil},
+		"the mirror alone drops":   {limited, unlimited, nil, nil},
 		"limits are chosen at one": {choosing(unlimited, "max_bytes"), limited, nil, limits},
 		"an origin that is full":   {unlimited, stream.Config{MaxBytes: 1 << 20, Discard: "new"}, nil, nil},
 	}
@@ -60,4 +63,94 @@ func TestFollowed(t *testing.T) {
 			wantChanges(t, chosen, test.chosen...)
 		})
 	}
+}
+
+// A choice is recorded when a flag sets a value that the origin does not have, kept by
+// all other edits, and taken back by a flag that sets the origin's or by Follow.
+func TestChoices(t *testing.T) {
+	origin := &stream.Config{MaxMsgsPerSubject: 5, MaxAge: time.Hour, MaxMsgSize: -1, Metadata: map[string]string{"_nats.ver": "2.15.2"}}
+	current := plan(t, demoMirror(Settings{History: new(int64(2)), Metadata: map[string]string{"owner": "ops"}}), origin).Config
+	for _, step := range []struct {
+		does   string
+		origin *stream.Config
+		edits  Edits
+		chosen string
+		want   change // "" for none but of the metadata
+	}{
+		{"nothing", origin, Edits{}, "max_msgs_per_subject", change{}},
+		{"the same again", origin, Edits{Settings: Settings{History: new(int64(2))}, InLine: true}, "max_msgs_per_subject", change{}},
+		{"another choice", origin, Edits{Settings: Settings{TTL: new(time.Minute)}}, "max_age,max_msgs_per_subject", change{"max_age", "3600000000000", "60000000000", FromFlag}},
+		{"other metadata", origin, Edits{Settings: Settings{Metadata: map[string]string{"team": "kv"}}}, "max_age,max_msgs_per_subject", change{}},
+		{"no metadata", origin, Edits{Settings: Settings{Metadata: map[string]string{}}}, "max_age,max_msgs_per_subject", change{}},
+		{"the origin's value", origin, Edits{Settings: Settings{TTL: new(time.Hour)}}, "max_msgs_per_subject", change{"max_age", "60000000000", "3600000000000", FromFlag}},
+		{"the origin's value, by chance", &stream.Config{MaxMsgsPerSubject: 2, MaxAge: time.Hour}, Edits{Settings: Settings{History: new(int64(2))}, KeepChosen: true}, "max_msgs_per_subject", change{}},
+		{"follow", origin, Edits{Follow: []string{"max_msgs_per_subject"}}, "", change{"max_msgs_per_subject", "2", "5", FromOrigin}},
+		{"an origin that was not read", nil, Edits{Settings: Settings{MaxValueSize: new(int64(9)), AllowMsgTTL: new(false)}}, "max_msg_size", change{"max_msg_size", "-1", "9", FromFlag}},
+		{"a value that was there", origin, Edits{Settings: Settings{History: new(int64(5)), MaxValueSize: new(int64(9))}}, "max_msg_size", change{}},
+	} {
+		p, err := Edit(current, step.origin, step.edits)
+		if err != nil {
+			t.Fatalf("%s: %v", step.does, err)
+		}
+		current = p.Config
+		c := streamtest.Typed(t, current)
+		if got := c.Metadata[ChosenKey]; got != step.chosen {
+			t.Errorf("%s: chosen are %q, want %q", step.does, got, step.chosen)
+		}
+		changes := slices.DeleteFunc(readable(p.Changes), func(c change) bool { return c.field == "metadata" })
+		if want := slices.DeleteFunc([]change{step.want}, func(c change) bool { return c == change{} }); !slices.Equal(changes, want) {
+			t.Errorf("%s: changes are %q, want %q", step.does, changes, want)
+		}
+	}
+	if c := streamtest.Typed(t, current); c.Metadata["owner"] != "" {
+		t.Error("the metadata of the user was not replaced")
+	}
+}
+
+// The limits at which an origin drops its oldest values are taken over and followed.
+func TestLimitsOfTheOrigin(t *testing.T) {
+	origin := &stream.Config{MaxMsgsPerSubject: 1, MaxMsgs: 100, MaxBytes: 1 << 20, Discard: "old"}
+	p := plan(t, demoMirror(Settings{}), origin)
+	wantValue(t, p.Config, "max_msgs", "100")
+	wantValue(t, p.Config, "max_bytes", "1048576")
+	wantValue(t, p.Config, "discard", `"old"`)
+
+	raised := &stream.Config{MaxMsgsPerSubject: 1, MaxMsgs: 200, MaxBytes: 1 << 20, Discard: "old"}
+	again, err := Edit(p.Config, raised, Edits{})
+	wantErr(t, err, nil)
+	wantChanges(t, again.Changes, change{"max_msgs", "100", "200", FromOrigin})
+
+	chosen := plan(t, demoMirror(Settings{MaxBucketSize: new(int64(5000))}), origin)
+	wantValue(t, chosen.Config, "discard", `"new"`)
+	wantValue(t, chosen.Config, "max_msgs", "-1")
+	again, err = Edit(chosen.Config, origin, Edits{})
+	wantErr(t, err, nil)
+	wantChanges(t, again.Changes)
+	again, err = Edit(chosen.Config, origin, Edits{Follow: []string{"max_bytes"}})
+	wantErr(t, err, nil)
+	wantChanges(t, again.Changes,
+		change{"max_msgs", "-1", "100", FromOrigin}, change{"max_bytes", "5000", "1048576", FromOrigin}, change{"discard", `"new"`, `"old"`, FromOrigin},
+		change{"metadata", `{"nats-kvmirror.chosen":"max_bytes"}`, "null", FromDerived})
+
+	// A limit that only the mirror has is not removed unasked.
+	free := &stream.Config{MaxMsgsPerSubject: 1, MaxMsgs: -1, Discard: "new"}
+	again, err = Edit(p.Config, free, Edits{})
+	wantErr(t, err, nil)
+	wantChanges(t, again.Changes)
+	again, err = Edit(p.Config, free, Edits{Follow: []string{"max_bytes"}})
+	wantErr(t, err, nil)
+	wantChanges(t, again.Changes,
+		change{"max_msgs", "100", "-1", FromOrigin}, change{"max_bytes", "1048576", "-1", FromOrigin}, change{"discard", `"old"`, `"new"`, FromOrigin})
+}
+
+// Per-key TTL that the mirror has and the origin has not is left alone.
+func TestPerKeyTTLStays(t *testing.T) {
+	origin := &stream.Config{MaxMsgsPerSubject: 1, MaxMsgSize: -1}
+	current := plan(t, demoMirror(Settings{}), ttlOrigin()).Config
+	p, err := Edit(current, origin, Edits{})
+	wantErr(t, err, nil)
+	wantValue(t, p.Config, "allow_msg_ttl", "true")
+	p, err = Edit(p.Config, origin, Edits{InLine: true, Usable: true})
+	wantErr(t, err, nil)
+	wantChanges(t, p.Changes)
 }

@@ -72,14 +72,14 @@ func ttlOriginOff(f Facts, _ Thresholds) (Severity, string) {
 }
 
 func ttlOriginIgnored(f Facts, _ Thresholds) (Severity, string) {
-	if !f.onlyMirrorHasTTL() || !kvcfg.IgnoresTTL(f.Origin.Config) {
+	if !f.onlyMirrorHasTTL() || !f.differs("allow_msg_ttl") {
 		return none()
 	}
 	return found(Warning, "the origin's server is older than 2.11 and ignores TTLs: a key with a TTL stays there and disappears here")
 }
 
 func (f Facts) onlyMirrorHasTTL() bool {
-	return f.Origin != nil && !f.Origin.Config.AllowMsgTTL && f.Mirror.Config.AllowMsgTTL && !kvcfg.IsChosen(f.Mirror.Config, "allow_msg_ttl")
+	return f.Origin != nil && !f.Origin.Config.AllowMsgTTL && f.Mirror.Config.AllowMsgTTL
 }
 
 func ttlLostAbove(f Facts, _ Thresholds) (Severity, string) {

@@ -249,9 +249,8 @@ func TestEditFindsLeftovers(t *testing.T) {
 	if _, err := kv.PutString(t.Context(), "key", "value"); err != nil {
 		t.Fatal(err)
 	}
-	if o := runJSON(t, t.Context(), "add", "plain", "--mirror", "demo", "--mirror-domain", "hub", "--no-allow-msg-ttl", "--wait", "1m", "--server", sites.Leaf.URL()); o.code != 0 {
-		t.Fatal(o.stderr)
-	}
+	leaf := connectTo(t, sites.Leaf.URL())
+	waitUntil(t, "the mirror has the value", func() bool { return readStream(t, leaf, "plain").State.Msgs == 1 })
 	// A purge through the API is not replicated, so the mirror keeps the value.
 	nc, err := nats.Connect(sites.Hub.URL(), nats.Timeout(longest))
 	if err != nil {

@@ -61,7 +61,7 @@ func (rt *runtime) hint(a mirror.Advice) string {
 	case mirror.UpdateOrRepair:
 		return fmt.Sprintf("add --update to change it, or %s to make it follow its origin", rt.run("repair", bucket))
 	case mirror.AllowTTL:
-		return fmt.Sprintf("`%s` turns it on", rt.command("edit", bucket))
+		return fmt.Sprintf("`%s` turns it on", rt.command("edit", bucket, "--allow-msg-ttl"))
 	case mirror.Repair:
 		return rt.run("repair", bucket)
 	case mirror.RepairRollups:

@@ -128,7 +128,11 @@ func (p *AddPlan) decide(ctx context.Context, req AddRequest) error {
 	}
 	if origin := p.read.origin; origin.info == nil {
 		if origin.missing() || req.Settings.AllowMsgTTL == nil {
-			return origin.failure()
+			err := AsError(origin.failure())
+			if err.Kind == ErrOriginUnreadable {
+				err.advise(Advice{Code: DecideTTL})
+			}
+			return err
 		}
 		p.Warnings.add("origin-unreadable", "the origin was not read (%v): that it exists, and its history, maximum age and maximum value size, are not verified", origin.err)
 	}

@@ -48,7 +48,7 @@ func Compare(mirror, origin stream.Config, mirrored, original stream.State) Comp
 		c.Behind = original.LastSeq - mirrored.LastSeq
 	}
 	_, chosen := kvcfg.Followed(mirror, origin)
-	c.Counted = c.Behind == 0 && len(chosen) == 0 && !mirror.Filtered() && !mirror.Mirror.Begins() && stream.Limit(mirror.MaxMsgsPerSubject) == stream.Limit(origin.MaxMsgsPerSubject)
+	c.Counted = c.Behind == 0 && len(chosen) == 0 && !kvcfg.CountsOtherwise(mirror, origin) && !mirror.Filtered() && !mirror.Mirror.Begins() && stream.Limit(mirror.MaxMsgsPerSubject) == stream.Limit(origin.MaxMsgsPerSubject)
 	if !c.Counted {
 		return c
 	}

@@ -113,14 +113,14 @@ func (e Edits) fields(have, origin stream.Config) []string {
 		for _, c := range differs {
 			fields = append(fields, c.Field)
 		}
-		if DropsOldest(origin) && e.Settings.MaxBucketSize != nil && e.Settings.takesLimits(origin) {
+		if DropsOldest(origin) && e.Settings.MaxBucketSize != nil && e.Settings.takesLimits(origin, have.Storage) {
 			fields = append(fields, limitFields()...)
 		}
 	}
 	if slices.Contains(fields, "max_bytes") {
 		fields = append(fields, limitFields()...)
 	}
-	if !e.Settings.takesLimits(origin) {
+	if !e.Settings.takesLimits(origin, have.Storage) {
 		fields = slices.DeleteFunc(fields, func(f string) bool { return slices.Contains(limitFields(), f) })
 	}
 	return slices.DeleteFunc(fields, func(f string) bool { return f != "max_bytes" && slices.Contains(e.Settings.followed(), f) })

@@ -3,6 +3,7 @@ package kvcfg
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -55,7 +56,7 @@ func unequal(mirror, origin stream.Config) []Change {
 	if !DropsOldest(mirror) && !DropsOldest(origin) {
 		return changes
 	}
-	limits := limitsBelow(origin)
+	limits := limitsBelow(origin, mirror.Storage)
 	discard := "old"
 	if mirror.Discard != "" {
 		discard = mirror.Discard
@@ -66,14 +67,26 @@ func unequal(mirror, origin stream.Config) []Change {
 	return changes
 }
 
-// limitsBelow are the limits of the whole bucket that a mirror of this origin has:
-// the origin's where it drops its oldest values at them, and otherwise none, because
-// a mirror that reaches one stops.
-func limitsBelow(origin stream.Config) stream.Config {
-	if DropsOldest(origin) {
-		return stream.Config{MaxMsgs: stream.Limit(origin.MaxMsgs), MaxBytes: stream.Limit(origin.MaxBytes), Discard: "old"}
+// limitsBelow are the limits of the whole bucket that a mirror of this origin has in
+// this storage: the origin's where it drops its oldest values at them, and otherwise
+// none, because a mirror that reaches one stops. A message counts up to 18 bytes more
+// in a file than in memory, and no less than 23 there (server/filestore.go,
+// server/memstore.go): twice as many bytes hold all that the origin holds.
+func limitsBelow(origin stream.Config, storage string) stream.Config {
+	if !DropsOldest(origin) {
+		return stream.Config{MaxMsgs: -1, MaxBytes: -1, Discard: "new"}
 	}
-	return stream.Config{MaxMsgs: -1, MaxBytes: -1, Discard: "new"}
+	limits := stream.Config{MaxMsgs: stream.Limit(origin.MaxMsgs), MaxBytes: stream.Limit(origin.MaxBytes), Discard: "old"}
+	if limits.MaxBytes > 0 && origin.Storage == "memory" && storage != "memory" {
+		limits.MaxBytes = 2 * min(limits.MaxBytes, math.MaxInt64/2)
+	}
+	return limits
+}
+
+// CountsOtherwise says whether an origin drops its oldest values at a number of bytes
+// that its mirror, in another storage, counts otherwise: it then holds more by design.
+func CountsOtherwise(mirror, origin stream.Config) bool {
+	return DropsOldest(origin) && origin.MaxBytes > 0 && (mirror.Storage == "memory") != (origin.Storage == "memory")
 }
 
 // DropsOldest says whether a bucket drops its oldest values when it reaches a limit.

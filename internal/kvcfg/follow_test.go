@@ -54,6 +54,8 @@ func TestFollowed(t *testing.T) {
 		"other limits":             {limited, stream.Config{MaxMsgs: 50}, []change{{"max_msgs", "100", "50", FromOrigin}, {"max_bytes", "1048576", "-1", FromOrigin}}, nil},
 		"the mirror alone drops":   {limited, unlimited, nil, nil},
 		"limits are chosen at one": {choosing(unlimited, "max_bytes"), limited, nil, limits},
+		"another storage":          {stream.Config{MaxBytes: 1000, Storage: "file"}, stream.Config{MaxBytes: 1000, Storage: "memory"}, []change{{"max_bytes", "1000", "2000", FromOrigin}}, nil},
+		"in memory below a file":   {stream.Config{MaxBytes: 1000, Storage: "memory"}, stream.Config{MaxBytes: 1000, Storage: "file"}, nil, nil},
 		"an origin that is full":   {unlimited, stream.Config{MaxBytes: 1 << 20, Discard: "new"}, nil, nil},
 	}
 	for name, test := range tests {
@@ -153,4 +155,28 @@ func TestPerKeyTTLStays(t *testing.T) {
 	p, err = Edit(p.Config, origin, Edits{InLine: true, Usable: true})
 	wantErr(t, err, nil)
 	wantChanges(t, p.Changes)
+}
+
+// A bucket of its own follows nothing.
+func TestPromoteForgetsChoices(t *testing.T) {
+	current := plan(t, demoMirror(Settings{History: new(int64(2)), Metadata: map[string]string{"owner": "ops"}}), ttlOrigin()).Config
+	p, err := Promote(current, "demo", nil)
+	wantErr(t, err, nil)
+	wantValue(t, p.Config, "metadata", `{"owner":"ops"}`)
+}
+
+// A mirror that is created again has what was chosen, unless a flag says otherwise.
+func TestRecreateKeepsChoices(t *testing.T) {
+	m := demoMirror(Settings{AllowMsgTTL: new(false)})
+	current := plan(t, m, ttlOrigin()).Config
+	p, err := Recreate(current, Recreation{Origin: m.Origin}, *ttlOrigin())
+	wantErr(t, err, nil)
+	wantChanges(t, p.Changes)
+	p, err = Recreate(current, Recreation{Origin: m.Origin, AllowMsgTTL: new(true)}, *ttlOrigin())
+	wantErr(t, err, nil)
+	wantChanges(t, p.Changes, change{"allow_msg_ttl", "false", "true", FromFlag}, change{"metadata", `{"nats-kvmirror.chosen":"allow_msg_ttl"}`, "null", FromDerived})
+	followed := plan(t, demoMirror(Settings{}), ttlOrigin()).Config
+	p, err = Recreate(followed, Recreation{Origin: m.Origin, AllowMsgTTL: new(false)}, *ttlOrigin())
+	wantErr(t, err, nil)
+	wantValue(t, p.Config, "metadata", `{"nats-kvmirror.chosen":"allow_msg_ttl"}`)
 }

@@ -112,8 +112,12 @@ func New(m NewMirror, origin *stream.Config) (Plan, error) {
 	fixed("discard", "new")
 	fixed("max_msgs", -1)
 	fixed("max_bytes", -1)
-	if origin != nil && DropsOldest(*origin) && s.takesLimits(*origin) {
-		limits := limitsBelow(*origin)
+	storage := "file"
+	if s.Storage != nil {
+		storage = *s.Storage
+	}
+	if origin != nil && DropsOldest(*origin) && s.takesLimits(*origin, storage) {
+		limits := limitsBelow(*origin, storage)
 		put("discard", limits.Discard, FromOrigin)
 		put("max_msgs", limits.MaxMsgs, FromOrigin)
 		put("max_bytes", limits.MaxBytes, FromOrigin)

@@ -160,7 +160,7 @@ func FuzzPlans(f *testing.F) {
 			wantKnown(t, err, []error{ErrNoHistory, ErrMarkerNeedsTTL, ErrInvalidSetting})
 			return
 		}
-		wantPlanned(t, current, p, []string{"mirror", "subjects", "mirror_direct", "duplicate_window", "subject_delete_marker_ttl"}, "duplicate_window")
+		wantPlanned(t, current, p, []string{"mirror", "subjects", "mirror_direct", "duplicate_window", "subject_delete_marker_ttl", "metadata"}, "duplicate_window")
 		wantValue(t, p.Config, "mirror", "null")
 		wantValue(t, p.Config, "subjects", string(stream.JSON([]string{Subject(bucket)})))
 	})

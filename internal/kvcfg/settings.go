@@ -94,9 +94,9 @@ func (s Settings) Validate() error {
 }
 
 // takesLimits says whether the settings let a mirror take over the limits of the whole
-// bucket from an origin that has them.
-func (s Settings) takesLimits(origin stream.Config) bool {
-	return s.MaxBucketSize == nil || stream.Limit(*s.MaxBucketSize) == limitsBelow(origin).MaxBytes
+// bucket from an origin that has them, in this storage.
+func (s Settings) takesLimits(origin stream.Config, storage string) bool {
+	return s.MaxBucketSize == nil || stream.Limit(*s.MaxBucketSize) == limitsBelow(origin, storage).MaxBytes
 }
 
 // followed are the fields of the settings in which a mirror follows its origin.

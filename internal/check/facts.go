@@ -1,6 +1,7 @@
 package check
 
 import (
+	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/stream"
 )
 
@@ -106,11 +107,10 @@ func (f Facts) Missing() uint64 {
 	return f.Origin.State.Msgs - held
 }
 
-// dropsMore reports whether the mirror is configured to drop what its origin
-// keeps: it has a shorter maximum age, or drops the oldest messages at a limit.
+// dropsMore reports whether the mirror drops its oldest messages at a limit that its
+// origin does not have, which is a finding of its own.
 func (f Facts) dropsMore() bool {
-	c, age := f.Mirror.Config, f.Origin.Config.MaxAge
-	return c.MaxAge > 0 && (age <= 0 || c.MaxAge < age) || c.Discard != "new" && (c.MaxBytes > 0 || c.MaxMsgs > 0)
+	return kvcfg.DropsOldest(f.Mirror.Config) && !kvcfg.DropsOldest(f.Origin.Config)
 }
 
 // tailUnknown reports whether a filtered mirror seems to be behind, as it does

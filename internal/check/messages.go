@@ -10,8 +10,9 @@ import (
 // messageRows are the findings about the messages that the mirror holds.
 func messageRows() []row {
 	return []row{{
-		Kind: Kind{"left-over", "the mirror holds messages that its origin does not", Prune, ""},
-		find: leftOver,
+		Kind:    Kind{"left-over", "the mirror holds messages that its origin does not", Prune, ""},
+		find:    leftOver,
+		instead: leftOverInstead,
 	}, {
 		Kind:    Kind{"missing", "the mirror lacks messages that its origin holds", Recreate, ""},
 		find:    missing,
@@ -34,6 +35,16 @@ func leftOver(f Facts, _ Thresholds) (Severity, string) {
 		return none()
 	}
 	return found(Critical, "the mirror holds at least %s that its origin does not", counted(n))
+}
+
+// leftOverInstead is for what an origin drops at a limit that the mirror does not have:
+// taken over, the limit removes it here as well, and a purge alone would have to be
+// repeated after every put.
+func leftOverInstead(f Facts) (Remedy, string) {
+	if f.differs("max_msgs", "max_bytes", "discard") {
+		return Repair, "the mirror has to have the limit at which its origin drops its oldest values"
+	}
+	return "", ""
 }
 
 func missing(f Facts, _ Thresholds) (Severity, string) {

@@ -40,7 +40,7 @@ func (rt *runtime) finishFleet(f mirror.Fleet, err error) int {
 func (rt *runtime) outcome(done mirror.Action, err error) (mirror.Action, *mirror.Failure, int) {
 	code, failed := rt.verdict(err)
 	switch {
-	case failed != nil && code == exitUnknown:
+	case failed != nil && failed.Kind == mirror.ErrOutcomeUnknown:
 		return mirror.Unknown, failed, code
 	case failed != nil:
 		return mirror.Failed, failed, code
@@ -60,7 +60,7 @@ func (rt *runtime) verdict(err error) (int, *mirror.Failure) {
 	fmt.Fprintf(rt.Err, "%s: error: %s\n", appName, render.Clean(f.Error()))
 	rt.showHints(f.hint)
 	code := exitFailed
-	if f.kind == mirror.ErrOutcomeUnknown {
+	if f.kind == mirror.ErrOutcomeUnknown || f.kind == mirror.ErrOriginUnreadable && rt.comparing {
 		code = exitUnknown
 	}
 	return code, &mirror.Failure{Kind: f.kind, Message: f.Error(), Hint: f.hint}

@@ -19,7 +19,7 @@ var ErrRenames = errors.New("the mirror renames keys")
 type Recreation struct {
 	Origin      Origin   // that it is to have, which may be the one that it has
 	Filters     []string // keys to mirror; nil for those of before
-	AllowMsgTTL *bool    // nil for what it had, or on if the origin has it
+	AllowMsgTTL *bool    // nil for what it had, or on if the origin has it and nothing else was chosen
 }
 
 // Recreate plans the mirror that takes the place of current. All that the
@@ -52,8 +52,11 @@ func Recreate(current stream.Raw, r Recreation, found stream.Config) (Plan, erro
 	switch {
 	case r.AllowMsgTTL != nil:
 		p.Set("allow_msg_ttl", *r.AllowMsgTTL, FromFlag)
-	case found.AllowMsgTTL:
+	case found.AllowMsgTTL && !IsChosen(have, "allow_msg_ttl"):
 		p.Set("allow_msg_ttl", true, FromOrigin)
+	}
+	if err := p.choose(choices{settings: Settings{AllowMsgTTL: r.AllowMsgTTL}}, &found); err != nil {
+		return Plan{}, err
 	}
 	return p, forCreation(p.Config)
 }

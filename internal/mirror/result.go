@@ -84,9 +84,11 @@ type Origin struct {
 	LeftOver *uint64 `json:"left_over"`
 	Missing  *uint64 `json:"missing"`
 	// Follows says whether the settings that a mirror takes from its origin are
-	// the same on both; Differs lists those that are not.
+	// the same on both, but for those that were chosen; Differs lists those that are
+	// not, and Chosen those that a flag set.
 	Follows *bool          `json:"follows"`
 	Differs []kvcfg.Change `json:"differs,omitempty"`
+	Chosen  []kvcfg.Change `json:"chosen,omitempty"`
 }
 
 // Link is the mirror's own view of its link to the origin, which is no proof of

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"io/fs"
 	"maps"
 	"os"
 	"os/exec"
@@ -102,8 +103,29 @@ func TestOperationsHaveNoSurface(t *testing.T) {
 	}
 }
 
-// TestArchitectureFiles: the files that docs/architecture.md names are there.
-func TestArchitectureFiles(t *testing.T) {
+// TestArchitectureNames: the files and functions that docs/architecture.md names are
+// there.
+func TestArchitectureNames(t *testing.T) {
+	words := map[string]bool{}
+	word := regexp.MustCompile(`\w+`)
+	err := filepath.WalkDir(filepath.Join(root, "internal"), func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".go" {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		for _, w := range word.FindAllString(string(source), -1) {
+			words[w] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile("`(?:[A-Za-z]+\\.)*([A-Za-z]+)`").FindAllStringSubmatch(page(t), -1) {
+		if name := m[1]; !words[name] {
+			t.Errorf("docs/architecture.md names %s, which is in no source", m[0])
+		}
+	}
 	for _, name := range regexp.MustCompile(`\b(?:cmd|internal)/[a-z/_-]+\.go\b`).FindAllString(page(t), -1) {
 		if _, err := os.Stat(filepath.Join(root, name)); err != nil {
 			t.Errorf("docs/architecture.md names %s: %v", name, err)

@@ -26,7 +26,7 @@ func TestNormalizeArgs(t *testing.T) {
 			t.Errorf("%s becomes %q, %v; want %s", c.args, got, err, c.want)
 		}
 	}
-	for _, wrong := range []string{"sync --force=no", "sync --dry-run=", "info --json=1 b", "edit b --no-compress=yes"} {
+	for _, wrong := range []string{"repair --force=no", "repair --dry-run=", "info --json=1 b", "edit b --no-compress=yes"} {
 		if got, err := normalizeArgs(model, strings.Fields(wrong)); err == nil {
 			t.Errorf("%s becomes %q; want an error", wrong, got)
 		}
@@ -53,7 +53,7 @@ func FuzzArgs(f *testing.F) {
 		"--trace=false --no-tlsfirst kvmirror info demo --json=true",
 		"--tlsfirst=false info demo -j", "--no-tlsfirst=true info demo", "--no-tlsfirst=false info demo",
 		"info --json=maybe", "info --json=false demo", "info -j -- --json", "info -- -j", "ls -nj", "ls -nsj",
-		"sync --force=no", "sync -f=no", "sync -fj a b --only ttl-off --only=history", "sync --all --dry-run=true --force=",
+		"repair --force=no", "repair -f=no", "repair -fj a b --only ttl-off --only=history", "repair --all --dry-run=true --force=",
 		"edit demo --compress=false --allow-msg-ttl=true --metadata a=b --metadata=c=d --description --trace=true",
 		"edit demo --description=--json", "edit demo --description -j", "edit demo --no-mirror=true --marker-ttl 5s",
 		"add --mirror demo -s nats://h -snats://j --js-domain=j", "check --lag-warn=-1 -1 \xff -\xffj --\xff=true",

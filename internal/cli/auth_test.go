@@ -24,7 +24,7 @@ import (
 	"nats-kvmirror/internal/natstest"
 )
 
-// Every way to log in: with it a mirror is made, compared and mended, and
+// Every way to log in: with it a mirror is made, compared and repaired, and
 // without it nobody is let in.
 func TestLogins(t *testing.T) {
 	t.Parallel()

@@ -63,12 +63,12 @@ func TestPartlyRead(t *testing.T) {
 		t.Errorf("ls: %d mirrors, problems %q", len(listed.fleet.Mirrors), listed.fleet.Problems)
 	}
 
-	synced := runFleet(t, t.Context(), append(at, "repair", "--all", "--force")...)
-	if synced.code != 1 || synced.fleet.Error == nil || !strings.Contains(synced.fleet.Error.Message, unread) {
-		t.Errorf("sync: exit code %d, %+v", synced.code, synced.fleet.Error)
+	repaired := runFleet(t, t.Context(), append(at, "repair", "--all", "--force")...)
+	if repaired.code != 1 || repaired.fleet.Error == nil || !strings.Contains(repaired.fleet.Error.Message, unread) {
+		t.Errorf("repair: exit code %d, %+v", repaired.code, repaired.fleet.Error)
 	}
 	if hasTTL(t, sites.Leaf.URL(), "m0") {
-		t.Error("sync changed what it could not read")
+		t.Error("repair changed what it could not read")
 	}
 }
 

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"encoding/json"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -111,18 +110,6 @@ func askPeers(t *testing.T, nc *nats.Conn, stream string) peers {
 	return is
 }
 
-// leaderOf waits until a stream has a leader and returns which server that is.
-func leaderOf(t *testing.T, servers []*natstest.Server, stream string) int {
-	t.Helper()
-	nc, leader := connectTo(t, servers[0].URL()), -1
-	waitUntil(t, stream+" has a leader", func() bool {
-		name := askPeers(t, nc, stream).Cluster.Leader
-		leader = slices.IndexFunc(servers, func(s *natstest.Server) bool { return s.Underlying().Name() == name })
-		return leader >= 0
-	})
-	return leader
-}
-
 // restart starts a server that was shut down, and waits until it takes part in the
 // streams again.
 func restart(t *testing.T, servers []*natstest.Server, which int, streams ...string) {
@@ -146,7 +133,7 @@ func restart(t *testing.T, servers []*natstest.Server, which int, streams ...str
 }
 
 // A server that was restarted has dropped what it does not like of a mirror's
-// configuration; to add the mirror again still changes nothing.
+// configuration; to add the mirror again changes nothing.
 func TestAddAfterRestart(t *testing.T) {
 	t.Parallel()
 	sites := plainSites(t)

@@ -66,11 +66,7 @@ func TestCompletion(t *testing.T) {
 		{"|edit|b|-fs|", ""},                        // the server's address
 		{"|add|", ""},                               // a name that is not there yet
 		{"|edit|--|--comp", ""},                     // an argument
-<<<<<<< HEAD
 		{"|--nosuch|info|--for", ""},
-=======
-		{"|--json|--nosuch=|nosuch|", "add edit info ls check repair prune recreate promote demo"},
->>>>>>> clitest
 		{"|info|", ""}, // no server
 	} {
 		got := completed(t, strings.Split(c.line, "|")[1:]...)

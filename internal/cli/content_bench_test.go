@@ -89,7 +89,7 @@ func readPush(b *testing.B, sites *natstest.Sites, messages int) time.Duration {
 }
 
 // BenchmarkContentSync purges 100,000 messages that are left over, each of a key
-// of its own, and proves it; the two looks before and the pause between them are
+// of its own, and verifies it; the two comparisons before and the pause between them are
 // counted.
 func BenchmarkContentSync(b *testing.B) {
 	const messages = 100_000

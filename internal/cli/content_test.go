@@ -111,9 +111,9 @@ func signalAt(t *testing.T, p *natstest.Proxy, signal os.Signal, at requestPoint
 	return code, s.out.String()
 }
 
-// isProved compares the mirror with its origin, bodies included, and waits until
+// isIdentical compares the mirror with its origin, bodies included, and waits until
 // nobody's consumer is left.
-func isProved(t *testing.T, sites *natstest.Sites, messages uint64) {
+func isIdentical(t *testing.T, sites *natstest.Sites, messages uint64) {
 	t.Helper()
 	o := runFleet(t, t.Context(), "check", "m", "--content", "--payload", "--server", sites.Leaf.URL())
 	if o.code != 0 || o.fleet.Mirrors[0].Content.Verdict != content.Identical || o.fleet.Mirrors[0].Content.Compared != messages {
@@ -159,9 +159,9 @@ func leftBehind(t *testing.T, n int) *natstest.Sites {
 	return sites
 }
 
-// However often a sweep is killed or interrupted, running it again ends it, and
+// However often prune is killed or interrupted, running it again finishes it, and
 // only what is left over goes.
-func TestSweepKilled(t *testing.T) {
+func TestPruneKilled(t *testing.T) {
 	slow(t)
 	t.Parallel()
 	for _, test := range []struct {
@@ -176,7 +176,7 @@ func TestSweepKilled(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(p.Close)
-			sweep := []string{"prune", "m", "--force"}
+			prune := []string{"prune", "m", "--force"}
 			random := rand.New(rand.NewPCG(4, uint64(len(test.name))))
 			purging := func() requestPoint {
 				return requestPoint{name: "purging", during: ".STREAM.PURGE.", nth: 1 + random.IntN(1_000)}
@@ -186,21 +186,21 @@ func TestSweepKilled(t *testing.T) {
 				// Without an answer, or it might end before the signal comes.
 				{name: "comparing again", behind: ".STREAM.PURGE.", during: ".CONSUMER.CREATE.", nth: 1 + random.IntN(2), verdict: natstest.Drop},
 			} {
-				code, out := signalAt(t, p, test.signal, at, t.TempDir(), sweep...)
+				code, out := signalAt(t, p, test.signal, at, t.TempDir(), prune...)
 				if test.signal == os.Kill && code != -1 || test.signal != os.Kill && (code != 1 || !strings.Contains(out, "interrupted")) {
 					t.Errorf("%s, at number %d: exit code %d\n%s", at.name, at.nth, code, out)
 				}
 			}
-			s := start(t, t.TempDir(), append(sweep, "--server", sites.Leaf.URL(), "--no-context")...)
+			s := start(t, t.TempDir(), append(prune, "--server", sites.Leaf.URL(), "--no-context")...)
 			if code := s.ends(t); code != 0 {
 				t.Errorf("the last run: exit code %d\n%s", code, s.out.String())
 			}
-			isProved(t, sites, 100)
+			isIdentical(t, sites, 100)
 		})
 	}
 }
 
-// However often it is killed while a mirror is made anew, the mirror or its
+// However often it is killed while a mirror is recreated, the mirror or its
 // configuration is there, and running it again ends it.
 func TestRecreateKilled(t *testing.T) {
 	slow(t)
@@ -226,7 +226,7 @@ func TestRecreateKilled(t *testing.T) {
 		}
 		return []string{"recreate", "m", "--from-backup", saved[len(saved)-1]}, false
 	}
-	proving := func(name string) requestPoint {
+	comparing := func(name string) requestPoint {
 		return requestPoint{name: name, behind: ".STREAM.CREATE.", during: ".API.", nth: 1 + random.IntN(4)}
 	}
 	there := true
@@ -240,8 +240,8 @@ func TestRecreateKilled(t *testing.T) {
 		{requestPoint{name: "before it is restored", during: ".STREAM.CREATE.", nth: 1, verdict: natstest.Drop}, false},
 		{requestPoint{name: "behind that", during: ".STREAM.CREATE.", nth: 1}, true},
 		{requestPoint{name: "before the creation", during: ".STREAM.CREATE.", nth: 1, verdict: natstest.Drop}, false},
-		{proving("proving what was restored"), true},
-		{proving("proving"), true},
+		{comparing("comparing what was restored"), true},
+		{comparing("comparing afterwards"), true},
 	} {
 		args, was := next()
 		if was != there {
@@ -261,7 +261,7 @@ func TestRecreateKilled(t *testing.T) {
 	if !hasTTL(t, sites.Leaf.URL(), "m") {
 		t.Error("the configuration was not kept")
 	}
-	isProved(t, sites, 100)
+	isIdentical(t, sites, 100)
 }
 
 // The questions are asked, and a "no" changes nothing.
@@ -298,8 +298,13 @@ func TestContentPrompts(t *testing.T) {
 		t.Errorf("after no:\n%s", shown)
 	}
 	answer("\x03", 1, "Really purge 3 messages from 1 mirror?", "prune", "m")
-	// What would be lost is asked about even with --force.
-	answer("n\r", 0, "Really delete bucket m and lose 3 messages?", "recreate", "m", "--force")
+	answer("n\r", 0, "Really delete bucket m and lose 3 messages?", "recreate", "m")
+	holds(103)
+	// With --force nothing is asked, and it is no consent to a loss.
+	forced := startOnTerminal(t, sites.Leaf.URL(), "recreate", "m", "--force")
+	if code := forced.leaves(); code != 1 || !strings.Contains(forced.shown(), "hint: to accept the loss, add --accept-loss 3") {
+		t.Errorf("recreate --force: exit code %d:\n%s", code, forced.shown())
+	}
 	holds(103)
 	if shown := answer("y\r", 0, "Really purge 3 messages from 1 mirror?", "prune", "m"); !strings.Contains(shown, "3 messages purged; it holds what its origin holds") {
 		t.Errorf("after yes:\n%s", shown)
@@ -312,12 +317,12 @@ func TestContentPrompts(t *testing.T) {
 	holds(100)
 }
 
-// Whoever changes the mirror while the question is asked is not overwritten.
+// A change of the mirror while the question is asked is not overwritten.
 func TestContentChangedWhileAsking(t *testing.T) {
 	slow(t)
 	t.Parallel()
 	sites := leftBehind(t, 3)
-	p := startOnTerminal(t, sites.Leaf.URL(), "recreate", "m", "--force")
+	p := startOnTerminal(t, sites.Leaf.URL(), "recreate", "m")
 	p.isAsked("Really delete bucket m and lose 3 messages?")
 	if o := runJSON(t, t.Context(), "edit", "m", "--description", "changed", "--force", "--server", sites.Leaf.URL()); o.code != 0 {
 		t.Fatal(o)
@@ -328,8 +333,8 @@ func TestContentChangedWhileAsking(t *testing.T) {
 	}
 }
 
-// A purge whose answers are lost is judged by the second comparison.
-func TestSweepAnswersLost(t *testing.T) {
+// What a purge whose answers are lost has done is shown by the second comparison.
+func TestPruneAnswersLost(t *testing.T) {
 	slow(t)
 	t.Parallel()
 	sites := leftBehind(t, 20)
@@ -350,7 +355,7 @@ func TestSweepAnswersLost(t *testing.T) {
 	})
 	o := runFleet(t, t.Context(), "prune", "m", "--force", "--timeout", (2 * brief).String(), "--server", p.URL())
 	o.mustBe(t, 0, mirror.Updated, "")
-	isProved(t, sites, 100)
+	isIdentical(t, sites, 100)
 }
 
 // When the new mirror is refused after the old one was deleted, the old one is
@@ -390,7 +395,7 @@ func TestRecreateRefused(t *testing.T) {
 				o := runJSON(t, t.Context(), "recreate", "m", "--from-backup", saved[0], "--server", sites.Leaf.URL())
 				o.mustBe(t, 0, mirror.Recreated, "")
 			}
-			isProved(t, sites, 100)
+			isIdentical(t, sites, 100)
 		})
 	}
 }

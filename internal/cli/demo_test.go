@@ -115,7 +115,7 @@ func TestDemo(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-	const warning = "warning: per-key TTL can not be turned off again; the server has 3 messages to scan\n"
+	const warning = "warning: per-key TTL cannot be turned off again; the server has 3 messages to scan\n"
 	if errs.String() != warning {
 		t.Errorf("stderr is %q, want %q", errs.String(), warning)
 	}

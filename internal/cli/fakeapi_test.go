@@ -2,8 +2,6 @@ package cli
 
 import (
 	"encoding/json"
-	"maps"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -60,44 +58,20 @@ func config(reply map[string]any) map[string]any {
 	return c
 }
 
-// corruption is a change of answers into malformed ones.
-type corruption struct {
-	name string
-	make func(answer []byte) []byte
-	// refusal says that it is a refusal, which is believed.
-	refusal bool
-	// control says that there are control characters in it.
-	control bool
-}
-
-// fakeAPI answers on a prefix of its own in the place of an API. Once it is mad, one
+// fakeAPI answers on a prefix of its own in the place of an API. Once it is active, one
 // kind of requests is answered with a malformed answer, and it notes which kinds there are.
 type fakeAPI struct {
 	prefix, api string
 	kind        string
-	change      corruption
+	change      func(answer []byte) []byte
 
 	mu     sync.Mutex
 	active bool
 	kinds  map[string]bool
 }
 
-// activate makes it mad.
-func (m *fakeAPI) activate() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.active = true
-}
-
-// asked are the kinds of requests that were made.
-func (m *fakeAPI) asked() []string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return slices.Sorted(maps.Keys(m.kinds))
-}
-
-// strikes says whether a kind of requests is answered with a malformed answer, and notes it.
-func (m *fakeAPI) strikes(kind string) bool {
+// applies says whether a kind of requests is answered with a malformed answer, and notes it.
+func (m *fakeAPI) applies(kind string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.active {
@@ -111,15 +85,15 @@ func (m *fakeAPI) answers(t testing.TB, st *testSites) {
 	m.kinds = map[string]bool{}
 	sub, err := st.leaf.Subscribe(m.prefix+".>", func(asked *nats.Msg) {
 		subject := strings.TrimPrefix(asked.Subject, m.prefix+".")
-		strikes := m.strikes(requestKind(subject))
+		applies := m.applies(requestKind(subject))
 		go func() {
 			answer, err := st.leaf.RequestMsg(&nats.Msg{Subject: m.api + "." + subject, Header: asked.Header, Data: asked.Data}, longest)
 			if err != nil {
 				return
 			}
 			data := answer.Data
-			if strikes {
-				data = m.change.make(data)
+			if applies {
+				data = m.change(data)
 			}
 			_ = asked.Respond(data)
 		}()

@@ -32,7 +32,7 @@ func TestFaultsCluster(t *testing.T) {
 	keyValue(t, hub[0].URL(), jetstream.KeyValueConfig{Bucket: "demo", LimitMarkerTTL: time.Minute, Replicas: 3})
 	putMany(t, hub[0].URL(), keys, "value")
 	direct := connectTo(t, leaf[0].URL())
-	for _, bucket := range []string{"swept", "edited", "synced", "edited-too", "synced-too"} {
+	for _, bucket := range []string{"pruned", "edited", "repaired", "edited-too", "repaired-too"} {
 		keyValue(t, leaf[0].URL(), jetstream.KeyValueConfig{Bucket: bucket, Replicas: 3, Mirror: &jetstream.StreamSource{Name: "demo", Domain: "hub"}})
 		waitUntil(t, "the mirror has all", func() bool { return readFromLeader(t, direct, bucket).State.Msgs == keys })
 	}
@@ -41,23 +41,23 @@ func TestFaultsCluster(t *testing.T) {
 	edit := func(bucket string) clusterCommand {
 		return clusterCommand{[]string{"edit", bucket, "--force"}, bucket, "STREAM.UPDATE", 1, hasTTL}
 	}
-	sync := func(bucket string) clusterCommand {
+	repair := func(bucket string) clusterCommand {
 		return clusterCommand{[]string{"repair", bucket, "--force"}, bucket, "STREAM.UPDATE", 1, hasTTL}
 	}
-	sweep := clusterCommand{[]string{"prune", "swept", "--force"}, "swept", "STREAM.PURGE", 5, holds}
+	prune := clusterCommand{[]string{"prune", "pruned", "--force"}, "pruned", "STREAM.PURGE", 5, holds}
 
 	c.during(t, "its leader hands over", 0, func() { stepDown(t, leaf, "KV_edited") }, edit("edited"))
-	c.during(t, "its leader hands over", 0, func() { stepDown(t, leaf, "KV_synced") }, sync("synced"))
+	c.during(t, "its leader hands over", 0, func() { stepDown(t, leaf, "KV_repaired") }, repair("repaired"))
 	c.leaveOver(t)
-	c.during(t, "the mirror's leader hands over", 0, func() { stepDown(t, leaf, "KV_swept") }, sweep)
+	c.during(t, "the mirror's leader hands over", 0, func() { stepDown(t, leaf, "KV_pruned") }, prune)
 	c.leaveOver(t)
-	c.during(t, "the origin's leader hands over", 0, func() { stepDown(t, hub, "KV_demo") }, sweep)
+	c.during(t, "the origin's leader hands over", 0, func() { stepDown(t, hub, "KV_demo") }, prune)
 
 	// One server leads all three, and the client is connected to another one.
 	c.leaveOver(t)
-	leader := leaderOf(t, leaf, "KV_swept")
+	leader := leaderOf(t, leaf, "KV_pruned")
 	prefer := fmt.Sprintf(`{"placement":{"preferred":%q}}`, leaf[leader].Underlying().Name())
-	for _, bucket := range []string{"edited-too", "synced-too"} {
+	for _, bucket := range []string{"edited-too", "repaired-too"} {
 		waitUntil(t, "the mirrors have one leader", func() bool {
 			if leaderOf(t, leaf, "KV_"+bucket) == leader {
 				return true
@@ -67,15 +67,15 @@ func TestFaultsCluster(t *testing.T) {
 			return false
 		})
 	}
-	c.during(t, "its leader stops", (leader+1)%len(leaf), leaf[leader].Shutdown, edit("edited-too"), sync("synced-too"), sweep)
-	restart(t, leaf, leader, "KV_swept", "KV_edited-too", "KV_synced-too")
+	c.during(t, "its leader stops", (leader+1)%len(leaf), leaf[leader].Shutdown, edit("edited-too"), repair("repaired-too"), prune)
+	restart(t, leaf, leader, "KV_pruned", "KV_edited-too", "KV_repaired-too")
 
 	c.leaveOver(t)
 	leader = leaderOf(t, hub, "KV_demo")
-	c.during(t, "the origin's leader stops", 0, hub[leader].Shutdown, sweep)
+	c.during(t, "the origin's leader stops", 0, hub[leader].Shutdown, prune)
 	restart(t, hub, leader, "KV_demo")
-	waitUntil(t, "it is proved", func() bool {
-		return play(t, t.Context(), "check", "swept", "--content", "--payload", "--ignore", "ttl-off", "--ignore", "link-stale",
+	waitUntil(t, "it holds what its origin holds", func() bool {
+		return play(t, t.Context(), "check", "pruned", "--content", "--payload", "--ignore", "ttl-off", "--ignore", "link-stale",
 			"--ignore", "replica-behind", "--server", leaf[0].URL()).code == exitOK
 	})
 }
@@ -155,4 +155,16 @@ func (c *clusterPair) during(t *testing.T, name string, server int, event func()
 			t.Errorf("%q, %s: in the end it is %+v", s.args, name, is)
 		}
 	}
+}
+
+// leaderOf waits until a stream has a leader and returns which server that is.
+func leaderOf(t *testing.T, servers []*natstest.Server, stream string) int {
+	t.Helper()
+	nc, leader := connectTo(t, servers[0].URL()), -1
+	waitUntil(t, stream+" has a leader", func() bool {
+		name := askPeers(t, nc, stream).Cluster.Leader
+		leader = slices.IndexFunc(servers, func(s *natstest.Server) bool { return s.Underlying().Name() == name })
+		return leader >= 0
+	})
+	return leader
 }

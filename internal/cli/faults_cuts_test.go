@@ -65,7 +65,7 @@ func (c *cutter) hook(m natstest.Message) natstest.Verdict {
 }
 
 // A connection that is lost at any step of any command, for good or not: the
-// command ends in time, says the truth, writes nothing twice, and leaves nothing
+// command ends in time, says what is so, writes nothing twice, and leaves nothing
 // behind.
 func TestFaultsCuts(t *testing.T) {
 	sampled := sampler()

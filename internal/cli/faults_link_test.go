@@ -95,7 +95,7 @@ func linkedCommands(st *testSites) []scenario {
 }
 
 // The link between the domains is cut in the midst of commands, at every request of
-// each: it ends in time and says the truth, and when the link is back, running it
+// each: it ends in time and says what is so, and when the link is back, running it
 // again ends it. All run at once, wait for each other there, and lose the link
 // together.
 func TestFaultsLinkCut(t *testing.T) {
@@ -161,7 +161,7 @@ func TestFaultsLinkCut(t *testing.T) {
 	close(happens)
 	wg.Wait()
 
-	made, spared := 0, 0 // anew, or not, because the origin was out of reach
+	made, spared := 0, 0 // recreated, or not, because the origin was out of reach
 	for i, h := range runs {
 		r, after := results[i], readStream(t, st.leaf, h.bucket)
 		wrong := func(format string, a ...any) {
@@ -190,7 +190,7 @@ func TestFaultsLinkCut(t *testing.T) {
 		h.verify(h.before, after, r, wrong)
 	}
 	if made == 0 || spared == 0 {
-		t.Errorf("%d mirrors were made anew and %d were spared", made, spared)
+		t.Errorf("%d mirrors were recreated and %d were spared", made, spared)
 	}
 
 	link.Refuse(false)

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -166,7 +167,7 @@ func TestFaultsMalformed(t *testing.T) {
 // told prepares a run whose questions to the mirror's API, or to its origin's, are
 // answered with a malformed answer if they are of a kind, and returns its arguments.
 func (w scenario) told(t *testing.T, st *testSites, bucket string, origin bool, kind string, n corruption) (*fakeAPI, []string) {
-	m := &fakeAPI{prefix: "FAKE." + bucket, api: "$JS.API", kind: kind, change: n}
+	m := &fakeAPI{prefix: "FAKE." + bucket, api: "$JS.API", kind: kind, change: n.make}
 	at := []string{"--server", st.Leaf.URL(), "--timeout", brief.String()}
 	if origin {
 		m.api = "$JS.hub.API"
@@ -199,7 +200,7 @@ func runMalformed(t *testing.T, st *testSites, w scenario, origin bool, kind str
 	switch {
 	case kind == "INFO" && w.name == "repair" && r.action == mirror.Unchanged && (n.name == "a type alone" || n.name == "numbers are negative"):
 		// A server that says that it is older than per-key TTL is believed: there is
-		// nothing to mend.
+		// nothing to repair.
 	case n.refusal && !origin && slices.Contains(w.writes, kind): // one that says that it did not is believed
 		if r.code == exitOK && inTime {
 			wrong("it is a success")
@@ -297,4 +298,28 @@ func orObject(data []byte) []byte {
 		return []byte("{}")
 	}
 	return data
+}
+
+// corruption is a change of answers into malformed ones.
+type corruption struct {
+	name string
+	make func(answer []byte) []byte
+	// refusal says that it is a refusal, which is believed.
+	refusal bool
+	// control says that there are control characters in it.
+	control bool
+}
+
+// activate makes it mad.
+func (m *fakeAPI) activate() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.active = true
+}
+
+// asked are the kinds of requests that were made.
+func (m *fakeAPI) asked() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Sorted(maps.Keys(m.kinds))
 }

@@ -21,7 +21,7 @@ func TestFaultsTwoEditors(t *testing.T) {
 	const atOnce = 16
 	st := newTestSites(t)
 	edit := func(b string) []string { return []string{"edit", b, "--description", "mine", "--force"} }
-	sync1 := func(b string) []string { return []string{"repair", b, "--force"} }
+	repair := func(b string) []string { return []string{"repair", b, "--force"} }
 	update := func(m natstest.Message) bool { return strings.Contains(m.Subject, "STREAM.UPDATE") }
 	info := func(m natstest.Message) bool { return strings.Contains(m.Subject, "STREAM.INFO.KV_run") }
 	always := func(natstest.Message) bool { return true }
@@ -47,8 +47,8 @@ func TestFaultsTwoEditors(t *testing.T) {
 		{"edit: after the write, from an old copy", edit, update, info, 1, false, true, "description", 1, mirror.ErrConflict, `description is "theirs" and not "mine"`, true},
 		{"edit: after the write, another field", edit, always, update, 1, true, false, "max_bytes", 0, "", "", true},
 		{"edit: nothing can be seen", edit, always, update, 1, false, false, "description", 0, "", "", false},
-		{"sync: after the list", sync1, always, info, 2, false, false, "description", 1, mirror.ErrIncomplete, "", true},
-		{"sync: after the write, another field", sync1, always, update, 1, true, false, "description", 0, "", "", true},
+		{"repair: after the list", repair, always, info, 2, false, false, "description", 1, mirror.ErrIncomplete, "", true},
+		{"repair: after the write, another field", repair, always, update, 1, true, false, "description", 0, "", "", true},
 	}
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, atOnce)
@@ -183,8 +183,8 @@ func TestFaultsTwoRuns(t *testing.T) {
 	}
 	describe := change{[]string{"edit", "--description", "mine"}, "description", `"mine"`}
 	bound := change{[]string{"edit", "--max-bucket-size", "1048576"}, "max_bytes", "1048576"}
-	mend := change{[]string{"repair"}, "allow_msg_ttl", "true"}
-	pairs := [][2]change{{describe, bound}, {bound, describe}, {describe, mend}, {mend, describe}}
+	fix := change{[]string{"repair"}, "allow_msg_ttl", "true"}
+	pairs := [][2]change{{describe, bound}, {bound, describe}, {describe, fix}, {fix, describe}}
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, atOnce)
 	for n := range max(scaled(100), len(pairs)) {

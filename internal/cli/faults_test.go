@@ -7,6 +7,7 @@ import (
 	"flag"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -149,7 +150,7 @@ func writeScenarios(st *testSites) []scenario {
 			},
 		},
 		{
-			// What it begins with is what sync --recreate leaves when it is killed
+			// What it begins with is what recreate leaves when it is killed
 			// between the deletion and the creation.
 			name: "recreate --from-backup", weight: 1,
 			prepare: func(t *testing.T, st *testSites, bucket string) {
@@ -176,7 +177,7 @@ func writeScenarios(st *testSites) []scenario {
 			applied: func(_, after streamState) bool { return after.there && after.Mirror == nil }, halfway: nothing,
 		},
 		{
-			// Created, detached, and finished when it is proved.
+			// Created, detached, and finished when it is verified.
 			name: "promote --into", weight: 2, prepare: orphaned, suffix: "copy",
 			args:   func(b string) []string { return []string{"promote", b, "--into", b + "copy", "--force"} },
 			writes: []string{"STREAM.CREATE", "STREAM.UPDATE"}, steps: 3, done: mirror.Promoted,
@@ -351,4 +352,15 @@ func waitUntilOr(t testing.TB, what string, ok func() bool, why func() string) {
 			return
 		}
 	}
+}
+
+// saved is the file with the configuration of a run's mirror.
+func (st *testSites) saved(bucket string) string { return filepath.Join(st.dir, bucket+".json") }
+
+// toOrigin are the flags that say so.
+func (st *testSites) toOrigin(bucket string) []string {
+	if _, ok := st.prefixes.Load(bucket); ok {
+		return []string{"--mirror-api-prefix", st.api(bucket)}
+	}
+	return []string{"--mirror-domain", "hub"}
 }

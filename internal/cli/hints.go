@@ -88,6 +88,14 @@ func (rt *runtime) hint(a mirror.Advice) string {
 		return fmt.Sprintf("run `nats kv edit %s --max-bucket-size SIZE` to set one", bucket)
 	case mirror.EditRepublish:
 		return fmt.Sprintf("run `nats kv edit %s` to change that", bucket)
+	}
+	return rt.hintAfter(a)
+}
+
+// hintAfter is advice about what was begun, and about what comes after.
+func (rt *runtime) hintAfter(a mirror.Advice) string {
+	bucket := orBucket(a)
+	switch a.Code {
 	case mirror.LookAndRepeat:
 		return "look with `" + rt.command("info", bucket) + "`; running the same command again is safe"
 	case mirror.ShowInfo:

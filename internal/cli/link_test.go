@@ -65,7 +65,7 @@ func TestDomainCut(t *testing.T) {
 	}
 
 	link.Refuse(false)
-	waitUntil(t, "the mirror is proved again", func() bool {
+	waitUntil(t, "the mirror is known to hold what its origin holds", func() bool {
 		return runFleet(t, t.Context(), at("check", "m", "--content")...).code == 0
 	})
 }

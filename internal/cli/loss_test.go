@@ -49,9 +49,9 @@ func holds(t *testing.T, sites *natstest.Sites) int {
 	return int(is.State.Msgs)
 }
 
-// What a sweep cannot take without taking more, or what may be the last copy, is
+// What prune cannot take without taking more, or what may be the last copy, is
 // left alone and said.
-func TestSweepTakesNoMore(t *testing.T) {
+func TestPruneTakesNoMore(t *testing.T) {
 	slow(t)
 	t.Parallel()
 	askHub := func(t *testing.T, sites *natstest.Sites, subject, body string) {
@@ -162,9 +162,9 @@ func TestSweepTakesNoMore(t *testing.T) {
 	}
 }
 
-// An interrupt while it is proved what a sweep did is no failure, and says what
+// An interrupt while it is compared what prune did is no failure, and says what
 // was purged.
-func TestSweepInterruptedInProof(t *testing.T) {
+func TestPruneInterruptedComparing(t *testing.T) {
 	slow(t)
 	t.Parallel()
 	sites := leftBehind(t, 20)
@@ -182,7 +182,7 @@ func TestSweepInterruptedInProof(t *testing.T) {
 	if m := o.fleet.Mirrors[0]; m.Action != mirror.Skipped || m.Note != "interrupted after 20 messages were purged" || m.Failure != nil {
 		t.Errorf("%+v", m)
 	}
-	isProved(t, sites, 100)
+	isIdentical(t, sites, 100)
 }
 
 // History that only the mirror keeps is counted among what a new one would lose.
@@ -259,11 +259,11 @@ func TestRecreateDeleteRefused(t *testing.T) {
 	if saved, err := filepath.Glob(filepath.Join(cache, appName, "*")); err != nil || len(saved) > 0 {
 		t.Errorf("saved are %q, %v", saved, err)
 	}
-	isProved(t, sites, 100)
+	isIdentical(t, sites, 100)
 }
 
 // A mirror that was deleted is created from its saved configuration though its
-// origin is down; that it is not proved is said.
+// origin is down; that it is not compared is said.
 func TestRestoreWithoutOrigin(t *testing.T) {
 	sites := leftBehind(t, 0)
 	cache := t.TempDir()
@@ -284,11 +284,11 @@ func TestRestoreWithoutOrigin(t *testing.T) {
 		t.Fatal(err)
 	}
 	isAt(t, sites, 100)
-	isProved(t, sites, 100)
+	isIdentical(t, sites, 100)
 }
 
 // A mirror that begins within its origin lacks nothing, and begins there again
-// when it is made anew.
+// when it is recreated.
 func TestRecreateKeepsStart(t *testing.T) {
 	t.Parallel()
 	sites, kv := pair(t, jetstream.KeyValueConfig{})

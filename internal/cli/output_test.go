@@ -41,7 +41,7 @@ func TestOutputFails(t *testing.T) {
 		{"add --json", []string{"add", "json", "--mirror", "demo", "--mirror-domain", "hub", "--json"}, 0, "what was created cannot be shown: no space", "json"},
 		{"edit", []string{"edit", "m1", "--force"}, 2, `bucket "m1" was updated, and cannot be shown: no space`, "m1"},
 		{"edit --json", []string{"edit", "m2", "--force", "--json"}, 0, "what was updated cannot be shown: no space", "m2"},
-		{"sync --json", []string{"repair", "m3", "--force", "--json"}, 0, "what was updated cannot be shown: no space", "m3"},
+		{"repair --json", []string{"repair", "m3", "--force", "--json"}, 0, "what was updated cannot be shown: no space", "m3"},
 		{"info", []string{"info", "plain"}, 0, "no space left on device", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -74,7 +74,7 @@ func TestTraceIsClean(t *testing.T) {
 		func([]byte) []byte { return []byte("\x1b[31m\x07") },
 	} {
 		prefix := "FAKE." + st.name()
-		(&fakeAPI{prefix: prefix, api: "$JS.API", kind: "STREAM.INFO", change: corruption{make: answer}, active: true}).answers(t, st)
+		(&fakeAPI{prefix: prefix, api: "$JS.API", kind: "STREAM.INFO", change: answer, active: true}).answers(t, st)
 		var errs bytes.Buffer
 		Run(t.Context(), []string{"info", bucket, "--trace", "--js-api-prefix", prefix, "--server", st.Leaf.URL(), "--no-context"}, Streams{In: strings.NewReader(""), Out: io.Discard, Err: &errs})
 		if !strings.Contains(errs.String(), ">>> "+prefix+".STREAM.INFO.KV_"+bucket) {

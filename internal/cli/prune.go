@@ -57,8 +57,8 @@ func (o *pruneOptions) run(ctx context.Context, rt *runtime) (mirror.Fleet, erro
 	const nothing = "Nothing was purged"
 	switch {
 	case mirrors > 0:
-		question := fmt.Sprintf("Really purge %s from %s?", plural(messages, "message"), plural(mirrors, "mirror"))
-		return rt.carryOutMany(ctx, plan, &plan.Fleet, o.consent, question, nothing, planErr)
+		q := question{fmt.Sprintf("Really purge %s from %s?", plural(messages, "message"), plural(mirrors, "mirror")), nothing}
+		return rt.carryOutMany(ctx, plan, &plan.Fleet, o.consent, q, planErr)
 	case plan.Mirrors == nil:
 	case plan.Compared():
 		rt.say("There is nothing to purge on %s", plural(len(plan.Mirrors), "mirror"))

@@ -43,15 +43,19 @@ type fleetApplier interface {
 	Apply(ctx context.Context) (*mirror.Fleet, error)
 }
 
+// question is what is asked before many mirrors are changed, and what no is answered
+// with.
+type question struct{ ask, no string }
+
 // carryOutMany asks the question, if there is one to be asked, and carries a plan for
 // many mirrors out. planErr is what could not be planned; carrying out tells it too.
-func (rt *runtime) carryOutMany(ctx context.Context, p fleetApplier, planned *mirror.Fleet, c consent, question, no string, planErr error) (mirror.Fleet, error) {
+func (rt *runtime) carryOutMany(ctx context.Context, p fleetApplier, planned *mirror.Fleet, c consent, q question, planErr error) (mirror.Fleet, error) {
 	rt.warn(planned.Warnings, 0)
 	if c.dryRun {
 		return *planned, planErr
 	}
 	if c.asks() {
-		yes, err := rt.confirm(ctx, question, no)
+		yes, err := rt.confirm(ctx, q.ask, q.no)
 		if err != nil || !yes {
 			planned.Action = mirror.Unchanged
 			if err == nil {
@@ -108,7 +112,7 @@ func (o *repairOptions) run(ctx context.Context, rt *runtime) (mirror.Fleet, err
 	const nothing = "Nothing was changed"
 	switch {
 	case plan.Jobs() > 0:
-		return rt.carryOutMany(ctx, plan, &plan.Fleet, o.consent, fmt.Sprintf("Really repair %s?", plural(plan.Jobs(), "mirror")), nothing, err)
+		return rt.carryOutMany(ctx, plan, &plan.Fleet, o.consent, question{fmt.Sprintf("Really repair %s?", plural(plan.Jobs(), "mirror")), nothing}, err)
 	case err == nil:
 		rt.say("There is nothing to change on %s", plural(len(plan.Mirrors), "mirror"))
 	case plan.Mirrors != nil:

@@ -71,9 +71,9 @@ func TestPastedSharing(t *testing.T) {
 	if _, err := connectTo(t, urlA).Request("$JS.API.STREAM.PURGE.KV_demo", []byte(`{"filter":"$KV.demo.key.2"}`), longest); err != nil {
 		t.Fatal(err)
 	}
-	swept := runFleet(t, t.Context(), append(at, "prune", "m", "--force")...)
-	swept.mustBe(t, 0, mirror.Updated, "")
-	if n := swept.fleet.Mirrors[0].Purge.Purged; n != 1 {
+	pruned := runFleet(t, t.Context(), append(at, "prune", "m", "--force")...)
+	pruned.mustBe(t, 0, mirror.Updated, "")
+	if n := pruned.fleet.Mirrors[0].Purge.Purged; n != 1 {
 		t.Errorf("%d messages were purged, want 1", n)
 	}
 	runJSON(t, t.Context(), append(at, "recreate", "m", "--force")...).mustBe(t, 0, mirror.Recreated, "")

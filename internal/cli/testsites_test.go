@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -46,23 +45,12 @@ func newTestSites(t testing.TB) *testSites {
 // name is a bucket's name that no other run has.
 func (st *testSites) name() string { return fmt.Sprintf("run%d", st.runs.Add(1)) }
 
-// saved is the file with the configuration of a run's mirror.
-func (st *testSites) saved(bucket string) string { return filepath.Join(st.dir, bucket+".json") }
-
 // api is the prefix through which a run's mirror reaches its origin.
 func (st *testSites) api(bucket string) string {
 	if prefix, ok := st.prefixes.Load(bucket); ok {
 		return prefix.(string)
 	}
 	return "$JS.hub.API"
-}
-
-// toOrigin are the flags that say so.
-func (st *testSites) toOrigin(bucket string) []string {
-	if _, ok := st.prefixes.Load(bucket); ok {
-		return []string{"--mirror-api-prefix", st.api(bucket)}
-	}
-	return []string{"--mirror-domain", "hub"}
 }
 
 // askAPI asks a JetStream API directly and decodes the answer into reply. It

@@ -14,7 +14,7 @@ import (
 )
 
 // A mirror of a mirror, below a leaf: made, told that its chain has lost per-key
-// TTL, and mended from the top to the bottom.
+// TTL, and repaired from the top to the bottom.
 func TestLeafBelowLeaf(t *testing.T) {
 	slow(t)
 	t.Parallel()
@@ -98,11 +98,11 @@ func TestContentOverAccounts(t *testing.T) {
 			if o.code != test.code {
 				t.Errorf("exit code %d, want %d: %+v\n%s", o.code, test.code, o.fleet.Mirrors, o.stderr)
 			}
-			swept := runFleet(t, t.Context(), "prune", "m", "--force", "--server", b, "--timeout", (2 * brief).String())
+			pruned := runFleet(t, t.Context(), "prune", "m", "--force", "--server", b, "--timeout", (2 * brief).String())
 			if test.code == 0 {
-				swept.mustBe(t, 0, mirror.Unchanged, "")
-			} else if swept.code == 0 || readStream(t, connectTo(t, b), "m").State.Msgs != 1 {
-				t.Errorf("exit code %d, %+v", swept.code, swept.fleet.Mirrors)
+				pruned.mustBe(t, 0, mirror.Unchanged, "")
+			} else if pruned.code == 0 || readStream(t, connectTo(t, b), "m").State.Msgs != 1 {
+				t.Errorf("exit code %d, %+v", pruned.code, pruned.fleet.Mirrors)
 			}
 		})
 	}
@@ -158,9 +158,9 @@ func TestStallOverAccounts(t *testing.T) {
 			if c := compared.fleet.Mirrors[0].Content; compared.code != 2 || c.Verdict == content.Identical || c.Behind != keys-has.Last || content.Sum(c.LeftOver) > 0 {
 				t.Errorf("exit code %d, %+v", compared.code, c)
 			}
-			swept := runFleet(t, t.Context(), at("prune", "m", "--force")...)
-			swept.mustBe(t, 1, mirror.Failed, mirror.ErrIncomplete)
-			if n := swept.fleet.Mirrors[0].Purge.Keys; n > 0 {
+			pruned := runFleet(t, t.Context(), at("prune", "m", "--force")...)
+			pruned.mustBe(t, 1, mirror.Failed, mirror.ErrIncomplete)
+			if n := pruned.fleet.Mirrors[0].Purge.Keys; n > 0 {
 				t.Errorf("%d keys were to be purged", n)
 			}
 			if now := readStream(t, connectTo(t, b), "m").State; now.Msgs != has.Msgs {
@@ -171,7 +171,7 @@ func TestStallOverAccounts(t *testing.T) {
 }
 
 // Clusters on both sides: a leader that steps down, and a server that is stopped,
-// while a mirror of three replicas is edited, mended and swept.
+// while a mirror of three replicas is edited, repaired and pruned.
 func TestTwoClusters(t *testing.T) {
 	slow(t)
 	t.Parallel()
@@ -205,21 +205,21 @@ func TestTwoClusters(t *testing.T) {
 	})
 	stepDown(t, hub, "KV_demo")
 	leaf[2].Shutdown()
-	waitUntil(t, "m1 is mended", func() bool {
+	waitUntil(t, "m1 is repaired", func() bool {
 		r := play(t, t.Context(), append(at, "repair", "m1", "--force")...)
 		if r.code == exitOK && !readFromLeader(t, direct, "m1").Config.TTL {
-			t.Fatalf("it is not mended: %s", r.stdout)
+			t.Fatalf("it is not repaired: %s", r.stdout)
 		}
 		return r.code == exitOK
 	})
 	askLeader(t, connectTo(t, hub[0].URL()), "STREAM.PURGE.KV_demo", `{"filter":"$KV.demo.a"}`)
-	waitUntil(t, "m1 is swept", func() bool {
+	waitUntil(t, "m1 is pruned", func() bool {
 		r := play(t, t.Context(), append(at, "prune", "m1", "--force")...)
 		return r.code == exitOK && readFromLeader(t, direct, "m1").State.Msgs == 1
 	})
 	restart(t, leaf, 2, "KV_m0", "KV_m1")
 	waitUntil(t, "both hold what their origin holds", func() bool {
-		r := play(t, t.Context(), append(at, "repair", "m0", "m1", "--content", "--force")...)
+		r := play(t, t.Context(), append(at, "prune", "m0", "m1", "--force")...)
 		return r.code == exitOK
 	})
 }

@@ -28,8 +28,12 @@ type document struct {
 	Origin    *struct {
 		LeftOver *uint64 `json:"left_over"`
 	} `json:"origin"`
-	Warnings []string `json:"warnings"`
-	Error    *struct {
+	Warnings []struct {
+		Code    string `json:"code"`
+		Message string `json:"message"`
+		Hint    string `json:"hint"`
+	} `json:"warnings"`
+	Error *struct {
 		Kind    string `json:"kind"`
 		Message string `json:"message"`
 		Hint    string `json:"hint"`
@@ -92,6 +96,16 @@ func (r result) codes(bucket string) []string {
 	}
 	slices.Sort(codes)
 	return codes
+}
+
+// warnsOf says whether there is a warning with this code.
+func (r result) warnsOf(code string) bool {
+	for _, w := range r.Warnings {
+		if w.Code == code {
+			return true
+		}
+	}
+	return false
 }
 
 // fix is what is said to fix a finding on a bucket.

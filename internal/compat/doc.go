@@ -8,6 +8,6 @@
 //
 //	go test -tags faults -v -timeout 30m ./internal/compat
 //
-// and -update writes that table into the README. With -scale below 100 it is a few
+// and -update behind it writes that table into the README. With -scale=10 it is a few
 // versions.
 package compat

@@ -34,15 +34,15 @@ var (
 // versions are the versions and what they do. What is not said in a word was
 // seen on these servers with these tests.
 func versions() []versionCase {
-	const bySync, byNew = "run `sync`", "run `sync --recreate`"
+	const byRepair, byRecreate = "run `nats-kvmirror repair file`", "run `nats-kvmirror recreate file`"
 	works := behaviour{
 		Add: created, AddTTL: true,
-		Fix:    bySync,
+		Fix:    byRepair,
 		File:   old{Before: ttlIsOff, Edit: updated, After: nothing, Later: true},
 		Memory: old{Before: ttlIsOff, Edit: updated, After: nothing, Later: true},
-		Sync:   updated, Synced: nothing,
+		Repair: updated, Repaired: nothing,
 		Restarted: nothing,
-		Anew:      nothing,
+		Added:     nothing,
 	}
 	// 2.10 drops allow_msg_ttl from what it is sent, and stores TTLs as headers
 	// like any other.
@@ -51,46 +51,46 @@ func versions() []versionCase {
 		Fix:    "upgrade the mirror's server to 2.11 or later",
 		File:   old{Before: tooOld, Edit: oldServer, After: tooOld},
 		Memory: old{Before: tooOld, Edit: oldServer, After: tooOld},
-		Sync:   unchanged, Synced: tooOld,
+		Repair: unchanged, Repaired: tooOld,
 		Restarted: tooOld,
-		Swept:     []string{"server-too-old", "ttl-off"}, SweptMemory: []string{"server-too-old", "ttl-off"},
+		Pruned:    []string{"server-too-old", "ttl-off"}, PrunedMemory: []string{"server-too-old", "ttl-off"},
 		Recreated: []string{"server-too-old", "ttl-off"},
-		Anew:      []string{"server-too-old", "ttl-off"},
+		Added:     []string{"server-too-old", "ttl-off"},
 	}
 	keepsAll := old{Before: nothing, Edit: unchanged, After: nothing}
 	noneAbove := behaviour{
 		Add:  created,
 		File: keepsAll, Memory: keepsAll,
-		Sync: unchanged, Synced: nothing,
+		Repair: unchanged, Repaired: nothing,
 		Restarted: nothing,
-		Anew:      nothing,
-		Unlike:    []string{"missing", "ttl-origin-ignored"},
+		Added:     nothing,
+		Differs:   []string{"missing", "ttl-origin-ignored"},
 	}
 	// An update answers 10052 "message TTL status cannot be changed after stream
 	// creation".
 	refused := behaviour{
 		Add: created, AddTTL: true,
-		Fix:    byNew,
+		Fix:    byRecreate,
 		File:   old{Before: leaves, Edit: oldServer, After: leaves},
 		Memory: old{Before: leaves, Edit: oldServer, After: leaves},
-		Sync:   unchanged, Synced: leaves,
+		Repair: unchanged, Repaired: leaves,
 		Restarted: leaves,
-		Swept:     []string{"server-keeps-expired", "ttl-off"}, SweptMemory: []string{"server-keeps-expired", "ttl-off"},
+		Pruned:    []string{"server-keeps-expired", "ttl-off"}, PrunedMemory: []string{"server-keeps-expired", "ttl-off"},
 		Recreated: nothing,
-		Anew:      nothing,
+		Added:     nothing,
 	}
 	afterRestart := works
 	afterRestart.File = old{Before: leaves, Edit: updated, After: stillLeft}
 	afterRestart.Memory = afterRestart.File
-	afterRestart.Synced, afterRestart.Restarted, afterRestart.Swept = stillLeft, stillLeft, nothing
-	afterRestart.SweptMemory, afterRestart.Recreated, afterRestart.LaterRestarted = nothing, nothing, true
+	afterRestart.Repaired, afterRestart.Restarted, afterRestart.Pruned = stillLeft, stillLeft, nothing
+	afterRestart.PrunedMemory, afterRestart.Recreated, afterRestart.LaterRestarted = nothing, nothing, true
 	newOnly := works
 	newOnly.File = old{Before: leaves, Edit: updated, After: stillLeft, Later: true}
 	newOnly.Memory = newOnly.File
-	newOnly.Synced, newOnly.Restarted, newOnly.Swept, newOnly.SweptMemory = stillLeft, stillLeft, nothing, nothing
+	newOnly.Repaired, newOnly.Restarted, newOnly.Pruned, newOnly.PrunedMemory = stillLeft, stillLeft, nothing, nothing
 	newOnly.Recreated = nothing
 	filesPartly := newOnly
-	filesPartly.Memory, filesPartly.SweptMemory = works.Memory, nil
+	filesPartly.Memory, filesPartly.PrunedMemory = works.Memory, nil
 
 	return []versionCase{
 		{"2.10.29", true, true, none, noneAbove},

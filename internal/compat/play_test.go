@@ -24,9 +24,9 @@ type behaviour struct {
 	Fix string
 	// File and Memory are what becomes of old mirrors in these storages.
 	File, Memory old
-	// Sync is sync of an old mirror in a file, Synced what check then finds.
-	Sync   outcome
-	Synced []string
+	// Repair is repair of an old mirror in a file, Repaired what check then finds.
+	Repair   outcome
+	Repaired []string
 
 	// Restarted is what check finds of File after its server was restarted.
 	// Mirrors in memory are gone then.
@@ -34,17 +34,17 @@ type behaviour struct {
 	// LaterRestarted says whether what was stored after the restart expires, where
 	// what was stored after the edit does not.
 	LaterRestarted bool
-	// Swept and SweptMemory are what check finds of File, after the restart, and of
+	// Pruned and PrunedMemory are what check finds of File, after the restart, and of
 	// Memory, before it, when what was left over was removed; nil when nothing was.
-	Swept, SweptMemory []string
-	// Recreated is what check finds of the mirror of Sync after sync --recreate; nil
+	Pruned, PrunedMemory []string
+	// Recreated is what check finds of the mirror of Repair after recreate; nil
 	// when there was nothing that needs it.
 	Recreated []string
-	// Anew is what check finds of File after it was deleted and created again.
-	Anew []string
-	// Unlike is what check finds of a mirror with per-key TTL, at its maker's
-	// wish, of an origin without; nil when the origin has it.
-	Unlike []string
+	// Added is what check finds of File after it was deleted and created again.
+	Added []string
+	// Differs is what check finds of a mirror with per-key TTL, because a
+	// flag of add says so, of an origin without; nil when the origin has it.
+	Differs []string
 }
 
 // old is what becomes of a mirror that was made without per-key TTL and holds
@@ -62,12 +62,12 @@ const leftOver = "left-over"
 
 // Buckets of a play.
 const (
-	origin = "demo"   // at the hub
-	fresh  = "fresh"  // made by add
-	file   = "file"   // made as other tools do, in a file, and edited
-	memory = "memory" // the same in memory
-	synced = "synced" // the same in a file, for sync
-	unlike = "unlike" // made by add with per-key TTL though the origin has none
+	origin    = "demo"      // at the hub
+	fresh     = "fresh"     // made by add
+	file      = "file"      // made as other tools do, in a file, and edited
+	memory    = "memory"    // the same in memory
+	repaired  = "repaired"  // the same in a file, for repair
+	differing = "differing" // made by add with per-key TTL though the origin has none
 )
 
 // Keys that are put after the edit, and after the restart.
@@ -82,13 +82,13 @@ const (
 func (b *binaries) play(ctx context.Context, t *testing.T, hub, leaf string, want behaviour) behaviour {
 	var saw behaviour
 	p := startPair(ctx, t, b.server(ctx, t, hub), b.server(ctx, t, leaf))
-	expires := heedsTTL(hub)
+	expires := knowsTTL(hub)
 	createOrigin(t, p.atHub, origin)
 	b.add(ctx, t, p, &saw)
 	createOldMirror(t, p.atLeaf, file, origin, "file")
 	createOldMirror(t, p.atLeaf, memory, origin, "memory")
-	createOldMirror(t, p.atLeaf, synced, origin, "file")
-	p.fill(ctx, t, origin, []string{file, memory, synced}, expires)
+	createOldMirror(t, p.atLeaf, repaired, origin, "file")
+	p.fill(ctx, t, origin, []string{file, memory, repaired}, expires)
 	if saw.AddTTL {
 		p.waitHolds(ctx, t, p.atLeaf, fresh, lasting)
 	}
@@ -97,21 +97,21 @@ func (b *binaries) play(ctx context.Context, t *testing.T, hub, leaf string, wan
 	saw.File.Before, saw.Memory.Before = found.codes(file), found.codes(memory)
 	saw.Fix = found.fix(file, "ttl-off")
 	saw.File.Edit, saw.Memory.Edit = b.edit(ctx, t, p, file), b.edit(ctx, t, p, memory)
-	saw.Sync = b.run(ctx, t, p, "sync", synced, "--force").outcome
+	saw.Repair = b.run(ctx, t, p, "repair", repaired, "--force").outcome
 
 	put(t, p.atHub, origin, later, 100, laterOn)
-	for _, m := range []string{file, memory, synced} {
+	for _, m := range []string{file, memory, repaired} {
 		p.waitCaughtUp(ctx, t, m, origin)
 	}
 	if expires {
 		saw.File.Later = p.expires(ctx, t, file, later, want.File.Later)
 		saw.Memory.Later = p.expires(ctx, t, memory, later, want.Memory.Later)
-		p.expires(ctx, t, synced, later, want.File.Later)
+		p.expires(ctx, t, repaired, later, want.File.Later)
 	}
-	found = b.run(ctx, t, p, "check", file, memory, synced)
-	saw.File.After, saw.Memory.After, saw.Synced = found.codes(file), found.codes(memory), found.codes(synced)
+	found = b.run(ctx, t, p, "check", file, memory, repaired)
+	saw.File.After, saw.Memory.After, saw.Repaired = found.codes(file), found.codes(memory), found.codes(repaired)
 	if slices.Contains(saw.Memory.After, leftOver) {
-		saw.SweptMemory = b.sweep(ctx, t, p, memory)
+		saw.PrunedMemory = b.prune(ctx, t, p, memory)
 	}
 
 	p.restartLeaf(ctx, t, b.server(ctx, t, leaf))
@@ -121,37 +121,37 @@ func (b *binaries) play(ctx context.Context, t *testing.T, hub, leaf string, wan
 	}
 	saw.Restarted = b.findings(ctx, t, p, file)
 	if slices.Contains(saw.Restarted, leftOver) {
-		saw.Swept = b.sweep(ctx, t, p, file)
+		saw.Pruned = b.prune(ctx, t, p, file)
 	}
 	if !saw.File.Later && saw.File.Edit == updated {
 		put(t, p.atHub, origin, latest, 100, laterOn)
 		p.waitCaughtUp(ctx, t, file, origin)
 		saw.LaterRestarted = p.expires(ctx, t, file, latest, want.LaterRestarted)
 	}
-	if slices.Contains(saw.Synced, leftOver) {
-		saw.Recreated = b.recreate(ctx, t, p, synced)
+	if slices.Contains(saw.Repaired, leftOver) {
+		saw.Recreated = b.recreate(ctx, t, p, repaired)
 	}
-	saw.Anew = b.anew(ctx, t, p, file, saw.AddTTL || saw.Add.Exit == 0)
+	saw.Added = b.addAgain(ctx, t, p, file, saw.AddTTL || saw.Add.Exit == 0)
 	if !expires {
-		saw.Unlike = b.unlike(ctx, t, p)
+		saw.Differs = b.differing(ctx, t, p)
 	}
 	return saw
 }
 
-// unlike makes a mirror with per-key TTL of an origin whose server knows none.
-func (b *binaries) unlike(ctx context.Context, t *testing.T, p *pair) []string {
+// differing makes a mirror with per-key TTL of an origin whose server knows none.
+func (b *binaries) differing(ctx context.Context, t *testing.T, p *pair) []string {
 	t.Helper()
-	r := b.run(ctx, t, p, "add", unlike, "--mirror", origin, "--mirror-domain", "hub", "--allow-msg-ttl", "--wait", longTimeout.String())
+	r := b.run(ctx, t, p, "add", differing, "--mirror", origin, "--mirror-domain", "hub", "--allow-msg-ttl", "--wait", longTimeout.String())
 	if r.outcome != created || len(r.Warnings) == 0 {
-		t.Errorf("a mirror unlike its origin is %+v, with the warnings %q", r.outcome, r.Warnings)
+		t.Errorf("a mirror that differs from its origin is %+v, with the warnings %+v", r.outcome, r.Warnings)
 	}
 	// What has expired goes, which the origin still has.
-	p.waitHolds(ctx, t, p.atLeaf, unlike, lasting)
-	return b.findings(ctx, t, p, unlike)
+	p.waitHolds(ctx, t, p.atLeaf, differing, lasting)
+	return b.findings(ctx, t, p, differing)
 }
 
-// heedsTTL says whether a server of a version knows per-key TTL.
-func heedsTTL(version string) bool { return !strings.HasPrefix(version, "2.10.") }
+// knowsTTL says whether a server of a version knows per-key TTL.
+func knowsTTL(version string) bool { return !strings.HasPrefix(version, "2.10.") }
 
 // add makes a new mirror.
 func (b *binaries) add(ctx context.Context, t *testing.T, p *pair, saw *behaviour) {
@@ -168,13 +168,13 @@ func (b *binaries) add(ctx context.Context, t *testing.T, p *pair, saw *behaviou
 	saw.AddWithout = b.run(ctx, t, p, append(args, "--no-allow-msg-ttl")...).outcome
 }
 
-// edit turns per-key TTL on, and sees to it that what is then wrong is said: by
+// edit turns per-key TTL on, and makes sure that what is then wrong is said: by
 // the edit itself, which either fails with a way that works or warns of what is
 // left over, and by info.
 func (b *binaries) edit(ctx context.Context, t *testing.T, p *pair, bucket string) outcome {
 	t.Helper()
 	r := b.run(ctx, t, p, "edit", bucket, "--force")
-	if r.Error != nil && !strings.Contains(r.Error.Hint, "create it again") {
+	if r.Error != nil && !strings.Contains(r.Error.Hint, "recreate "+bucket) {
 		t.Errorf("edit fails without the way that works here: %s", r.stderr)
 	}
 	shown := b.run(ctx, t, p, "info", bucket)
@@ -185,22 +185,17 @@ func (b *binaries) edit(ctx context.Context, t *testing.T, p *pair, bucket strin
 		t.Errorf("edit says %q, and info that per-key TTL is %v", r.Action, on)
 	}
 	left := shown.Origin.LeftOver
-	warned := slices.ContainsFunc(r.Warnings, saysLeftOver)
+	warned := r.warnsOf(leftOver)
 	switch {
 	case left == nil:
 		t.Errorf("info does not know what is left over: %s", shown.stdout)
 	case r.Error == nil && (*left > 0) != warned:
-		t.Errorf("info says that %d messages are left over, and edit warns of %q", *left, r.Warnings)
+		t.Errorf("info says that %d messages are left over, and edit warns of %+v", *left, r.Warnings)
 	}
 	if again := b.run(ctx, t, p, "edit", bucket, "--force").outcome; r.Exit == 0 && again != (outcome{0, "unchanged", ""}) {
 		t.Errorf("a second edit is %+v", again)
 	}
 	return r.outcome
-}
-
-// saysLeftOver says whether a warning is of messages that are left over.
-func saysLeftOver(warning string) bool {
-	return strings.Contains(warning, "will not remove what is left over")
 }
 
 // findings are the codes that check finds on a bucket.
@@ -224,28 +219,28 @@ func (p *pair) expires(ctx context.Context, t *testing.T, mirror, key string, ex
 	return tryFor(ctx, timeout, func() bool { return !holds(t, p.atLeaf, mirror, origin, key) })
 }
 
-// recreate has the program make a mirror anew.
+// recreate has the program delete a mirror and create it again.
 func (b *binaries) recreate(ctx context.Context, t *testing.T, p *pair, bucket string) []string {
 	t.Helper()
 	p.waitCaughtUp(ctx, t, bucket, origin)
-	args := []string{"sync", "--recreate", bucket, "--force"}
+	args := []string{"recreate", bucket, "--force"}
 	r := b.run(ctx, t, p, args...)
 	if r.outcome == oldServer && strings.Contains(r.Error.Hint, "--no-allow-msg-ttl") {
 		if held(t, p.atLeaf, bucket).Msgs <= lasting {
-			t.Error("sync --recreate is refused, and yet has made the mirror anew")
+			t.Error("recreate is refused, and yet has created the mirror again")
 		}
 		r = b.run(ctx, t, p, append(args, "--no-allow-msg-ttl")...)
 	}
 	if r.outcome != recreated {
-		t.Errorf("sync --recreate is %+v: %s", r.outcome, r.stderr)
+		t.Errorf("recreate is %+v: %s", r.outcome, r.stderr)
 	}
-	b.proves(ctx, t, p, bucket)
+	b.holdsAll(ctx, t, p, bucket)
 	return b.findings(ctx, t, p, bucket)
 }
 
-// anew deletes a mirror and creates it again, which works on every version, and
+// addAgain deletes a mirror and creates it again with add, which works on every version, and
 // returns what check then finds.
-func (b *binaries) anew(ctx context.Context, t *testing.T, p *pair, bucket string, follows bool) []string {
+func (b *binaries) addAgain(ctx context.Context, t *testing.T, p *pair, bucket string, follows bool) []string {
 	t.Helper()
 	deleteBucket(t, p.atLeaf, bucket)
 	args := []string{"add", bucket, "--mirror", origin, "--mirror-domain", "hub", "--wait", longTimeout.String()}
@@ -255,6 +250,6 @@ func (b *binaries) anew(ctx context.Context, t *testing.T, p *pair, bucket strin
 	if r := b.run(ctx, t, p, args...); r.outcome != (outcome{0, "created", ""}) {
 		t.Errorf("a new mirror is %+v: %s", r.outcome, r.stderr)
 	}
-	b.proves(ctx, t, p, bucket)
+	b.holdsAll(ctx, t, p, bucket)
 	return b.findings(ctx, t, p, bucket)
 }

@@ -65,7 +65,7 @@ type state struct {
 type info struct {
 	State  state `json:"state"`
 	Mirror struct {
-		Active time.Duration    `json:"active"` // negative when the origin was never heard of
+		Active time.Duration    `json:"active"` // negative when the link was never active
 		Error  *json.RawMessage `json:"error"`
 	} `json:"mirror"`
 }
@@ -134,7 +134,7 @@ func put(t *testing.T, nc *nats.Conn, bucket, key string, size int, ttl time.Dur
 	}
 }
 
-// waitCaughtUp waits until a mirror hears of its origin and has come to its last
+// waitCaughtUp waits until a mirror's link is active and it has come to its last
 // sequence. A restarted mirror may first be refused: by hubs up to 2.11.17, for
 // twelve seconds, "deliver policy cannot be updated".
 func (p *pair) waitCaughtUp(ctx context.Context, t *testing.T, mirror, origin string) {
@@ -151,7 +151,7 @@ func (p *pair) waitCaughtUp(ctx context.Context, t *testing.T, mirror, origin st
 
 // fill stores values that stay and values that expire in an origin, and returns
 // when all of its old mirrors hold all of them, and the origin, if its server
-// heeds TTLs, the lasting ones alone.
+// knows TTLs, the lasting ones alone.
 func (p *pair) fill(ctx context.Context, t *testing.T, origin string, mirrors []string, expires bool) {
 	t.Helper()
 	for i := range lasting {

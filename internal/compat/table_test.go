@@ -94,15 +94,15 @@ func (b behaviour) removed() string {
 	case !slices.Contains(b.File.After, leftOver):
 		return none
 	case b.File.Edit.Exit != 0 && b.Recreated != nil && len(b.Recreated) == 0:
-		return "`sync --recreate`"
-	case b.Swept == nil || slices.Contains(b.Swept, leftOver):
+		return "`recreate`"
+	case b.Pruned == nil || slices.Contains(b.Pruned, leftOver):
 		return "not removed"
 	case b.File.Edit.Exit != 0:
-		return "`sync --content`, each time"
+		return "`prune`, each time"
 	case !b.File.Later && b.LaterRestarted:
-		return "a restart and `sync --content`"
+		return "a restart and `prune`"
 	}
-	return "`sync --content`"
+	return "`prune`"
 }
 
 // line is a row as it stands in the README.
@@ -125,7 +125,7 @@ const (
 	end   = "<!-- end -->\n"
 )
 
-// checkReadme sees to it that the README's table says what was seen, or writes
+// checkReadme makes sure that the README's table says what was seen, or writes
 // it there.
 func (tab *table) checkReadme(t *testing.T) {
 	path := filepath.Join("..", "..", "README.md")

@@ -57,18 +57,18 @@ func (b *binaries) upgrade(ctx context.Context, t *testing.T, from string) {
 	b.finds(ctx, t, p, memory)
 
 	r := b.run(ctx, t, p, "edit", unedited, "--force")
-	if r.outcome != updated || !slices.ContainsFunc(r.Warnings, saysLeftOver) {
-		t.Errorf("edit after the upgrade is %+v, and warns of %q", r.outcome, r.Warnings)
+	if r.outcome != updated || !r.warnsOf(leftOver) {
+		t.Errorf("edit after the upgrade is %+v, and warns of %+v", r.outcome, r.Warnings)
 	}
 	b.finds(ctx, t, p, unedited, leftOver)
 	for _, m := range []string{edited, unedited} {
-		if found := b.sweep(ctx, t, p, m); !reflect.DeepEqual(found, nothing) {
-			t.Errorf("after %s was swept, check finds %v", m, found)
+		if found := b.prune(ctx, t, p, m); !reflect.DeepEqual(found, nothing) {
+			t.Errorf("after %s was pruned, check finds %v", m, found)
 		}
 	}
 }
 
-// finds sees to it that check finds just these codes, which are sorted.
+// finds makes sure that check finds just these codes, which are sorted.
 func (b *binaries) finds(ctx context.Context, t *testing.T, p *pair, bucket string, codes ...string) {
 	t.Helper()
 	if found := b.findings(ctx, t, p, bucket); !slices.Equal(found, codes) {

@@ -99,6 +99,7 @@ func TestQuick(t *testing.T) {
 
 // An origin whose messages cannot be read leaves what the mirror alone shows.
 func TestOriginUnreadable(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	c := newCouple(t, jetstream.StreamConfig{MaxMsgsPerSubject: 1}, jetstream.StreamConfig{MaxMsgsPerSubject: 1})
 	c.put(t, keysOf("k", 100), "value", func(int) string { return "1h" })
@@ -130,6 +131,7 @@ func TestOriginUnreadable(t *testing.T) {
 // A comparison that is cancelled, or ended by Found, leaves no consumer on either
 // side.
 func TestCompareEnds(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	c := newCouple(t, jetstream.StreamConfig{MaxMsgsPerSubject: 1}, jetstream.StreamConfig{MaxMsgsPerSubject: 1})
 	c.put(t, keysOf("k", 30_000), "value", nil)
@@ -176,6 +178,7 @@ func TestCompareEnds(t *testing.T) {
 // What a mirror that is behind does not have yet, and what it keeps because the
 // replacement has not arrived, is no difference; the verdict is unverified.
 func TestBehind(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	sites, link, err := natstest.HubAndLeafVia()
 	if err != nil {

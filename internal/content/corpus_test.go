@@ -14,6 +14,7 @@ import (
 // what was taken from the mirror: by the hundred thousand, and single ones, at
 // the beginning, at the end and between.
 func TestExpiredAndGoneAndMissing(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	c := newCouple(t, jetstream.StreamConfig{MaxMsgsPerSubject: 1}, jetstream.StreamConfig{MaxMsgsPerSubject: 1})
 	const n = 125_000
@@ -117,6 +118,7 @@ func TestDifferencesOnBlockBorders(t *testing.T) {
 
 // What is too old for the origin and kept by a mirror without max_age.
 func TestTooOld(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	c := newCouple(t,
 		jetstream.StreamConfig{MaxMsgsPerSubject: 1, MaxAge: 2 * time.Second, Duplicates: time.Second},
@@ -144,6 +146,7 @@ func TestTooOld(t *testing.T) {
 // An origin that was deleted and made again holds other data under the same
 // sequences.
 func TestDifferent(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	c := newCouple(t, jetstream.StreamConfig{MaxMsgsPerSubject: 1}, jetstream.StreamConfig{MaxMsgsPerSubject: 1, AllowMsgTTL: true})
 	const n = 3_000
@@ -180,6 +183,7 @@ func TestDifferent(t *testing.T) {
 
 // A healthy mirror has no difference, whatever is written meanwhile.
 func TestHealthyUnderWriting(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	history := func(n int64) jetstream.StreamConfig {
 		return jetstream.StreamConfig{MaxMsgsPerSubject: n, AllowMsgTTL: true}

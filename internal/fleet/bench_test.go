@@ -12,6 +12,7 @@ import (
 // other, is counted, not timed. How long they take is measured by BenchmarkFleet
 // of the command.
 func TestRoundTrips(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	servers, err := natstest.NewFleet()
 	if err != nil {
@@ -52,7 +53,7 @@ func TestRoundTrips(t *testing.T) {
 		if c.named > few {
 			buckets[few+1] = fmt.Sprintf("fleet-%05d", c.grow-1)
 		}
-		r := reader(t, p.URL(), "$JS.API", patience)
+		r := reader(t, p.URL(), "$JS.API", longTimeout)
 		p.SetDelay(50 * time.Millisecond)
 		p.Reset()
 		var f Fleet

@@ -215,7 +215,7 @@ func (r *Reader) level(ctx context.Context) *int {
 	return &account.Level
 }
 
-// complete reads the origins and what is above them, and looks again at what
+// complete reads the origins and what is above them, and reads again what
 // seems to be wrong. lists are those that the mirrors were read from and that
 // are being read; nil when the mirrors were named.
 func (r *Reader) complete(ctx context.Context, fleet *Fleet, lists lists) error {

@@ -42,12 +42,12 @@ func notKV(name string) jetstream.StreamConfig {
 // create makes streams on a server, and puts a key into each bucket.
 func create(t *testing.T, s *natstest.Server, streams ...jetstream.StreamConfig) {
 	t.Helper()
-	nc, err := nats.Connect(s.URL(), nats.Timeout(patience))
+	nc, err := nats.Connect(s.URL(), nats.Timeout(longTimeout))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(patience))
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(longTimeout))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,16 +65,16 @@ func create(t *testing.T, s *natstest.Server, streams ...jetstream.StreamConfig)
 	}
 }
 
-// settled waits until the mirrors hold so many messages and have heard of their
+// settled waits until the mirrors hold so many messages and are connected to their
 // origins.
 func settled(t *testing.T, s *natstest.Server, messages map[string]uint64) {
 	t.Helper()
-	nc, err := nats.Connect(s.URL(), nats.Timeout(patience))
+	nc, err := nats.Connect(s.URL(), nats.Timeout(longTimeout))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), longTimeout)
 	defer cancel()
 	for bucket, want := range messages {
 		for {
@@ -139,12 +139,12 @@ func TestRead(t *testing.T) {
 	)
 	settled(t, sites.Leaf, map[string]uint64{"far": 2, "near": 2, "plain": 2, "some": 1, "second": 2, "third": 2, "lost": 2, "odd": 0})
 
-	all, err := reader(t, sites.Leaf.URL(), "$JS.API", patience).All(t.Context())
+	all, err := reader(t, sites.Leaf.URL(), "$JS.API", longTimeout).All(t.Context())
 	want := []string{"far", "lost", "near", "odd", "orphan", "plain", "second", "some", "third", "typo"}
 	if err != nil || !slices.Equal(names(all), want) {
 		t.Fatalf("got %q, %v; want %q", names(all), err, want)
 	}
-	named, err := reader(t, sites.Leaf.URL(), "$JS.API", patience).Named(t.Context(), want)
+	named, err := reader(t, sites.Leaf.URL(), "$JS.API", longTimeout).Named(t.Context(), want)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +191,7 @@ func TestRead(t *testing.T) {
 
 	t.Run("named, and something else", func(t *testing.T) {
 		t.Parallel()
-		fleet, err := reader(t, sites.Leaf.URL(), "$JS.API", patience).Named(t.Context(), []string{"nosuch", "own", "far", "invoices", "copy"})
+		fleet, err := reader(t, sites.Leaf.URL(), "$JS.API", longTimeout).Named(t.Context(), []string{"nosuch", "own", "far", "invoices", "copy"})
 		if err != nil || !slices.Equal(names(fleet), []string{"far"}) || len(fleet.Problems) != 4 {
 			t.Fatalf("got %q, problems %v, %v", names(fleet), fleet.Problems, err)
 		}
@@ -204,7 +204,7 @@ func TestRead(t *testing.T) {
 
 	t.Run("none at all", func(t *testing.T) {
 		t.Parallel()
-		fleet, err := reader(t, sites.Hub.URL(), "$JS.API", patience).All(t.Context())
+		fleet, err := reader(t, sites.Hub.URL(), "$JS.API", longTimeout).All(t.Context())
 		if err != nil || len(fleet.Mirrors)+len(fleet.Problems) > 0 {
 			t.Errorf("got %q, problems %v, %v", names(fleet), fleet.Problems, err)
 		}
@@ -233,12 +233,12 @@ func TestReadAcrossAccounts(t *testing.T) {
 			t.Cleanup(s.Stop)
 			as := func(user string) (jetstream.JetStream, string) {
 				url := "nats://" + user + ":" + user + "@" + s.Addr()
-				nc, err := nats.Connect(url, nats.Timeout(patience))
+				nc, err := nats.Connect(url, nats.Timeout(longTimeout))
 				if err != nil {
 					t.Fatal(err)
 				}
 				t.Cleanup(nc.Close)
-				js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(patience))
+				js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(longTimeout))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -261,7 +261,7 @@ func TestReadAcrossAccounts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			deadline := time.Now().Add(patience)
+			deadline := time.Now().Add(longTimeout)
 			for stream.CachedInfo().State.Msgs == 0 {
 				if time.Now().After(deadline) {
 					t.Fatal("the mirror gets no message")
@@ -270,7 +270,7 @@ func TestReadAcrossAccounts(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			fleet, err := reader(t, url, "$JS.API", patience).All(t.Context())
+			fleet, err := reader(t, url, "$JS.API", longTimeout).All(t.Context())
 			if err != nil || len(fleet.Problems) > 0 {
 				t.Fatal(err, fleet.Problems)
 			}
@@ -290,12 +290,12 @@ func TestReadDenied(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(sites.Stop)
-	nc, err := nats.Connect("nats://app:app@"+sites.Leaf.Addr(), nats.Timeout(patience))
+	nc, err := nats.Connect("nats://app:app@"+sites.Leaf.Addr(), nats.Timeout(longTimeout))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(patience))
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(longTimeout))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -305,7 +305,7 @@ func TestReadDenied(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r := reader(t, "nats://lim:lim@"+sites.Leaf.Addr(), "$JS.API", patience)
+	r := reader(t, "nats://lim:lim@"+sites.Leaf.Addr(), "$JS.API", longTimeout)
 	fleet, err := r.All(t.Context())
 	if err != nil || !slices.Equal(names(fleet), []string{"m", "other"}) {
 		t.Fatal(err, names(fleet))
@@ -322,6 +322,7 @@ func TestReadDenied(t *testing.T) {
 // A list in a cluster says where the replicas are, and of each stream on which
 // version its server is.
 func TestReadCluster(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	servers, err := natstest.Cluster(3, "c")
 	if err != nil {
@@ -340,7 +341,7 @@ func TestReadCluster(t *testing.T) {
 	// until reads until nothing or something else is found.
 	until := func(want ...string) Mirror {
 		t.Helper()
-		deadline := time.Now().Add(patience)
+		deadline := time.Now().Add(longTimeout)
 		for {
 			fleet, err := r.All(t.Context())
 			if err == nil && len(fleet.Problems) == 0 {

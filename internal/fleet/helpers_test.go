@@ -46,7 +46,7 @@ var fakes atomic.Int64
 // newFake puts a fake in front of a leaf.
 func newFake(t *testing.T, url string, answer func(call) []byte) *fake {
 	t.Helper()
-	nc, err := nats.Connect(url, nats.Timeout(patience))
+	nc, err := nats.Connect(url, nats.Timeout(longTimeout))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func (f *fake) handle(nc *nats.Conn, m *nats.Msg) {
 		if c.origin {
 			to = "$JS.hub.API."
 		}
-		answer, err := nc.Request(to+subject, m.Data, patience)
+		answer, err := nc.Request(to+subject, m.Data, longTimeout)
 		if err != nil {
 			return nobody
 		}

@@ -34,6 +34,7 @@ func silent(t *testing.T) string {
 
 // Servers that say nothing cost one timeout together, and not one each.
 func TestSilentServers(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	const timeout = 3 * time.Second
 	begin := time.Now()
@@ -50,6 +51,7 @@ func TestSilentServers(t *testing.T) {
 
 // Of several servers one that is silent leaves time for the others.
 func TestSilentServerBeforeAnother(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	s, err := natstest.Start("listen: 127.0.0.1:-1\n")
 	if err != nil {

@@ -179,6 +179,7 @@ func TestFailuresComeFast(t *testing.T) {
 // A question that is not answered, or answered that there is no leader, is put
 // again; a write is sent once.
 func TestQuestionsArePutAgain(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	s, err := natstest.Start("listen: 127.0.0.1:-1\n")
 	if err != nil {

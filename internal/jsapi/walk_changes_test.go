@@ -14,6 +14,7 @@ import (
 // What happens to a stream while it is walked through changes what is read, and
 // no more than that.
 func TestWalkWhileChanging(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	const n, tail = 6_000, 5_000 // some 2,000 of them come in one go
 	for _, test := range []struct {
@@ -101,6 +102,7 @@ func TestWalkWhileChanging(t *testing.T) {
 
 // Messages deleted at random while they are read: all others come, once.
 func TestWalkWhileDeleting(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	const n = 10_000
 	server := start(t, alone)

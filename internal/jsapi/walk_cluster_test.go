@@ -18,6 +18,7 @@ import (
 // The server that holds the consumer may go down, and the stream's leader
 // change: another one goes on.
 func TestWalkInACluster(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	const n = 6_000
 	servers, err := natstest.Cluster(3, "")
@@ -73,6 +74,7 @@ func TestWalkInACluster(t *testing.T) {
 // A consumer on a replica that is behind has nothing to send, though the leader
 // has more.
 func TestWalkOnReplicaThatIsBehind(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	const n = 100
 	server := start(t, alone)

@@ -13,6 +13,7 @@ import (
 
 // A walk reads everything, whatever is lost on the way.
 func TestWalkLoses(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	const n = 8_000
 	server := start(t, alone)
@@ -72,6 +73,7 @@ func TestWalkLoses(t *testing.T) {
 // A link that is cut ends a walk within the timeout; after it has healed, the
 // next one reads all. One that heals at once is no reason to end, or a clean one.
 func TestWalkOverALinkThatIsCut(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	const n, timeout = 6_000, 2 * time.Second
 	sites, link, err := natstest.HubAndLeafVia()

@@ -15,6 +15,7 @@ import (
 // Across accounts messages come to the deliver prefix; without flow control
 // there too, a window at a time.
 func TestWalkAcrossAccounts(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	const n = 6_000
 	for _, test := range []struct {
@@ -114,6 +115,7 @@ accounts {
 // server from sending at all, because a message is larger than it allows at once,
 // it is not told.
 func TestWalkAtARate(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	server := start(t, alone)
 	nc := dial(t, server.URL())

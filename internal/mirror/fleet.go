@@ -182,8 +182,8 @@ func unreadableOrigins(read fleet.Fleet) error {
 	if len(unread) == 0 {
 		return nil
 	}
-	return fail(ErrOriginUnreadable, "whether %s from the origin is not known, because it could not be read; the first is %q: %s",
-		count(len(unread), "mirror differs", "mirrors differ"), unread[0].Bucket, unread[0].Facts.OriginUnread.Detail).advise(Advice{Code: RunAgainReads})
+	return fail(ErrOriginUnreadable, "whether %s is not known, because that could not be read; the first is %q: %s",
+		count(len(unread), "mirror differs from its origin", "mirrors differ from their origins"), unread[0].Bucket, unread[0].Facts.OriginUnread.Detail).advise(Advice{Code: RunAgainReads})
 }
 
 // writeOutcome is what became of one mirror of many whose write failed.

@@ -136,7 +136,7 @@ func (f *Fleet) add(ctx context.Context, worker int, bucket string) error {
 	return err
 }
 
-// waitReady waits until all mirrors have heard of their origins and hold the
+// waitReady waits until all mirrors are connected to their origins and hold the
 // key.
 func (f *Fleet) waitReady(ctx context.Context) error {
 	tick := time.NewTicker(fleetPoll)

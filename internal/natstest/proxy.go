@@ -40,7 +40,7 @@ const (
 	// Drop swallows the message. All that follows it goes on.
 	Drop
 	// Cut closes the connection in place of passing the message. What came
-	// before it still arrives.
+	// before it arrives.
 	Cut
 )
 
@@ -258,7 +258,7 @@ func (p *Proxy) refused() bool {
 }
 
 // add makes c known to CutAll, unless connections are refused by now: of a
-// Refuse and a CutAll after it nothing may be left that was still dialling.
+// Refuse and a CutAll after it nothing may be left that was dialling.
 func (p *Proxy) add(c *proxyConn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -282,9 +282,9 @@ func (p *Proxy) due() time.Time {
 	return time.Now().Add(p.delay)
 }
 
-// judge asks the hook about a message that has arrived, and notes it if it is
+// verdict asks the hook about a message that has arrived, and notes it if it is
 // a request that passes.
-func (p *Proxy) judge(m Message) Verdict {
+func (p *Proxy) verdict(m Message) Verdict {
 	p.mu.Lock()
 	hook := p.hook
 	round := p.answered + 1 // by now, not by when the hook returns

@@ -102,7 +102,7 @@ func (c *proxyConn) readProtocol(dir Direction, r *bufio.Reader, q *queue) bool 
 				return false
 			}
 			m := f.message(dir, data)
-			switch c.proxy.judge(m) {
+			switch c.proxy.verdict(m) {
 			case Drop:
 				continue
 			case Cut:

@@ -1,4 +1,4 @@
-// Package lab runs real nats-servers inside this process, alone or wired
+// Package natstest runs real nats-servers inside this process, alone or wired
 // together as the sites that a mirror lives in, and puts a [Proxy] between
 // them or in front of them to count, delay, lose or cut what passes.
 //
@@ -26,7 +26,7 @@ const (
 	// busy machine some take long.
 	startTimeout = time.Minute
 	// pollInterval is how often a condition that cannot be subscribed to is
-	// looked at again.
+	// read.
 	pollInterval = 10 * time.Millisecond
 )
 
@@ -56,7 +56,7 @@ type Server struct {
 // what the server itself gave as the reason, or that it was not ready within
 // a minute; nothing is left behind then.
 func Start(conf string) (*Server, error) {
-	dir, err := os.MkdirTemp("", "nats-lab-")
+	dir, err := os.MkdirTemp("", "natstest-")
 	if err != nil {
 		return nil, fmt.Errorf("server directory: %w", err)
 	}

@@ -129,7 +129,7 @@ func TestRestartKeepsDataAndPorts(t *testing.T) {
 		t.Errorf("restarted at %s, %s; was at %s, %s", s.URL(), s.LeafURL(), url, leafURL)
 	}
 	if s.Underlying() == before {
-		t.Error("still the server of before")
+		t.Error("it is the server of before")
 	}
 	kv, err := jetStream(t, connect(t, url)).KeyValue(testContext(t), "demo")
 	if err != nil {

@@ -29,20 +29,20 @@ func updates(p *natstest.Proxy) map[string]int {
 	return counts
 }
 
-// Whatever becomes of one mirror, the others are mended, and the verdict on it
+// Whatever becomes of one mirror, the others are repaired, and what is said on it
 // is true; a second run does what is left.
-func TestSyncOutcomes(t *testing.T) {
+func TestRepairOutcomes(t *testing.T) {
 	slow(t)
 	t.Parallel()
 	const n = 6
 	for _, test := range []struct {
-		name   string
-		hook   func(natstest.Message) natstest.Verdict
-		code   int
-		action mirror.Action
-		kind   mirror.Kind
-		fate   mirror.Action // of m2
-		left   bool          // to be done by a second run
+		name    string
+		hook    func(natstest.Message) natstest.Verdict
+		code    int
+		action  mirror.Action
+		kind    mirror.Kind
+		outcome mirror.Action // of m2
+		left    bool          // to be done by a second run
 	}{
 		{"request dropped", hitOnce("STREAM.UPDATE.KV_m2", natstest.ToServer, natstest.Drop), 3, mirror.Unknown, mirror.ErrOutcomeUnknown, mirror.Unknown, true},
 		{"reply dropped", hitOnce("STREAM.UPDATE.KV_m2", natstest.ToClient, natstest.Drop), 0, mirror.Updated, "", mirror.Updated, false},
@@ -58,7 +58,7 @@ func TestSyncOutcomes(t *testing.T) {
 			for bucket, action := range o.actions() {
 				want := mirror.Updated
 				if bucket == "m2" {
-					want = test.fate
+					want = test.outcome
 				}
 				if action != want {
 					t.Errorf("%s: %s, want %s", bucket, action, want)
@@ -91,7 +91,7 @@ func TestSyncOutcomes(t *testing.T) {
 }
 
 // A server that refuses one update, or drops what it was asked for.
-func TestSyncRefused(t *testing.T) {
+func TestRepairRefused(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name, says string
@@ -130,7 +130,7 @@ func TestSyncRefused(t *testing.T) {
 
 // Of several things that are wrong none hides another: a stream that is not read, an
 // origin that does not answer, and an update that is refused.
-func TestSyncSeveralFailures(t *testing.T) {
+func TestRepairSeveralFailures(t *testing.T) {
 	slow(t)
 	t.Parallel()
 	sites, _ := plainMirrors(t, 3)
@@ -166,14 +166,14 @@ func TestSyncSeveralFailures(t *testing.T) {
 			t.Errorf("%s: the hint is %q, want %q", flag, o.fleet.Error.Hint, hint)
 		}
 	}
-	const refused, missing, silent = "0 of 1 mirror changed, 1 failed", `1 part could not be read, the first is stream "KV_m0"`, "whether 1 mirror is to be changed is not known"
+	const refused, missing, silent = "0 of 1 mirror changed, 1 failed", `1 part could not be read, the first is stream "KV_m0"`, "whether 1 mirror differs from its origin is not known"
 	const again = "run the command again to read it again"
 	fails(again, "--dry-run", missing, silent)
 	fails("run the command again to do what is left\n"+again, "--force", refused, missing, silent)
 }
 
 // The same for people: a line each, with no control characters.
-func TestSyncRefusedText(t *testing.T) {
+func TestRepairRefusedText(t *testing.T) {
 	t.Parallel()
 	sites, _ := plainMirrors(t, 2)
 	shim(t, sites.Leaf.URL(), func(subject string, reply map[string]any) {
@@ -197,7 +197,7 @@ func TestSyncRefusedText(t *testing.T) {
 
 // An interrupt hands out nothing new, lets what is under way end, and says what
 // was not done; a second run finishes the rest.
-func TestSyncInterrupted(t *testing.T) {
+func TestRepairInterrupted(t *testing.T) {
 	t.Parallel()
 	const n = 3 * repairedAtOnce
 	for _, at := range []string{"STREAM.UPDATE", "STREAM.INFO.KV_m0"} {
@@ -246,8 +246,8 @@ func TestSyncInterrupted(t *testing.T) {
 	}
 }
 
-// Several mirrors are mended at a time, and not more than several.
-func TestSyncAtOnce(t *testing.T) {
+// Several mirrors are repaired at a time, and not more than several.
+func TestRepairAtOnce(t *testing.T) {
 	t.Parallel()
 	const n = 3 * repairedAtOnce
 	sites, _ := plainMirrors(t, n)

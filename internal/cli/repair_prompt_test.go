@@ -11,7 +11,7 @@ import (
 	"nats-kvmirror/internal/natstest"
 )
 
-func TestSyncAsks(t *testing.T) {
+func TestRepairAsks(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name, keys string
@@ -48,7 +48,7 @@ func TestSyncAsks(t *testing.T) {
 }
 
 // Who says no to what was read is told all the same that not all was.
-func TestSyncPartlyReadAndNo(t *testing.T) {
+func TestRepairPartlyReadAndNo(t *testing.T) {
 	t.Parallel()
 	sites, _ := plainMirrors(t, 2)
 	shim(t, sites.Leaf.URL(), func(subject string, reply map[string]any) {
@@ -67,7 +67,7 @@ func TestSyncPartlyReadAndNo(t *testing.T) {
 // What becomes of the mirrors while the question stands is seen before anything
 // is written: what was changed or deleted is left alone and said, the rest is
 // done.
-func TestSyncAfterAnotherEdit(t *testing.T) {
+func TestRepairAfterAnotherEdit(t *testing.T) {
 	t.Parallel()
 	sites, _ := plainMirrors(t, 4)
 	p := startOnTerminal(t, sites.Leaf.URL(), "repair", "--all")
@@ -102,7 +102,7 @@ func TestSyncAfterAnotherEdit(t *testing.T) {
 }
 
 // SIGTERM ends a command that waits for an answer.
-func TestSyncTerminatedWhileAsking(t *testing.T) {
+func TestRepairTerminatedWhileAsking(t *testing.T) {
 	t.Parallel()
 	sites, _ := plainMirrors(t, 1)
 	p := startOnTerminal(t, sites.Leaf.URL(), "repair", "m0")

@@ -7,23 +7,23 @@ import (
 	"testing"
 )
 
-// sweep removes what is left over on a mirror, and returns what check then finds.
+// prune removes what is left over on a mirror, and returns what check then finds.
 // What is known to be left over is found message by message, and what stays is
-// proved to be what the origin holds, on every version.
-func (b *binaries) sweep(ctx context.Context, t *testing.T, p *pair, bucket string) []string {
+// what the origin holds, on every version.
+func (b *binaries) prune(ctx context.Context, t *testing.T, p *pair, bucket string) []string {
 	t.Helper()
 	surplus := held(t, p.atLeaf, bucket).Msgs - held(t, p.atHub, origin).Msgs
 	if found := b.compares(ctx, t, p, bucket); found.Verdict != "differs" || found.leftOver() != surplus || found.other() != 0 {
 		t.Errorf("%d messages are left over on %s, and check --content says %+v", surplus, bucket, found)
 	}
-	swept := b.run(ctx, t, p, "sync", "--content", bucket, "--force")
-	if swept.outcome != updated {
-		t.Errorf("sync --content is %+v: %s", swept.outcome, swept.stderr)
+	pruned := b.run(ctx, t, p, "prune", bucket, "--force")
+	if pruned.outcome != updated {
+		t.Errorf("prune is %+v: %s", pruned.outcome, pruned.stderr)
 	}
-	if again := b.run(ctx, t, p, "sync", "--content", bucket, "--force"); again.outcome != unchanged {
-		t.Errorf("a second sync --content is %+v: %s", again.outcome, again.stderr)
+	if again := b.run(ctx, t, p, "prune", bucket, "--force"); again.outcome != unchanged {
+		t.Errorf("a second prune is %+v: %s", again.outcome, again.stderr)
 	}
-	b.proves(ctx, t, p, bucket)
+	b.holdsAll(ctx, t, p, bucket)
 	return b.findings(ctx, t, p, bucket)
 }
 
@@ -57,9 +57,9 @@ func (b *binaries) compares(ctx context.Context, t *testing.T, p *pair, bucket s
 	return *r.Mirrors[0].Content
 }
 
-// proves sees to it that check --content proves a mirror to be what its origin is,
-// and leaves no consumer behind.
-func (b *binaries) proves(ctx context.Context, t *testing.T, p *pair, bucket string) {
+// holdsAll makes sure that check --content finds a mirror to hold what its origin
+// holds, and leaves no consumer behind.
+func (b *binaries) holdsAll(ctx context.Context, t *testing.T, p *pair, bucket string) {
 	t.Helper()
 	if found := b.compares(ctx, t, p, bucket); found.Verdict != "identical" {
 		t.Errorf("check --content of %s says %+v", bucket, found)

@@ -176,7 +176,7 @@ func TestPruneKilled(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(p.Close)
-			prune := []string{"prune", "m", "--force"}
+			prune := []string{"prune", "m", "--gone", "--force"}
 			random := rand.New(rand.NewPCG(4, uint64(len(test.name))))
 			purging := func() requestPoint {
 				return requestPoint{name: "purging", during: ".STREAM.PURGE.", nth: 1 + random.IntN(1_000)}
@@ -294,10 +294,10 @@ func TestContentPrompts(t *testing.T) {
 		}
 		return p.shown()
 	}
-	if shown := answer("n\r", 0, "Really purge 3 messages from 1 mirror?", "prune", "m"); !strings.Contains(shown, "Nothing was purged") {
+	if shown := answer("n\r", 0, "Really purge 3 messages from 1 mirror, of which 3 may be the last copies, gone at the origin without a trace?", "prune", "m"); !strings.Contains(shown, "Nothing was purged") {
 		t.Errorf("after no:\n%s", shown)
 	}
-	answer("\x03", 1, "Really purge 3 messages from 1 mirror?", "prune", "m")
+	answer("\x03", 1, "Really purge 3 messages from 1 mirror, of which 3 may be the last copies, gone at the origin without a trace?", "prune", "m")
 	answer("n\r", 0, "Really delete bucket m and lose 3 messages?", "recreate", "m")
 	holds(103)
 	// With --force nothing is asked, and it is no consent to a loss.
@@ -306,7 +306,7 @@ func TestContentPrompts(t *testing.T) {
 		t.Errorf("recreate --force: exit code %d:\n%s", code, forced.shown())
 	}
 	holds(103)
-	if shown := answer("y\r", 0, "Really purge 3 messages from 1 mirror?", "prune", "m"); !strings.Contains(shown, "3 messages purged; it holds what its origin holds") {
+	if shown := answer("y\r", 0, "Really purge 3 messages from 1 mirror, of which 3 may be the last copies, gone at the origin without a trace?", "prune", "m"); !strings.Contains(shown, "3 messages purged; it holds what its origin holds") {
 		t.Errorf("after yes:\n%s", shown)
 	}
 	holds(100)
@@ -353,7 +353,7 @@ func TestPruneAnswersLost(t *testing.T) {
 		}
 		return natstest.Pass
 	})
-	o := runFleet(t, t.Context(), "prune", "m", "--force", "--timeout", (2 * brief).String(), "--server", p.URL())
+	o := runFleet(t, t.Context(), "prune", "m", "--gone", "--force", "--timeout", (2 * brief).String(), "--server", p.URL())
 	o.mustBe(t, 0, mirror.Updated, "")
 	isIdentical(t, sites, 100)
 }

@@ -146,6 +146,7 @@ func fixedHints() map[mirror.AdviceCode]string {
 		mirror.CheckLink:        "check the link, and whether the mirror may create a consumer on the origin",
 		mirror.OriginAlive:      "promote when the origin is lost; if nothing writes to the origin any more, add --origin-alive",
 		mirror.DisableMirrorDir: "turn its mirror_direct off, or promote all the same with --origin-alive",
+		mirror.PruneGone:        "to purge them as well, add --gone",
 		mirror.SeeRemedies:      "what a purge cannot fix is listed with its fix",
 	}
 }

@@ -143,7 +143,7 @@ func TestPruneTakesNoMore(t *testing.T) {
 			if before != test.keeps {
 				t.Fatalf("the mirror holds %d messages, want %d", before, test.keeps)
 			}
-			args := []string{"prune", "m", "--force", "--server", sites.Leaf.URL()}
+			args := []string{"prune", "m", "--gone", "--force", "--server", sites.Leaf.URL()}
 			if strings.HasPrefix(test.name, "sequences") {
 				args = append(args, "--js-api-prefix", "FAKE.API")
 			}
@@ -177,7 +177,7 @@ func TestPruneInterruptedComparing(t *testing.T) {
 	ctx, cancel := interrupt.context(t)
 	defer cancel()
 	p.SetHook(interrupt.hook)
-	o := runFleet(t, ctx, "prune", "m", "--force", "--server", p.URL())
+	o := runFleet(t, ctx, "prune", "m", "--gone", "--force", "--server", p.URL())
 	o.mustBe(t, 1, mirror.Failed, mirror.ErrInterrupted)
 	if m := o.fleet.Mirrors[0]; m.Action != mirror.Skipped || m.Note != "interrupted after 20 messages were purged" || m.Failure != nil {
 		t.Errorf("%+v", m)

@@ -117,6 +117,7 @@ func AsError(err error) *Error {
 		{kvcfg.ErrNotBucket, ErrNotBucket, ""},
 		{kvcfg.ErrTTLStays, ErrRefused, RecreateWithoutTTL},
 		{kvcfg.ErrNoHistory, ErrRefused, SetHistory},
+		{kvcfg.ErrRetention, ErrRefused, ""},
 		{kvcfg.ErrRenames, ErrRefused, RecreateAsItIs},
 		{content.ErrRenames, ErrRefused, ""},
 		{kvcfg.ErrMarkerNeedsTTL, ErrRefused, MarkerNeedsTTL},
@@ -230,6 +231,7 @@ const (
 	SeeRemedies        AdviceCode = "see-remedies"         // listed with the findings
 	RunAgainLater      AdviceCode = "run-again-later"      // when the cause is gone
 	Prune              AdviceCode = "prune"                // Bucket
+	PruneGone          AdviceCode = "prune-gone"           // consent to purge what may be the last copies
 	RepairRollups      AdviceCode = "repair-rollups"       // Bucket
 	EditSizeOfCopy     AdviceCode = "edit-size"            // Bucket: set a maximum bucket size
 	EditRepublish      AdviceCode = "edit-republish"       // Bucket

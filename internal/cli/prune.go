@@ -52,7 +52,7 @@ func (o *pruneOptions) run(ctx context.Context, rt *runtime) (mirror.Fleet, erro
 	}
 	gone := plan.GoneMessages()
 	if gone > 0 && o.asks() && rt.prompt.Available() {
-		plan.AcceptGone() // yes is consent
+		planErr = plan.AcceptGone() // yes is consent
 	}
 	rt.noteProblems(plan.Fleet)
 	rt.complete(&plan.Fleet)

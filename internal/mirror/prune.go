@@ -72,17 +72,14 @@ func (c *Client) PlanPrune(ctx context.Context, req PruneRequest) (*PrunePlan, e
 			return p, AsError(err)
 		}
 	}
-	p.decide()
-	if p.Action == WouldUpdate {
-		return p, together(p.notCompared(), p.unread)
-	}
-	return p, together(p.unverified(), p.unread)
+	return p, p.decide()
 }
 
-// AcceptGone is consent to purge also what is gone at the origin without a trace.
-func (p *PrunePlan) AcceptGone() {
+// AcceptGone is consent to purge also what is gone at the origin without a trace. The
+// error takes the place of that of [Client.PlanPrune].
+func (p *PrunePlan) AcceptGone() error {
 	p.gone = true
-	p.decide()
+	return p.decide()
 }
 
 // GoneMessages is how many messages are gone at the origin without a trace, which are
@@ -94,8 +91,9 @@ func (p *PrunePlan) GoneMessages() (n uint64) {
 	return n
 }
 
-// decide says of each mirror what is purged from it.
-func (p *PrunePlan) decide() {
+// decide says of each mirror what is purged from it. The error tells what is not known,
+// and, where nothing is purged, what is left.
+func (p *PrunePlan) decide() error {
 	for _, j := range p.jobs {
 		j.leftovers.Gone = p.gone
 		purges := j.leftovers.Purges()
@@ -105,6 +103,10 @@ func (p *PrunePlan) decide() {
 			j.member.Action, p.Action = WouldUpdate, WouldUpdate
 		}
 	}
+	if p.Action == WouldUpdate {
+		return together(p.notCompared(), p.unread)
+	}
+	return together(p.unverified(), p.unread)
 }
 
 // plan compares one mirror and plans what to purge.
@@ -397,8 +399,8 @@ func (p *PrunePlan) unverified() error {
 	}
 	var errs []error
 	if gone > 0 {
-		errs = append(errs, fail(ErrIncomplete, "%s of %s left alone, because %s gone at the origin without a trace, and may be the last copies",
-			count(messages, "message"), count(gone, "mirror"), isOrAre(messages)).advise(Advice{Code: PruneGone}))
+		errs = append(errs, fail(ErrIncomplete, "%s left alone on %s: gone at the origin without a trace, and maybe the last copies",
+			count(messages, "message is", "messages are"), count(gone, "mirror")).advise(Advice{Code: PruneGone}))
 	}
 	if differ > 0 {
 		errs = append(errs, fail(ErrIncomplete, "%s cannot be made to hold what the origin holds by purging", count(differ, "mirror")).advise(Advice{Code: SeeRemedies}))
@@ -425,11 +427,4 @@ func (p *PrunePlan) notCompared() error {
 // it.
 func (m *Member) endedWithout() bool {
 	return m.Purge != nil && (m.Action == Failed || m.Action == Skipped || m.Action == Unknown)
-}
-
-func isOrAre(n uint64) string {
-	if n == 1 {
-		return "it is"
-	}
-	return "they are"
 }

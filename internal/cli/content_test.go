@@ -235,11 +235,11 @@ func TestRecreateKilled(t *testing.T) {
 		there bool // afterwards
 	}{
 		{requestPoint{name: "comparing", during: ".CONSUMER.", nth: 1 + random.IntN(2)}, true},
-		{requestPoint{name: "before the deletion", during: ".STREAM.DELETE.", nth: 1, verdict: natstest.Drop}, true},
-		{requestPoint{name: "behind the deletion", during: ".STREAM.DELETE.", nth: 1}, false},
+		{requestPoint{name: "before the deletion", during: ".STREAM.DELETE.", nth: 3, verdict: natstest.Drop}, true},
+		{requestPoint{name: "behind the deletion", during: ".STREAM.DELETE.", nth: 3}, false}, // two are of the scratch mirror
 		{requestPoint{name: "before it is restored", during: ".STREAM.CREATE.", nth: 1, verdict: natstest.Drop}, false},
 		{requestPoint{name: "behind that", during: ".STREAM.CREATE.", nth: 1}, true},
-		{requestPoint{name: "before the creation", during: ".STREAM.CREATE.", nth: 1, verdict: natstest.Drop}, false},
+		{requestPoint{name: "before the creation", during: ".STREAM.CREATE.", nth: 3, verdict: natstest.Drop}, false},
 		{comparing("comparing what was restored"), true},
 		{comparing("comparing afterwards"), true},
 	} {
@@ -358,6 +358,16 @@ func TestPruneAnswersLost(t *testing.T) {
 	isIdentical(t, sites, 100)
 }
 
+// whenDeleted refuses creations once the mirror m was deleted, which nothing shows
+// before.
+func whenDeleted(refuses func(request []byte) bool) func(subject string, request []byte) bool {
+	deleted := false
+	return func(subject string, request []byte) bool {
+		deleted = deleted || subject == "STREAM.DELETE.KV_m"
+		return deleted && strings.HasPrefix(subject, "STREAM.CREATE") && refuses(request)
+	}
+}
+
 // When the new mirror is refused after the old one was deleted, the old one is
 // created again; when nothing can be created, its configuration is on disk, with
 // the command that creates it.
@@ -376,9 +386,7 @@ func TestRecreateRefused(t *testing.T) {
 			sites := leftBehind(t, 0)
 			cache := t.TempDir()
 			t.Setenv("XDG_CACHE_HOME", cache)
-			refusing(t, sites.Leaf.URL(), func(subject string, request []byte) bool {
-				return strings.HasPrefix(subject, "STREAM.CREATE") && test.refuses(request)
-			}, func(string, map[string]any) {})
+			refusing(t, sites.Leaf.URL(), whenDeleted(test.refuses), func(string, map[string]any) {})
 			o := runJSON(t, t.Context(), "recreate", "m", "--filter", "stays.>", "--force", "--server", sites.Leaf.URL(), "--js-api-prefix", "FAKE.API")
 			o.mustBe(t, 1, mirror.Failed, mirror.ErrRejected)
 			if o.report.Error == nil || !strings.Contains(o.report.Error.Message, test.says) {
@@ -387,6 +395,9 @@ func TestRecreateRefused(t *testing.T) {
 			saved, err := filepath.Glob(filepath.Join(cache, appName, "m-*.json"))
 			if err != nil || (len(saved) == 1) != test.restore {
 				t.Fatalf("saved are %q, %v", saved, err)
+			}
+			if is := o.report.State; test.restore != (is == nil) {
+				t.Errorf("the state of what is there is %+v", is)
 			}
 			if test.restore {
 				if want := fmt.Sprintf("to create it again, run `%s recreate m --from-backup %s --js-api-prefix FAKE.API`", appName, saved[0]); !strings.Contains(o.report.Error.Hint, want) {

@@ -74,6 +74,10 @@ func (rt *runtime) hint(a mirror.Advice) string {
 		return rt.run("recreate", bucket)
 	case mirror.RecreateFilter:
 		return "no server changes what a mirror takes: run `" + rt.command("recreate", bucket) + "` with the --filter wanted"
+	case mirror.RecreateAllKeys:
+		return "without that consumer, " + rt.run("recreate", bucket, "--filter", ">") + ", or with the --filter wanted"
+	case mirror.EditMaxBytes:
+		return fmt.Sprintf("give it one with `%s SIZE`", rt.command("edit", bucket, "--max-bucket-size"))
 	case mirror.RecreateWithoutTTL:
 		return "without per-key TTL, " + rt.run("recreate", bucket, "--no-allow-msg-ttl")
 	case mirror.UpgradeTo:

@@ -87,24 +87,29 @@ func (p *RecreatePlan) probe(ctx context.Context, planned stream.Config, room js
 	if err != nil {
 		return err
 	}
-	err = p.probeWith(ctx, config, planned.Mirror.External != nil)
+	external := planned.Mirror.External != nil
+	err = p.probeWith(ctx, config, external)
 	if jsapi.LacksRoom(err) && planned.MaxBytes > 0 {
 		// What the old mirror reserves is free when it is gone.
 		config.Set("max_bytes", 1)
-		err = p.probeWith(ctx, config, false)
+		err = p.probeWith(ctx, config, external)
 	}
+	if err == nil || planned.Placement != nil || planned.Replicas > 1 || !p.originStays() {
+		return err
+	}
+	// What is known without it suffices where the servers, the origin and what is
+	// reserved stay the same.
 	switch {
-	case errors.Is(err, jsapi.ErrDenied) && planned.Placement == nil && planned.Replicas <= 1 && p.originStays():
+	case errors.Is(err, jsapi.ErrDenied):
 		p.unproved("the user may create and delete only the mirror itself")
-		return nil
 	case jsapi.LacksRoom(err) && room.MaxStreams > 0 && room.Streams == room.MaxStreams:
 		p.unproved("the account has as many streams as it may have")
-		return nil
 	case jsapi.LacksRoom(err) && planned.MaxBytes > 0 && room.MaxBytes > 0 && room.Reserved == uint64(room.MaxBytes):
 		p.unproved("the account's streams reserve all that it may have")
-		return nil
+	default:
+		return err
 	}
-	return err
+	return nil
 }
 
 // originStays says that the new mirror reads what the old one reads.

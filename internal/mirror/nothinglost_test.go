@@ -261,8 +261,7 @@ func TestRecreateRefuses(t *testing.T) {
 	}
 }
 
-// One that can be created is, also where there is just room for one, and within its
-// origin's own domain, whose direct gets no scratch mirror answers.
+// One that can be created is, also where there is just room for one.
 func TestRecreateAllows(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -291,6 +290,72 @@ func TestRecreateAllows(t *testing.T) {
 				t.Errorf("%v, %+v, left are %q", err, r, l.scratch(t))
 			}
 		})
+	}
+}
+
+// sameDomain is a server with a bucket demo and its mirror m beside it, and two users:
+// one that may do all, and one that may create and delete no other stream than m.
+const sameDomain = `
+listen: 127.0.0.1:-1
+jetstream: {store_dir: "{{dir}}", domain: hub}
+authorization: {users: [
+  {user: all, password: all}
+  {user: only, password: only, permissions: {subscribe: ">", publish: ["$JS.API.INFO", "$JS.API.STREAM.INFO.>", "$JS.API.CONSUMER.>", "$JS.API.STREAM.CREATE.KV_m", "$JS.API.STREAM.DELETE.KV_m", "$JS.FC.>"]}}
+]}
+`
+
+// In its origin's own domain a scratch mirror, which is empty, would answer the direct
+// gets of its origin. A user that may create only the mirror itself recreates it all
+// the same, and leaves nothing.
+func TestRecreateInSameDomain(t *testing.T) {
+	t.Parallel()
+	s, err := natstest.Start(sameDomain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Stop)
+	as := func(user string) string { return "nats://" + user + ":" + user + "@" + s.Addr() }
+	nc := dial(t, as("all"))
+	l := &lostLab{Sites: &natstest.Sites{Hub: s, Leaf: s}, hub: nc, leaf: nc}
+	l.origin(t, "demo", nil)
+	for i := range 5 {
+		l.put(t, fmt.Sprint("demo.k", i))
+	}
+	l.mirror(t, map[string]any{"mirror": map[string]any{"name": "KV_demo"}})
+	l.isAt(t, 5)
+	done := make(chan struct{})
+	got := make(chan string, 1)
+	go func() {
+		defer close(got)
+		for i := 0; ; i++ {
+			select {
+			case <-done:
+				return
+			default:
+			}
+			m, err := nc.Request(fmt.Sprint("$JS.API.DIRECT.GET.KV_demo.$KV.demo.k", i%5), nil, time.Minute)
+			if err != nil || string(m.Data) != "value" {
+				got <- fmt.Sprintf("%v %+v", err, m)
+				return
+			}
+		}
+	}()
+	c := l.connect(t, as("all"), Observer{})
+	for range 20 {
+		if _, err := c.PlanRecreate(t.Context(), RecreateRequest{Bucket: "m"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(done)
+	if wrong, ok := <-got; ok {
+		t.Errorf("a direct get of the origin: %s", wrong)
+	}
+	plan, err := l.connect(t, as("only"), Observer{}).PlanRecreate(t.Context(), RecreateRequest{Bucket: "m", BackupDir: t.TempDir()})
+	if err != nil || len(plan.Warnings) == 0 || plan.Warnings[0].Code != "not-tried" {
+		t.Fatalf("%v, %+v", err, plan.Warnings)
+	}
+	if r, err := plan.Apply(t.Context()); err != nil || r.Action != Recreated || len(l.scratch(t)) > 0 {
+		t.Errorf("%v, %+v, left are %q", err, r, l.scratch(t))
 	}
 }
 

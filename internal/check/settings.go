@@ -48,6 +48,9 @@ func settingRows() []row {
 		find: mirrorDirectOff,
 		fix:  turnsOn("mirror_direct"),
 	}, {
+		Kind: Kind{"republish-loop", "the mirror republishes to the subjects of a bucket, so what it republishes may come back without end", None, "take the republishing away, or choose a destination that no bucket and no stream listens on"},
+		find: republishLoop,
+	}, {
 		Kind: Kind{"discard-old", "old values of other keys are dropped when a limit is reached", None, "remove the limit"},
 		find: discardOld,
 	}}
@@ -229,6 +232,21 @@ func mirrorDirectOff(f Facts, _ Thresholds) (Severity, string) {
 		return found(OK, "the mirror does not answer direct gets for its origin, because bucket %q here was promoted", name)
 	}
 	return found(Warning, "the mirror does not answer direct gets for its origin: they all go to the origin itself")
+}
+
+func republishLoop(f Facts, _ Thresholds) (Severity, string) {
+	republish := f.Mirror.Config.RePublish
+	if republish == nil {
+		return none()
+	}
+	var subjects []string
+	if f.Origin != nil {
+		subjects = f.Origin.Config.Subjects
+	}
+	if !kvcfg.RepublishLoops(republish.Destination, subjects...) {
+		return none()
+	}
+	return found(Critical, "the mirror republishes to %q, which reaches the subjects of a bucket: what comes back to its origin is republished without end", republish.Destination)
 }
 
 // discardOld is about a limit at which the mirror alone drops its oldest values: one

@@ -84,6 +84,15 @@ func settingCases() map[string][]findingCase {
 			{"off, beside its origin", func(f *Facts) { f.Mirror.Config.MirrorDirect, f.Mirror.Config.Mirror.External = false, nil }, noFinding, ""},
 			{"on", func(*Facts) {}, noFinding, ""},
 		},
+		"republish-loop": {
+			{"none", func(*Facts) {}, noFinding, ""},
+			{"elsewhere", func(f *Facts) { f.Mirror.Config.RePublish = &stream.RePublish{Destination: "copy.>"} }, noFinding, ""},
+			{"to a bucket", func(f *Facts) { f.Mirror.Config.RePublish = &stream.RePublish{Destination: "$KV.demo.>"} }, Critical, "without end"},
+			{"to its origin's other subject", func(f *Facts) {
+				f.Mirror.Config.RePublish = &stream.RePublish{Destination: "in.{{wildcard(1)}}"}
+				f.Origin.Config.Subjects = []string{"$KV.demo.>", "in.*"}
+			}, Critical, "without end"},
+		},
 		"discard-old": {
 			{"without a limit", func(f *Facts) { f.Mirror.Config.Discard = "old" }, OK, "has none"},
 			{"with one", func(f *Facts) { f.Mirror.Config.Discard, f.Mirror.Config.MaxMsgs = "old", 100 }, Warning, "keys disappear"},

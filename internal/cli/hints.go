@@ -74,6 +74,10 @@ func (rt *runtime) hint(a mirror.Advice) string {
 		return rt.run("recreate", bucket)
 	case mirror.RecreateFilter:
 		return "no server changes what a mirror takes: run `" + rt.command("recreate", bucket) + "` with the --filter wanted"
+	case mirror.RecreateAllKeys:
+		return "without that consumer, " + rt.run("recreate", bucket, "--filter", ">") + ", or with the --filter wanted"
+	case mirror.EditMaxBytes:
+		return fmt.Sprintf("give it one with `%s SIZE`", rt.command("edit", bucket, "--max-bucket-size"))
 	case mirror.RecreateWithoutTTL:
 		return "without per-key TTL, " + rt.run("recreate", bucket, "--no-allow-msg-ttl")
 	case mirror.UpgradeTo:
@@ -147,6 +151,7 @@ func fixedHints() map[mirror.AdviceCode]string {
 		mirror.OriginAlive:      "promote when the origin is lost; if nothing writes to the origin any more, add --origin-alive",
 		mirror.DisableMirrorDir: "turn its mirror_direct off, or promote all the same with --origin-alive",
 		mirror.SeeFixes:         "the findings list their fix",
+		mirror.PruneGone:        "to purge them as well, add --gone",
 		mirror.SeeRemedies:      "what a purge cannot fix is listed with its fix",
 	}
 }

@@ -53,7 +53,7 @@ func TestDomainCut(t *testing.T) {
 		}
 	}
 	runFleet(t, t.Context(), at("repair", "plain", "--force")...).mustBe(t, 1, mirror.Failed, mirror.ErrOriginUnreadable)
-	runFleet(t, t.Context(), at("prune", "m", "--force")...).mustBe(t, 1, mirror.Failed, mirror.ErrIncomplete)
+	runFleet(t, t.Context(), at("prune", "m", "--gone", "--force")...).mustBe(t, 1, mirror.Failed, mirror.ErrIncomplete)
 	runJSON(t, t.Context(), at("recreate", "m", "--force")...).mustBe(t, 1, mirror.Failed, mirror.ErrOriginUnreadable)
 	if took := time.Since(begin); took > time.Minute {
 		t.Errorf("it took %v", took)
@@ -125,6 +125,6 @@ func TestAccountsOverLeafnode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	runFleet(t, t.Context(), at("prune", "demo", "--force")...).mustBe(t, 0, mirror.Updated, "")
+	runFleet(t, t.Context(), at("prune", "demo", "--gone", "--force")...).mustBe(t, 0, mirror.Updated, "")
 	runJSON(t, t.Context(), at("recreate", "demo", "--force")...).mustBe(t, 0, mirror.Recreated, "")
 }

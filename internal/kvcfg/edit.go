@@ -44,6 +44,9 @@ func Edit(current stream.Raw, origin *stream.Config, e Edits) (Plan, error) {
 	if err := e.validate(have); err != nil {
 		return Plan{}, err
 	}
+	if err := checkRepublish(e.Settings, origin); err != nil {
+		return Plan{}, err
+	}
 	if origin == nil && (e.inLine() || len(e.Follow) > 0) {
 		return Plan{}, ErrUnread
 	}

@@ -67,8 +67,8 @@ type NewMirror struct {
 // The rest is what every client gives a bucket (jetstream/kv.go), so that they
 // all take the mirror for one, but for the duplicate window: servers call it
 // invalid on a mirror and drop it when they restart, and in a cluster at once
-// (server/jetstream.go, fixCfgMirrorWithDedupWindow). The errors of [Settings.Validate] and
-// [ValidateBucket] are returned as well.
+// (server/jetstream.go, fixCfgMirrorWithDedupWindow). The errors of [Settings.Validate],
+// [CheckRetention] and [ValidateBucket] are returned as well.
 func New(m NewMirror, origin *stream.Config) (Plan, error) {
 	if err := m.validate(); err != nil {
 		return Plan{}, err
@@ -76,6 +76,14 @@ func New(m NewMirror, origin *stream.Config) (Plan, error) {
 	s := m.Settings
 	if origin == nil && s.AllowMsgTTL == nil {
 		return Plan{}, ErrUnread
+	}
+	if err := checkRepublish(s, origin); err != nil {
+		return Plan{}, err
+	}
+	if origin != nil {
+		if err := CheckRetention(*origin); err != nil {
+			return Plan{}, err
+		}
 	}
 
 	p := Plan{Config: stream.Raw{}}

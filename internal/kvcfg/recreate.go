@@ -25,7 +25,7 @@ type Recreation struct {
 // Recreate plans the mirror that takes the place of current. All that the
 // recreation does not name stays as it was, also fields that this program does
 // not know. found is the configuration of the recreation's origin. The errors are
-// those of [CheckMirror] and [ValidateFilter], [ErrRenames] and [stream.ErrMalformed].
+// those of [CheckMirror], [CheckRetention] and [ValidateFilter], [ErrRenames] and [stream.ErrMalformed].
 func Recreate(current stream.Raw, r Recreation, found stream.Config) (Plan, error) {
 	have, err := current.Config()
 	if err != nil {
@@ -33,6 +33,9 @@ func Recreate(current stream.Raw, r Recreation, found stream.Config) (Plan, erro
 	}
 	was, err := OriginOf(have)
 	if err != nil {
+		return Plan{}, err
+	}
+	if err := CheckRetention(found); err != nil {
 		return Plan{}, err
 	}
 	p := Update(current)

@@ -18,6 +18,8 @@ type ContentOptions struct {
 	// Found, if set, is told of each message that differs. Its error ends the
 	// operation.
 	Found func(bucket string, i Item) error
+
+	foreign bool // the origin's settings explain nothing, see [content.Comparer]
 }
 
 // The words of a comparison.
@@ -61,7 +63,7 @@ func (c *Client) compare(ctx context.Context, m fleet.Mirror, o ContentOptions, 
 	comparer := content.Comparer{
 		Mirror: c.own, MirrorStream: m.Facts.Mirror.Config.Name,
 		Origin: c.conn.At(m.Origin.Prefix(c.Prefix())), OriginStream: m.Origin.Stream(),
-		DeliverPrefix: m.Origin.DeliverPrefix, Bodies: o.Bodies, Rate: o.Rate, Quick: o.Quick, Progress: at,
+		DeliverPrefix: m.Origin.DeliverPrefix, Bodies: o.Bodies, Rate: o.Rate, Quick: o.Quick, Foreign: o.foreign, Progress: at,
 		Waits: content.Waits{Recheck: c.waits.Recheck, CatchUp: c.waits.CatchUp, Poll: c.waits.Poll},
 		Found: func(i Item) error {
 			if len(r.Items) < o.Shown {

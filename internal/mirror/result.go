@@ -214,6 +214,9 @@ type Purge struct {
 	Messages uint64 `json:"messages"` // that are left over and can be purged
 	Keys     int    `json:"keys"`     // that they are of
 	Purged   uint64 `json:"purged"`   // messages
+	// Gone is how many of the messages that are left over are gone at the origin
+	// without a trace; they are purged only with consent.
+	Gone uint64 `json:"gone"`
 	// UnpurgeableKeys is of how many keys something is left over that cannot be
 	// purged, because a purge would take more, as an older value that the origin
 	// holds as well; Unpurgeable are the first of them.

@@ -46,8 +46,7 @@ type leftover struct {
 	unpurgeable            bool
 }
 
-// Add adds an item that is left over or missing; others are ignored. Items come by
-// rising sequence.
+// Add adds an item that is left over or missing; others are ignored.
 func (l *Leftovers) Add(i Item) {
 	have, known := l.subjects[i.Subject]
 	switch i.Kind {
@@ -68,8 +67,10 @@ func (l *Leftovers) Add(i Item) {
 	l.subjects[i.Subject] = have
 }
 
-// add adds a message that is left over.
+// add adds a message that is left over. One that comes out of order, because it was
+// rechecked for longer than others, leaves the subject for the next run.
 func (s *leftover) add(i Item) {
+	s.unpurgeable = s.unpurgeable || i.Seq < s.last
 	if s.messages == 0 {
 		s.first = i.Seq
 	}
@@ -161,7 +162,7 @@ func (l *Leftovers) Unpurgeable() []string {
 // replaced, and not gone without a trace, because there is a newer one. A mirror that
 // keeps one value of each key has neither.
 func (c *Comparer) FindUnpurgeable(ctx context.Context, l *Leftovers) error {
-	mirror, err := c.Mirror.Stream(ctx, c.MirrorStream)
+	mirror, err := c.mirrorSide().info(ctx)
 	if err != nil {
 		return err
 	}

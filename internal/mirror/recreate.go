@@ -152,7 +152,7 @@ func (p *RecreatePlan) loss(ctx context.Context, o ContentOptions) (lost uint64,
 	case compared.OriginUnreadable != "":
 		return p.before.State.Msgs, compared.OriginUnreadable, nil
 	}
-	lost = compared.DifferentCount() + compared.Pending + compared.Kept
+	lost = compared.DifferentCount() + compared.Pending + compared.Kept + compared.MissingAbove + compared.Unresolved
 	for reason, n := range compared.LeftOver {
 		if !content.Explained(reason) {
 			lost += n

@@ -1,6 +1,8 @@
 package check
 
 import (
+	"slices"
+
 	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/stream"
 )
@@ -24,12 +26,12 @@ type Comparison struct {
 	Older bool `json:"older"`
 	// Bounded says whether the mirror can hold nothing that the origin does not, so
 	// that Surplus and Older mean something: nothing is pending, the mirror keeps no
-	// more history, and nothing was chosen in which it differs from its origin. That
-	// is so of a filtered mirror as well.
+	// more history, and nothing was chosen by which it keeps more. That is so of a
+	// filtered mirror as well.
 	Bounded bool `json:"bounded"`
 	// Counted says whether the two should moreover hold equally many messages, so
 	// that Missing means something: the mirror takes all keys, from the first on,
-	// and keeps as much history.
+	// keeps as much history, and nothing was chosen in which it differs.
 	Counted bool `json:"counted"`
 }
 
@@ -52,12 +54,13 @@ func (c Comparison) Same() bool {
 // nil when the origin was not asked.
 func Compare(mirror, origin stream.Config, mirrored, original stream.State, pending *uint64) Comparison {
 	c := Comparison{Behind: behindOf(mirrored, original, pending)}
-	if _, chosen := kvcfg.Followed(mirror, origin); c.Behind > 0 || len(chosen) > 0 || kvcfg.CountsOtherwise(mirror, origin) {
+	if c.Behind > 0 {
 		return c
 	}
+	_, chosen := kvcfg.Followed(mirror, origin)
 	here, there := stream.Limit(mirror.MaxMsgsPerSubject), stream.Limit(origin.MaxMsgsPerSubject)
-	c.Bounded = there < 0 || here > 0 && here <= there
-	c.Counted = here == there && !mirror.Filtered() && !mirror.Mirror.Begins()
+	c.Bounded = (there < 0 || here > 0 && here <= there) && !keepsMore(mirror, origin, chosen)
+	c.Counted = c.Bounded && here == there && len(chosen) == 0 && !mirror.Filtered() && !mirror.Mirror.Begins()
 	// A mirror read after its origin may be ahead of it: what came since is not a
 	// surplus. Where it is behind and nothing is pending, what was has expired: it
 	// is not missing, though the origin may have counted it.
@@ -91,4 +94,20 @@ func difference(a, b uint64) uint64 {
 		return 0
 	}
 	return a - b
+}
+
+// keepsMore says whether a mirror keeps what its origin drops, by what was chosen of it
+// or by how its storage counts.
+func keepsMore(mirror, origin stream.Config, chosen []kvcfg.Change) bool {
+	return kvcfg.CountsOtherwise(mirror, origin) || slices.ContainsFunc(chosen, func(c kvcfg.Change) bool {
+		switch c.Field {
+		case "allow_msg_ttl":
+			return origin.AllowMsgTTL
+		case "max_age":
+			return origin.MaxAge > 0 && (mirror.MaxAge <= 0 || mirror.MaxAge > origin.MaxAge)
+		case "max_msgs", "max_bytes", "discard":
+			return true
+		}
+		return false
+	})
 }

@@ -53,6 +53,16 @@ func TestLeftOverAndMissing(t *testing.T) {
 		{"shorter maximum age", counts{7, 10, 10, 10}, counts{7, 10, 10, 10}, func(f *Facts) { f.Mirror.Config.MaxAge = time.Minute }, 0, 3},
 		{"chosen maximum age", counts{7, 10, 10, 10}, counts{7, 10, 10, 10}, func(f *Facts) { f.Mirror.Config.MaxAge = time.Minute; chosen("max_age")(f) }, 0, 0},
 		{"chosen maximum age, left over", counts{13, 10, 10, 10}, counts{13, 10, 10, 10}, func(f *Facts) { f.Mirror.Config.MaxAge = 0; chosen("max_age")(f) }, 0, 0},
+		{"chosen shorter age, left over", counts{13, 10, 10, 10}, counts{13, 10, 10, 10}, func(f *Facts) { f.Mirror.Config.MaxAge = time.Minute; chosen("max_age")(f) }, 3, 0},
+		{"chosen history, left over", counts{13, 10, 10, 10}, counts{13, 10, 10, 10}, func(f *Facts) { f.Mirror.Config.MaxMsgsPerSubject = 2; chosen("max_msgs_per_subject")(f) }, 3, 0},
+		{"chosen limits", counts{13, 10, 10, 10}, counts{13, 10, 10, 10}, func(f *Facts) {
+			f.Origin.Config.MaxMsgs, f.Origin.Config.Discard = 10, "old"
+			chosen("max_bytes")(f)
+		}, 0, 0},
+		{"another storage counts otherwise", counts{13, 10, 10, 10}, counts{13, 10, 10, 10}, func(f *Facts) {
+			f.Origin.Config.MaxBytes, f.Origin.Config.Discard, f.Origin.Config.Storage = 1000, "old", "memory"
+			f.Mirror.Config.MaxBytes, f.Mirror.Config.Discard = 2000, "old"
+		}, 0, 0},
 		{"a maximum age of its own", counts{7, 10, 10, 10}, counts{7, 10, 10, 10}, func(f *Facts) { f.Origin.Config.MaxAge = 0 }, 0, 3},
 		{"drops the oldest", counts{7, 10, 10, 10}, counts{7, 10, 10, 10}, func(f *Facts) { f.Mirror.Config.Discard, f.Mirror.Config.MaxMsgs = "old", 7 }, 0, 0},
 		{"stops when full", counts{7, 10, 10, 10}, counts{7, 10, 10, 10}, func(f *Facts) { f.Mirror.Config.MaxMsgs = 7 }, 0, 3},

@@ -1,6 +1,9 @@
 package check
 
-import "nats-kvmirror/internal/stream"
+import (
+	"nats-kvmirror/internal/kvcfg"
+	"nats-kvmirror/internal/stream"
+)
 
 // Comparison is what two states say about a mirror and its origin. Counts can
 // show that a mirror is wrong, and never that it is right: two different sets
@@ -20,8 +23,9 @@ type Comparison struct {
 	// Older says that the mirror holds messages from before the origin's first.
 	Older bool `json:"older"`
 	// Bounded says whether the mirror can hold nothing that the origin does not, so
-	// that Surplus and Older mean something: nothing is pending, and the mirror
-	// keeps no more history. That is so of a filtered mirror as well.
+	// that Surplus and Older mean something: nothing is pending, the mirror keeps no
+	// more history, and nothing was chosen in which it differs from its origin. That
+	// is so of a filtered mirror as well.
 	Bounded bool `json:"bounded"`
 	// Counted says whether the two should moreover hold equally many messages, so
 	// that Missing means something: the mirror takes all keys, from the first on,
@@ -48,7 +52,7 @@ func (c Comparison) Same() bool {
 // nil when the origin was not asked.
 func Compare(mirror, origin stream.Config, mirrored, original stream.State, pending *uint64) Comparison {
 	c := Comparison{Behind: behindOf(mirrored, original, pending)}
-	if c.Behind > 0 {
+	if _, chosen := kvcfg.Followed(mirror, origin); c.Behind > 0 || len(chosen) > 0 || kvcfg.CountsOtherwise(mirror, origin) {
 		return c
 	}
 	here, there := stream.Limit(mirror.MaxMsgsPerSubject), stream.Limit(origin.MaxMsgsPerSubject)

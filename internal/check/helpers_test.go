@@ -116,6 +116,13 @@ func from(change func(f *Facts)) Facts {
 	return f
 }
 
+// chosen says that a flag set these settings of the mirror.
+func chosen(settings string) func(*Facts) {
+	return func(f *Facts) {
+		f.Mirror.Config.Metadata = map[string]string{"_nats.ver": "2.15.2", kvcfg.ChosenKey: settings}
+	}
+}
+
 // readTwice makes the states, as they are, those of the earlier reading as well.
 func readTwice(f *Facts) {
 	f.Earlier = &States{Mirror: f.Mirror.State, Origin: f.Origin.State}

@@ -2,7 +2,6 @@ package check
 
 import (
 	"fmt"
-	"strings"
 
 	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/stream"
@@ -24,9 +23,7 @@ func ttlRows() []row {
 		Kind:    Kind{"ttl-off", "the origin has per-key TTL and the mirror does not", Repair, ""},
 		find:    ttlOff,
 		instead: ttlOffInstead,
-		fix: func(stream.Config, stream.Config) []setting {
-			return []setting{{"allow_msg_ttl", true, kvcfg.FromOrigin}}
-		},
+		fix:     follows("allow_msg_ttl"),
 	}, {
 		Kind: Kind{"ttl-origin-off", "the mirror has per-key TTL and the origin does not", None, "nothing needs to be done"},
 		find: ttlOriginOff,
@@ -52,7 +49,7 @@ func ttlRows() []row {
 }
 
 func ttlOff(f Facts, _ Thresholds) (Severity, string) {
-	if !f.originHasTTL() || f.Mirror.Config.AllowMsgTTL {
+	if !f.originHasTTL() || !f.differs("allow_msg_ttl") {
 		return none()
 	}
 	return found(Critical, "the origin has per-key TTL and the mirror does not: it grows forever")
@@ -69,18 +66,23 @@ func ttlOffInstead(f Facts) (Remedy, string) {
 	return "", ""
 }
 
+// choseNoTTL reports whether the mirror has no per-key TTL because a flag said so.
+func (f Facts) choseNoTTL() bool {
+	return !f.Mirror.Config.AllowMsgTTL && kvcfg.IsChosen(f.Mirror.Config, "allow_msg_ttl")
+}
+
 // tooOld reports whether the mirror's server does not support per-key TTL.
 func (f Facts) tooOld() bool { return f.Level != nil && *f.Level < stream.TTLAPILevel }
 
 func ttlOriginOff(f Facts, _ Thresholds) (Severity, string) {
-	if !f.onlyMirrorHasTTL() || f.originIgnoresTTL() {
+	if !f.onlyMirrorHasTTL() || kvcfg.IgnoresTTL(f.Origin.Config) {
 		return none()
 	}
 	return found(OK, "the mirror has per-key TTL and the origin does not, which does no harm: no TTL comes from there")
 }
 
 func ttlOriginIgnored(f Facts, _ Thresholds) (Severity, string) {
-	if !f.onlyMirrorHasTTL() || !f.originIgnoresTTL() {
+	if !f.onlyMirrorHasTTL() || !f.differs("allow_msg_ttl") {
 		return none()
 	}
 	return found(Warning, "the origin's server is older than 2.11 and ignores TTLs: a key with a TTL stays there and disappears here")
@@ -88,18 +90,6 @@ func ttlOriginIgnored(f Facts, _ Thresholds) (Severity, string) {
 
 func (f Facts) onlyMirrorHasTTL() bool {
 	return f.Origin != nil && !f.Origin.Config.AllowMsgTTL && f.Mirror.Config.AllowMsgTTL
-}
-
-// originIgnoresTTL reports whether the origin's server is older than per-key TTL:
-// it stores a TTL as a header like any other. Servers from 2.11 on put into each
-// stream's metadata what it requires and, unless it is in a list, their version.
-func (f Facts) originIgnoresTTL() bool {
-	for key := range f.Origin.Config.Metadata {
-		if strings.HasPrefix(key, stream.ReservedMetadata) {
-			return false
-		}
-	}
-	return true
 }
 
 func ttlLostAbove(f Facts, _ Thresholds) (Severity, string) {
@@ -122,7 +112,17 @@ func chainUnreadable(f Facts, _ Thresholds) (Severity, string) {
 	if f.AboveUnreadable == "" {
 		return none()
 	}
-	return found(Unknown, "the origin is a mirror itself, and what it mirrors cannot be read: %s", f.AboveUnreadable)
+	// Per-key TTL can be lost only below an origin that has it: where the last one that
+	// was read has it, nothing is lost.
+	last := f.Origin
+	if n := len(f.Above); n > 0 {
+		last = f.Above[n-1]
+	}
+	severity := Unknown
+	if last != nil && last.Config.AllowMsgTTL {
+		severity = OK
+	}
+	return found(severity, "the origin is a mirror itself, and what it mirrors cannot be read: %s", f.AboveUnreadable)
 }
 
 func originRaisesTTL(f Facts, _ Thresholds) (Severity, string) {
@@ -145,7 +145,7 @@ func (f Facts) originRaisesTTL() bool {
 }
 
 func serverTooOld(f Facts, _ Thresholds) (Severity, string) {
-	if !f.originHasTTL() || !f.tooOld() {
+	if !f.originHasTTL() || !f.tooOld() || f.choseNoTTL() {
 		return none()
 	}
 	return found(Critical, "the mirror's server is older than 2.11 and does not support per-key TTL")
@@ -153,7 +153,7 @@ func serverTooOld(f Facts, _ Thresholds) (Severity, string) {
 
 func serverKeepsExpired(f Facts, _ Thresholds) (Severity, string) {
 	v := f.Mirror.Config.ServerVersion()
-	if !f.originHasTTL() {
+	if !f.originHasTTL() || f.choseNoTTL() {
 		return none()
 	}
 	switch {

@@ -8,6 +8,7 @@ func ttlCases() map[string][]findingCase {
 	return map[string][]findingCase{
 		"ttl-off": {
 			{"off", func(f *Facts) { f.Mirror.Config.AllowMsgTTL = false }, Critical, "grows forever"},
+			{"off, chosen", func(f *Facts) { f.Mirror.Config.AllowMsgTTL = false; chosen("allow_msg_ttl")(f) }, noFinding, ""},
 			{"both off", func(f *Facts) { f.Mirror.Config.AllowMsgTTL, f.Origin.Config.AllowMsgTTL = false, false }, noFinding, ""},
 			{"origin unreadable", func(f *Facts) { f.Mirror.Config.AllowMsgTTL = false; unreadableBecause(ReasonUnreachable)(f) }, noFinding, ""},
 		},
@@ -18,6 +19,10 @@ func ttlCases() map[string][]findingCase {
 		},
 		"ttl-origin-ignored": {
 			{"origin of 2.10", func(f *Facts) { f.Origin.Config.AllowMsgTTL, f.Origin.Config.Metadata = false, nil }, Warning, "disappears here"},
+			{"chosen", func(f *Facts) {
+				f.Origin.Config.AllowMsgTTL, f.Origin.Config.Metadata = false, nil
+				chosen("allow_msg_ttl")(f)
+			}, noFinding, ""},
 			{"origin of 2.11", func(f *Facts) {
 				f.Origin.Config.AllowMsgTTL, f.Origin.Config.Metadata = false, map[string]string{"_nats.ver": "2.11.0"}
 			}, noFinding, ""},
@@ -41,7 +46,14 @@ func ttlCases() map[string][]findingCase {
 			{"no chain", func(f *Facts) { f.Origin.Config.AllowMsgTTL = false }, noFinding, ""},
 		},
 		"chain-unreadable": {
-			{"unreadable", func(f *Facts) { f.AboveUnreadable = "no responders" }, Unknown, "cannot be read: no responders"},
+			{"below an origin with per-key TTL", func(f *Facts) { f.AboveUnreadable = "no responders" }, OK, "cannot be read: no responders"},
+			{"below an origin without", func(f *Facts) { f.AboveUnreadable = "no responders"; f.Origin.Config.AllowMsgTTL = false }, Unknown, "cannot be read: no responders"},
+			{"below one with, further up", func(f *Facts) {
+				f.AboveUnreadable, f.Above = "no responders", []*stream.Info{aboveWith("middle", true)}
+			}, OK, "cannot be read: no responders"},
+			{"below one without, further up", func(f *Facts) {
+				f.AboveUnreadable, f.Above = "no responders", []*stream.Info{aboveWith("middle", false)}
+			}, Unknown, "cannot be read: no responders"},
 			{"read", func(f *Facts) { f.Above = []*stream.Info{aboveWith("top", true)} }, noFinding, ""},
 		},
 		"origin-raises-ttl": {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -22,12 +21,19 @@ const (
 	// maxPurgedKeys is how many keys are purged between two comparisons: what is
 	// known of them is held in memory.
 	maxPurgedKeys = 250_000
+	// maxPruneRounds is how often a mirror is purged of what is left over since the
+	// round before.
+	maxPruneRounds = 3
 )
 
 // PruneRequest is what to prune.
 type PruneRequest struct {
 	Buckets []string // none means all
 	Content ContentOptions
+	// Gone is consent to purge also what is gone at the origin without a trace, as
+	// after a purge of its stream or a restored backup: the mirror may hold the last
+	// copy.
+	Gone bool
 }
 
 // PrunePlan is what would be purged of many mirrors.
@@ -35,11 +41,13 @@ type PrunePlan struct {
 	Fleet
 	client  *Client
 	options ContentOptions
+	gone    bool
 	jobs    []*pruneJob
 	unread  error // what could not be read
 }
 
-// pruneJob is a mirror that left-over messages are purged from.
+// pruneJob is a mirror that left-over messages can be purged from, with consent or
+// without.
 type pruneJob struct {
 	mirror    fleet.Mirror
 	member    *Member
@@ -50,7 +58,7 @@ type pruneJob struct {
 // after the other, and plans to purge what is left over. The error tells what could
 // not be read; the rest of the plan is valid and can be applied.
 func (c *Client) PlanPrune(ctx context.Context, req PruneRequest) (*PrunePlan, error) {
-	p := &PrunePlan{client: c, options: req.Content}
+	p := &PrunePlan{client: c, options: req.Content, gone: req.Gone}
 	p.Action = Unchanged
 	read, err := c.readFleet(ctx, req.Buckets)
 	if err != nil {
@@ -64,16 +72,46 @@ func (c *Client) PlanPrune(ctx context.Context, req PruneRequest) (*PrunePlan, e
 			return p, AsError(err)
 		}
 	}
-	if len(p.jobs) > 0 {
-		p.Action = WouldUpdate
-		return p, p.unread
+	return p, p.decide()
+}
+
+// AcceptGone is consent to purge also what is gone at the origin without a trace. The
+// error takes the place of that of [Client.PlanPrune].
+func (p *PrunePlan) AcceptGone() error {
+	p.gone = true
+	return p.decide()
+}
+
+// GoneMessages is how many messages are gone at the origin without a trace, which are
+// purged only with consent.
+func (p *PrunePlan) GoneMessages() (n uint64) {
+	for _, j := range p.jobs {
+		n += j.member.Purge.Gone
 	}
-	return p, together(p.unverified(), p.unread)
+	return n
+}
+
+// decide says of each mirror what is purged from it. The error tells what is not known,
+// and, where nothing is purged, what is left.
+func (p *PrunePlan) decide() error {
+	for _, j := range p.jobs {
+		j.leftovers.Gone = p.gone
+		purges := j.leftovers.Purges()
+		j.member.Purge.Keys, j.member.Purge.Messages = len(purges), messagesOf(purges)
+		j.member.Purge.Gone = j.leftovers.GoneMessages()
+		if len(purges) > 0 {
+			j.member.Action, p.Action = WouldUpdate, WouldUpdate
+		}
+	}
+	if p.Action == WouldUpdate {
+		return together(p.notCompared(), p.unread)
+	}
+	return together(p.unverified(), p.unread)
 }
 
 // plan compares one mirror and plans what to purge.
 func (p *PrunePlan) plan(ctx context.Context, m fleet.Mirror) error {
-	leftovers := &content.Leftovers{Max: maxPurgedKeys}
+	leftovers := &content.Leftovers{Max: maxPurgedKeys, Gone: p.gone}
 	compared, foundErr, err := p.client.compare(ctx, m, p.options, leftovers)
 	switch {
 	case ctx.Err() != nil:
@@ -90,7 +128,6 @@ func (p *PrunePlan) plan(ctx context.Context, m fleet.Mirror) error {
 		return nil
 	}
 	if p.purgeable(m, member, leftovers) {
-		member.Action = WouldUpdate
 		p.jobs = append(p.jobs, &pruneJob{mirror: m, member: member, leftovers: leftovers})
 	}
 	return nil
@@ -100,20 +137,17 @@ func (p *PrunePlan) plan(ctx context.Context, m fleet.Mirror) error {
 // cannot.
 func (p *PrunePlan) purgeable(m fleet.Mirror, member *Member, leftovers *content.Leftovers) bool {
 	kept := leftovers.Unpurgeable()
-	purges := leftovers.Purges()
 	member.Purge = &Purge{UnpurgeableKeys: len(kept), Unpurgeable: []string{}}
 	for _, subject := range kept[:min(len(kept), p.options.Shown)] {
 		member.Purge.Unpurgeable = append(member.Purge.Unpurgeable, kvcfg.Key(subject))
 	}
-	if member.Content.OriginUnreadable == "" && len(purges) == 0 {
+	if member.Content.OriginUnreadable == "" && len(leftovers.Purges()) == 0 && leftovers.GoneMessages() == 0 {
 		return false
 	}
 	if why := unsafeToPurge(m, member); why != "" {
 		member.Note = "nothing is purged, because " + why
 		return false
 	}
-	member.Purge.Keys = len(purges)
-	member.Purge.Messages = messagesOf(purges)
 	return true
 }
 
@@ -138,9 +172,12 @@ func unsafeToPurge(m fleet.Mirror, member *Member) string {
 // Jobs is how many mirrors would be purged, and of how many messages.
 func (p *PrunePlan) Jobs() (mirrors int, messages uint64) {
 	for _, j := range p.jobs {
-		messages += j.member.Purge.Messages
+		if j.member.Action == WouldUpdate {
+			mirrors++
+			messages += j.member.Purge.Messages
+		}
 	}
-	return len(p.jobs), messages
+	return mirrors, messages
 }
 
 // Compared says whether all mirrors could be compared.
@@ -154,6 +191,9 @@ func (p *PrunePlan) Apply(ctx context.Context) (*Fleet, error) {
 	var members []*Member
 	var purged uint64
 	for _, j := range p.jobs {
+		if j.member.Action != WouldUpdate {
+			continue
+		}
 		if ctx.Err() != nil {
 			j.member.skip(notReached)
 			j.member.interrupted = true
@@ -169,7 +209,7 @@ func (p *PrunePlan) Apply(ctx context.Context) (*Fleet, error) {
 
 // prune purges round after round, until nothing is left over that can be purged.
 func (p *PrunePlan) prune(ctx context.Context, j *pruneJob) {
-	for {
+	for round := 1; ; round++ {
 		if err := p.client.verifyPair(ctx, j.mirror); err != nil {
 			if ctx.Err() != nil {
 				j.interrupt()
@@ -178,65 +218,65 @@ func (p *PrunePlan) prune(ctx context.Context, j *pruneJob) {
 			}
 			return
 		}
-		planned := messagesOf(j.leftovers.Purges())
-		purged, purgeErr := p.purge(ctx, j)
+		named, more := j.leftovers.Purges(), j.leftovers.Full()
+		purged, err := p.purge(ctx, j, named)
 		j.member.Purge.Purged += purged
-		unknown := purgeErr != nil && jsapi.OutcomeUnknown(purgeErr)
+		unknown := err != nil && jsapi.OutcomeUnknown(err)
 		switch {
-		case purgeErr == nil && ctx.Err() != nil:
+		case err == nil && ctx.Err() != nil:
 			j.interrupt()
 			return
-		case purgeErr != nil && !unknown:
-			j.fail(purgeErr)
+		case err != nil && !unknown:
+			j.fail(err)
 			return
 		}
-		before := j.member.Content.LeftOverCount()
-		left, done := p.verifyPurged(ctx, j, purgeErr)
-		if done {
-			return
-		}
-		if left && purged > 0 && j.member.Content.LeftOverCount() >= before {
-			j.member.writeFailed(fail(ErrNotKept, "the server answered that %s purged, and as many are left over as before", count(j.member.Purge.Purged, "message is", "messages are")))
+		if !p.verifyPurged(ctx, j, named, err) {
 			return
 		}
 		if unknown {
-			j.member.Purge.Purged += max(planned, purged) - purged // no answer counted them, and they are gone
+			j.member.Purge.Purged += max(messagesOf(named), purged) - purged // no answer counted them, and they are gone
 		}
-		if !left || purged == 0 {
-			j.finish()
+		left := j.member.Content.DifferentCount() == 0 && len(j.leftovers.Purges()) > 0 // what has come since cannot be told from what is in its place
+		if !left || purged == 0 && !unknown || !more && round >= maxPruneRounds {
+			j.finish(left)
 			return
 		}
 	}
 }
 
-// verifyPurged compares the mirror again. left says whether something can be purged
-// still; done that the job has ended, with a failure. purgeErr is of an unknown
-// outcome, if it is not nil.
-func (p *PrunePlan) verifyPurged(ctx context.Context, j *pruneJob, purgeErr error) (left, done bool) {
-	j.leftovers = &content.Leftovers{Max: maxPurgedKeys}
+// verifyPurged compares the mirror again, and says whether what was named is gone from
+// it. If not, the job has ended, with a failure. purgeErr is of an unknown outcome, if
+// it is not nil.
+func (p *PrunePlan) verifyPurged(ctx context.Context, j *pruneJob, named []content.Purge, purgeErr error) bool {
+	j.leftovers = &content.Leftovers{Max: maxPurgedKeys, Gone: p.gone}
 	options := p.options
 	options.Found = nil // they were told of
 	compared, _, err := p.client.compare(ctx, j.mirror, options, j.leftovers)
 	verified := err == nil && compared.OriginUnreadable == ""
-	left = len(j.leftovers.Purges()) > 0
+	held := j.leftovers.StillHeld(named)
 	switch {
 	case purgeErr == nil && ctx.Err() != nil:
 		j.interrupt()
-		return left, true
-	case purgeErr != nil && (!verified || left):
+		return false
+	case purgeErr != nil && (!verified || held > 0):
 		j.member.writeFailed(fail(ErrOutcomeUnknown, "what became of some purges is not known: %w", purgeErr).advise(Advice{Code: RunAgainSafe}))
-		return left, true
+		return false
 	case !verified:
 		if err == nil {
 			err = errors.New(compared.OriginUnreadable)
 		}
 		j.fail(fmt.Errorf("the mirror could not be compared again: %w", err))
-		return left, true
-	case compared.DifferentCount() > 0:
-		left = false // what has come since cannot be told from what is in its place
+		return false
+	case held > 0:
+		j.member.writeFailed(fail(ErrNotKept, "the server answered that %s purged, and the mirror holds messages of %d of %s that were purged",
+			count(j.member.Purge.Purged, "message is", "messages are"), held, count(len(named), "key")))
+		return false
 	}
 	j.member.Content = compared
-	return left, false
+	if !p.gone {
+		j.member.Purge.Gone = j.leftovers.GoneMessages()
+	}
+	return true
 }
 
 // messagesOf is how many messages some purges are about.
@@ -263,9 +303,13 @@ func (j *pruneJob) interrupt() {
 	j.member.interrupted = true
 }
 
-// finish tells what a mirror holds after it was pruned.
-func (j *pruneJob) finish() {
+// finish tells what a mirror holds after it was pruned, and whether more is left over
+// since.
+func (j *pruneJob) finish(more bool) {
 	m := j.member
+	if more {
+		m.Note = fmt.Sprintf("all that was left over when it was compared is purged, and %s left over since", count(messagesOf(j.leftovers.Purges()), "message is", "messages are"))
+	}
 	j.mirror.Facts.Content = contentFacts(m.Content, nil)
 	m.Findings = check.Findings(j.mirror.Facts, check.DefaultThresholds())
 	m.State = check.Worst(m.Findings)
@@ -275,10 +319,9 @@ func (j *pruneJob) finish() {
 // purge sends the purges of a job, several at a time, and returns how many
 // messages went. When ctx ends no further one is begun. Of several failures, which
 // are mostly the same, it returns one, of unknown outcome if there is such a one.
-func (p *PrunePlan) purge(ctx context.Context, j *pruneJob) (uint64, error) {
+func (p *PrunePlan) purge(ctx context.Context, j *pruneJob, purges []content.Purge) (uint64, error) {
 	at, end := p.client.observer.Begin(TaskPurge, j.mirror.Bucket)
 	name := j.mirror.Facts.Mirror.Config.Name
-	purges := j.leftovers.Purges()
 	var next, purged atomic.Int64
 	var first error
 	var mu sync.Mutex
@@ -342,29 +385,46 @@ func notCompared(m Member) bool {
 // unverified is the failure that some mirrors do not hold what their origins hold, or
 // are not known to; nil when all do.
 func (p *PrunePlan) unverified() error {
-	var differ, unknown int
+	var differ, gone int
+	var messages uint64
 	for _, m := range p.Mirrors {
-		pruned := m.Purge != nil && (m.Action == Failed || m.Action == Skipped || m.Action == Unknown)
 		switch {
-		case pruned: // the summary has it
-		case notCompared(m):
-			unknown++
-		case m.Content.Verdict != Identical:
+		case m.endedWithout() || notCompared(m) || m.Content.Verdict == Identical:
+		case !p.gone && m.Purge != nil && m.Purge.Gone > 0:
+			gone++
+			messages += m.Purge.Gone
+		default:
 			differ++
 		}
 	}
-	var parts []string
-	var advice []Advice
+	var errs []error
+	if gone > 0 {
+		errs = append(errs, fail(ErrIncomplete, "%s left alone on %s: gone at the origin without a trace, and maybe the last copies",
+			count(messages, "message is", "messages are"), count(gone, "mirror")).advise(Advice{Code: PruneGone}))
+	}
 	if differ > 0 {
-		parts = append(parts, count(differ, "mirror")+" cannot be made to hold what the origin holds by purging")
-		advice = append(advice, Advice{Code: SeeRemedies})
+		errs = append(errs, fail(ErrIncomplete, "%s cannot be made to hold what the origin holds by purging", count(differ, "mirror")).advise(Advice{Code: SeeRemedies}))
 	}
-	if unknown > 0 {
-		parts = append(parts, count(unknown, "mirror")+" could not be compared with the origin, so nothing is known")
-		advice = append(advice, Advice{Code: RunAgainLater})
+	return together(append(errs, p.notCompared())...)
+}
+
+// notCompared is the failure that some mirrors could not be compared; nil when all
+// could.
+func (p *PrunePlan) notCompared() error {
+	unknown := 0
+	for _, m := range p.Mirrors {
+		if !m.endedWithout() && notCompared(m) {
+			unknown++
+		}
 	}
-	if len(parts) == 0 {
+	if unknown == 0 {
 		return nil
 	}
-	return fail(ErrIncomplete, "%s", strings.Join(parts, "; ")).advise(advice...)
+	return fail(ErrIncomplete, "%s could not be compared with the origin, so nothing is known", count(unknown, "mirror")).advise(Advice{Code: RunAgainLater})
+}
+
+// endedWithout says of a mirror that was to be pruned that it was not: the summary has
+// it.
+func (m *Member) endedWithout() bool {
+	return m.Purge != nil && (m.Action == Failed || m.Action == Skipped || m.Action == Unknown)
 }

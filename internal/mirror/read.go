@@ -137,7 +137,7 @@ func (r originRead) report(mirror *stream.Info) *Origin {
 		if c.Counted {
 			o.Missing = &c.Missing
 		}
-		o.Differs = kvcfg.Followed(mirror.Config, r.info.Config)
+		o.Differs, o.Chosen = kvcfg.Followed(mirror.Config, r.info.Config)
 		follows := len(o.Differs) == 0
 		o.Follows = &follows
 	}
@@ -158,7 +158,7 @@ func (r originRead) failure() error {
 	case errors.Is(r.err, kvcfg.ErrNotBucket):
 		return fail(ErrNotBucket, "the origin cannot be mirrored as a bucket: %w", r.err)
 	}
-	return fail(ErrOriginUnreadable, "the origin, %v, cannot be read: %w", r.origin, r.err).advise(r.advice()...).advise(Advice{Code: DecideTTL})
+	return fail(ErrOriginUnreadable, "the origin, %v, cannot be read: %w", r.origin, r.err).advise(r.advice()...)
 }
 
 // advice is what makes an origin readable that was not: of one in another account,

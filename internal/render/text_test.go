@@ -293,3 +293,22 @@ func TestTextThatCannotBeWritten(t *testing.T) {
 		t.Errorf("to a broken pipe: %v", err)
 	}
 }
+
+// What was chosen is shown with the origin, and not as metadata.
+func TestTextChosen(t *testing.T) {
+	config := strings.Replace(localMirror, `"_nats.ver"`, `"nats-kvmirror.chosen":"max_msgs_per_subject","_nats.ver"`, 1)
+	info := bucketStream(t, config)
+	chosen := []kvcfg.Change{{Field: "max_msgs_per_subject", From: stream.JSON(5), To: stream.JSON(7)}}
+	for name, origin := range map[string]*mirror.Origin{
+		"History: 5 here, 7 at the origin\n": {Bucket: "demo", Reachable: true, Chosen: chosen},
+		"History\n":                          {Bucket: "demo", Problem: "no responders"},
+	} {
+		got := text(t, mirror.Report{Action: mirror.Shown, Bucket: "copy", Info: info, Origin: origin})
+		if !strings.Contains(got, "Chosen: "+name) {
+			t.Errorf("%q is not in %s", "Chosen: "+name, got)
+		}
+		if strings.Contains(got, "nats-kvmirror") || strings.Contains(got, "Metadata") {
+			t.Errorf("the choice is shown as metadata in %s", got)
+		}
+	}
+}

@@ -99,7 +99,7 @@ func linkCases() map[string][]findingCase {
 				f.Earlier.NextPending = new(uint64(15))
 				behindBy(f, 9)
 				f.NextPending = new(uint64(19))
-			}, Critical, "does not advance from sequence 10, 9 behind"},
+			}, Critical, "does not advance from sequence 10, 1 behind"},
 			{"something was pending, and has expired since", func(f *Facts) {
 				behindBy(f, 5)
 				readTwice(f)

@@ -47,11 +47,11 @@ func fleetRows() []row {
 		Kind:      Kind{"not-a-mirror", "a bucket that was named is not the mirror of a bucket", None, "check the name"},
 		findFleet: problems(Critical, ReasonNotBucket, ReasonNotMirror),
 	}, {
-		Kind:      Kind{"count", "there is no mirror, or not the expected number of them", None, "check which mirrors were created or deleted, or correct the expected number, which may be 0"},
-		findFleet: count,
-	}, {
 		Kind:      Kind{"not-a-bucket", "a stream that mirrors is no mirror of a bucket, though it or its origin is named like one", None, "if it is to be used as a bucket, name both like one"},
 		findFleet: notBuckets,
+	}, {
+		Kind:      Kind{"count", "there is no mirror, or not the expected number of them", None, "check which mirrors were created or deleted, or correct the expected number, which may be 0"},
+		findFleet: count,
 	}}
 }
 

@@ -148,6 +148,9 @@ func (p *AddPlan) decide(ctx context.Context, req AddRequest) error {
 		}
 	}
 	if p.read.existing == nil {
+		if !req.Origin.External() {
+			p.Warnings.add("beside-origin", "clients that open bucket %q find no keys in it: beside its origin they look for them under its own name, and it stores them under that of %q", req.Bucket, req.Origin.Bucket)
+		}
 		warnOfSettings(&p.Warnings, req.Settings, p.read.origin.config())
 	}
 	return nil

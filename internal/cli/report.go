@@ -42,8 +42,6 @@ func (rt *runtime) outcome(done mirror.Action, err error) (mirror.Action, *mirro
 	switch {
 	case failed != nil && code == exitUnknown:
 		return mirror.Unknown, failed, code
-	case failed != nil && code == exitDifferences:
-		return done, failed, code
 	case failed != nil:
 		return mirror.Failed, failed, code
 	case done.Planned():
@@ -61,7 +59,11 @@ func (rt *runtime) verdict(err error) (int, *mirror.Failure) {
 	f := rt.explain(err)
 	fmt.Fprintf(rt.Err, "%s: error: %s\n", appName, render.Clean(f.Error()))
 	rt.showHints(f.hint)
-	return exitCode(err, f.kind), &mirror.Failure{Kind: f.kind, Message: f.Error(), Hint: f.hint}
+	code := exitFailed
+	if f.kind == mirror.ErrOutcomeUnknown {
+		code = exitUnknown
+	}
+	return code, &mirror.Failure{Kind: f.kind, Message: f.Error(), Hint: f.hint}
 }
 
 // showHints writes hints, line by line.

@@ -10,8 +10,9 @@ import (
 // messageRows are the findings about the messages that the mirror holds.
 func messageRows() []row {
 	return []row{{
-		Kind: Kind{"left-over", "the mirror holds messages that its origin does not", Prune, ""},
-		find: leftOver,
+		Kind:    Kind{"left-over", "the mirror holds messages that its origin does not", Prune, ""},
+		find:    leftOver,
+		instead: leftOverInstead,
 	}, {
 		Kind:    Kind{"missing", "the mirror lacks messages that its origin holds", Recreate, ""},
 		find:    missing,
@@ -36,6 +37,16 @@ func leftOver(f Facts, _ Thresholds) (Severity, string) {
 	return found(Critical, "the mirror holds at least %s that its origin does not", counted(n))
 }
 
+// leftOverInstead is for what an origin drops at a limit that the mirror does not have:
+// taken over, the limit removes it here as well, and a purge alone would have to be
+// repeated after every put.
+func leftOverInstead(f Facts) (Remedy, string) {
+	if f.differs("max_msgs", "max_bytes", "discard") {
+		return Repair, "the mirror has to have the limit at which its origin drops its oldest values"
+	}
+	return "", ""
+}
+
 func missing(f Facts, _ Thresholds) (Severity, string) {
 	if f.Content != nil && len(f.Content.Missing) > 0 {
 		return found(Critical, "the mirror lacks %s of its origin: %s", counted(sum(f.Content.Missing)), byReason(f.Content.Missing))
@@ -48,9 +59,14 @@ func missing(f Facts, _ Thresholds) (Severity, string) {
 }
 
 // missingInstead is for messages that are missing only because they have expired:
-// the mirror is right, and the origin is not.
+// the mirror is right, and the origin is not. Of an origin that is known to keep such
+// messages a count does not tell which are missing.
 func missingInstead(f Facts) (Remedy, string) {
-	if f.Content != nil && len(f.Content.Missing) == 1 && f.Content.Missing["expired"] > 0 {
+	expired := f.Content != nil && len(f.Content.Missing) == 1 && f.Content.Missing["expired"] > 0
+	switch {
+	case f.originRaisesTTL() && (expired || f.Content == nil || len(f.Content.Missing) == 0):
+		return None, honourTTL
+	case expired:
 		return None, "the origin keeps expired messages: turn per-key TTL on there; if it is a mirror itself, remove what is left over from it"
 	}
 	return "", ""

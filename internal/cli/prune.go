@@ -60,6 +60,9 @@ func (o *pruneOptions) run(ctx context.Context, rt *runtime) (mirror.Fleet, erro
 	if err := rt.showPlan(o.asks() && mirrors > 0, func(w writer) error { return render.Purges(w, plan.Mirrors, rt.style) }); err != nil {
 		return plan.Fleet, err
 	}
+	if o.dryRun && !plan.Compared() {
+		planErr = undecided(planErr, mirrors > 0)
+	}
 	const nothing = "Nothing was purged"
 	switch {
 	case mirrors > 0:

@@ -206,7 +206,7 @@ func TestTwoClusters(t *testing.T) {
 	stepDown(t, hub, "KV_demo")
 	leaf[2].Shutdown()
 	waitUntil(t, "m1 is repaired", func() bool {
-		r := play(t, t.Context(), append(at, "repair", "m1", "--force")...)
+		r := play(t, t.Context(), append(at, "repair", "m1", "--only", "ttl-off", "--force")...)
 		if r.code == exitOK && !readFromLeader(t, direct, "m1").Config.TTL {
 			t.Fatalf("it is not repaired: %s", r.stdout)
 		}

@@ -74,8 +74,9 @@ type Mirror struct {
 // Problem is something that could not be read, so that nothing can be said of
 // the mirrors that may be there.
 type Problem struct {
-	What string // what was to be read
-	Err  error
+	What   string // what was to be read
+	Err    error
+	Bucket string // the bucket of which nothing is known, if it is about one
 }
 
 // Error is a line.
@@ -91,15 +92,18 @@ func (p Problem) Unreadable() check.Unreadable { return unreadable(p) }
 type Fleet struct {
 	Mirrors  []Mirror // by name
 	Problems []Problem
+	// NotBuckets are streams that mirror, and are no mirror of a bucket though either
+	// side is named like one; each error says why.
+	NotBuckets []error
 }
 
 // All reads all mirrors. It fails only when nothing at all could be read, or
 // when ctx ends.
 func (r *Reader) All(ctx context.Context) (Fleet, error) {
 	var fleet Fleet
-	var level *int
+	var account *jsapi.Account
 	var wg sync.WaitGroup
-	wg.Go(func() { level = r.level(ctx) })
+	wg.Go(func() { account = r.account(ctx) })
 	own := r.open(ctx, r.Own, isBucket, "")
 	lists := r.listAhead(ctx, own)
 	r.readOn(ctx, own)
@@ -107,9 +111,9 @@ func (r *Reader) All(ctx context.Context) (Fleet, error) {
 	if own.err != nil {
 		return fleet, own.err
 	}
-	fleet.Problems = own.problems
+	fleet.Problems, fleet.NotBuckets = own.problems, own.notBuckets
 	for bucket, f := range own.mirrors() {
-		fleet.Mirrors = append(fleet.Mirrors, newMirror(bucket, f, level))
+		fleet.Mirrors = append(fleet.Mirrors, newMirror(bucket, f, account))
 	}
 	slices.SortFunc(fleet.Mirrors, func(a, b Mirror) int { return strings.Compare(a.Bucket, b.Bucket) })
 	return fleet, r.complete(ctx, &fleet, lists)
@@ -172,9 +176,9 @@ func (r *Reader) Names(ctx context.Context) ([]string, error) {
 // no mirror is a [Problem] whose cause says so.
 func (r *Reader) Named(ctx context.Context, buckets []string) (Fleet, error) {
 	var fleet Fleet
-	var level *int
+	var account *jsapi.Account
 	var wg sync.WaitGroup
-	wg.Go(func() { level = r.level(ctx) })
+	wg.Go(func() { account = r.account(ctx) })
 	read := make([]*stream.Info, len(buckets))
 	errs := make([]error, len(buckets))
 	r.each(len(buckets), underWay, func(i int) {
@@ -190,29 +194,35 @@ func (r *Reader) Named(ctx context.Context, buckets []string) (Fleet, error) {
 			err = kvcfg.CheckMirror(read[i].Config)
 		}
 		if err != nil {
-			fleet.Problems = append(fleet.Problems, Problem{fmt.Sprintf("bucket %q", bucket), err})
+			fleet.Problems = append(fleet.Problems, Problem{fmt.Sprintf("bucket %q", bucket), err, bucket})
 			continue
 		}
-		fleet.Mirrors = append(fleet.Mirrors, newMirror(bucket, read[i], level))
+		fleet.Mirrors = append(fleet.Mirrors, newMirror(bucket, read[i], account))
 	}
 	return fleet, r.complete(ctx, &fleet, nil)
 }
 
-func newMirror(bucket string, s *stream.Info, level *int) Mirror {
+// newMirror is a mirror as it was read; account is nil when it was not.
+func newMirror(bucket string, s *stream.Info, account *jsapi.Account) Mirror {
 	origin, err := kvcfg.OriginOf(s.Config)
 	if err != nil {
 		panic("fleet: not a mirror: " + err.Error())
 	}
-	return Mirror{Bucket: bucket, Origin: origin, Facts: check.Facts{Mirror: s, Level: level}}
+	facts := check.Facts{Mirror: s}
+	if account != nil {
+		facts.Level = &account.Level
+		facts.Stored, facts.MayStore = account.Usage(s.Config.Storage, s.Config.Replicas)
+	}
+	return Mirror{Bucket: bucket, Origin: origin, Facts: facts}
 }
 
-// level is the API level of the mirrors' server, nil when it does not say.
-func (r *Reader) level(ctx context.Context) *int {
+// account is what the mirrors' server says of the account, nil when it does not.
+func (r *Reader) account(ctx context.Context) *jsapi.Account {
 	account, err := r.Own.Account(ctx)
 	if err != nil {
 		return nil
 	}
-	return &account.Level
+	return &account
 }
 
 // complete reads the origins and what is above them, and reads again what
@@ -231,7 +241,7 @@ func (r *Reader) complete(ctx context.Context, fleet *Fleet, lists lists) error 
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return r.lookAgain(ctx, fleet, lists == nil)
+	return r.readSuspectsAgain(ctx, fleet, lists == nil)
 }
 
 // readOrigins reads the origins, those of a prefix together.

@@ -47,7 +47,7 @@ func TestGuards(t *testing.T) {
 	for _, destination := range []string{"$KV.demo.>", "in.x"} {
 		s := Settings{RePublish: &RePublishSettings{Destination: destination}}
 		_, err := New(NewMirror{Bucket: "m", Origin: Origin{Bucket: "demo"}, Settings: s}, origin)
-		_, edited := Edit(mirror, origin, s)
+		_, edited := Edit(mirror, origin, Edits{Settings: s})
 		if !errors.Is(err, ErrInvalidSetting) || !errors.Is(edited, ErrInvalidSetting) {
 			t.Errorf("%q: %v and %v", destination, err, edited)
 		}

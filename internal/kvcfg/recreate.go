@@ -19,7 +19,7 @@ var ErrRenames = errors.New("the mirror renames keys")
 type Recreation struct {
 	Origin      Origin   // that it is to have, which may be the one that it has
 	Filters     []string // keys to mirror; nil for those of before
-	AllowMsgTTL *bool    // nil for what it had, or on if the origin has it
+	AllowMsgTTL *bool    // nil for what it had, or on if the origin has it and nothing else was chosen
 }
 
 // Recreate plans the mirror that takes the place of current. All that the
@@ -49,14 +49,17 @@ func Recreate(current stream.Raw, r Recreation, found stream.Config) (Plan, erro
 			source.OptStartSeq, source.OptStartTime = have.Mirror.OptStartSeq, have.Mirror.OptStartTime
 		}
 		p.Set("mirror", source, FromFlag)
-		// Beside its origin, the server sees to it itself (server/stream.go).
+		// Beside its origin, the server does that itself (server/stream.go).
 		p.Set("mirror_direct", r.Origin.External() || found.AllowDirect, FromDerived)
 	}
 	switch {
 	case r.AllowMsgTTL != nil:
 		p.Set("allow_msg_ttl", *r.AllowMsgTTL, FromFlag)
-	case found.AllowMsgTTL:
+	case found.AllowMsgTTL && !IsChosen(have, "allow_msg_ttl"):
 		p.Set("allow_msg_ttl", true, FromOrigin)
+	}
+	if err := p.choose(choices{settings: Settings{AllowMsgTTL: r.AllowMsgTTL}}, &found); err != nil {
+		return Plan{}, err
 	}
 	return p, forCreation(p.Config)
 }

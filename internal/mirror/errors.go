@@ -199,7 +199,7 @@ const (
 	DecideTTL          AdviceCode = "decide-ttl"           // say whether per-key TTL is wanted, to go on without the origin
 	OtherName          AdviceCode = "other-name"           // or remove the bucket that exists
 	OtherNameOrDomain  AdviceCode = "other-name-or-domain" // the mirror has the name of its origin
-	Edit               AdviceCode = "edit"                 // Bucket: change it by an edit
+	UpdateOrRepair     AdviceCode = "update-or-repair"     // Bucket: consent to an update, or repair it
 	Repair             AdviceCode = "repair"               // Bucket
 	Recreate           AdviceCode = "recreate"             // Bucket: delete it and create it again
 	RecreateFilter     AdviceCode = "recreate-filter"      // Bucket: with the filters wanted
@@ -233,6 +233,7 @@ const (
 	EnableMirrorDirect AdviceCode = "enable-mirror-direct" // Bucket, if nothing is to be promoted
 	DisableMirrorDir   AdviceCode = "disable-mirror-dir"   // or consent to it
 	SeeRemedies        AdviceCode = "see-remedies"         // listed with the findings
+	SeeFixes           AdviceCode = "see-fixes"            // listed with the findings
 	RunAgainLater      AdviceCode = "run-again-later"      // when the cause is gone
 	Prune              AdviceCode = "prune"                // Bucket
 	PruneGone          AdviceCode = "prune-gone"           // consent to purge what may be the last copies

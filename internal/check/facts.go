@@ -1,6 +1,8 @@
 package check
 
 import (
+	"time"
+
 	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/stream"
 )
@@ -41,13 +43,21 @@ type Facts struct {
 // reason, as counted one by one.
 type Content struct {
 	LeftOver, Missing, Different map[string]uint64
+	// MissingAbove is how many of the mirror's messages its origin has lost, while the
+	// top of the chain has them.
+	MissingAbove uint64
+	// Skew is how far the clock of the mirror's server is ahead of the origin's.
+	Skew time.Duration
 	// Unverified is why not all could be compared; empty when all was.
 	Unverified string
 }
 
-// States are the states of both sides, read shortly after each other. The origin's is
-// empty when it could not be read.
-type States struct{ Mirror, Origin stream.State }
+// States are the states of both sides, read shortly after each other, and then what
+// was pending. The origin's is empty when it could not be read.
+type States struct {
+	Mirror, Origin stream.State
+	NextPending    *uint64 // as in [Facts]
+}
 
 // Unreadable is why something could not be read. Detail is the text of the
 // failure.
@@ -127,6 +137,15 @@ func (f Facts) tailUnknown() bool {
 func (f Facts) Suspicious() bool {
 	c, ok := f.Compare()
 	return f.neverActive() || ok && (c.Behind > 0 || c.LeftOver() > 0 || c.Missing > 0 || f.Mirror.State.LastSeq > f.Origin.State.LastSeq)
+}
+
+// Undecided reports whether a mirror that did not advance between two readings has to
+// be read a third time: all that is pending came after the first one, so it may be on
+// its way. Of a key that is rewritten all the time it always did.
+func (f Facts) Undecided() bool {
+	c, ok := f.Compare()
+	return ok && c.Behind > 0 && f.Earlier != nil && f.Earlier.NextPending == nil && f.NextPending != nil &&
+		f.Earlier.Mirror.LastSeq == f.Mirror.State.LastSeq && *f.NextPending > f.Earlier.Origin.LastSeq
 }
 
 // neverActive reports whether the mirror has never received anything from its

@@ -130,11 +130,15 @@ func mirrorError(f Facts, _ Thresholds) (Severity, string) {
 }
 
 // isStalled reports whether the mirror is behind and was so, at the same sequence,
-// in the earlier reading. What the origin has received since may be on its way.
+// in the earlier reading, with something pending. What the origin has received since
+// may be on its way.
 func (f Facts) isStalled() bool {
 	c, ok := f.Compare()
 	if !ok || c.Behind == 0 || f.tailUnknown() || f.Earlier == nil || f.Earlier.Mirror.LastSeq != f.Mirror.State.LastSeq {
 		return false
+	}
+	if pending := f.Earlier.NextPending; pending != nil && *pending > 0 {
+		return true
 	}
 	next := f.Mirror.State.LastSeq + 1
 	if f.NextPending != nil {

@@ -93,6 +93,25 @@ func linkCases() map[string][]findingCase {
 				behindBy(f, 6)
 				f.NextPending = new(uint64(16))
 			}, noFinding, ""},
+			{"something was pending, and has been rewritten since", func(f *Facts) {
+				behindBy(f, 5)
+				readTwice(f)
+				f.Earlier.NextPending = new(uint64(15))
+				behindBy(f, 9)
+				f.NextPending = new(uint64(19))
+			}, Critical, "does not advance from sequence 10, 9 behind"},
+			{"something was pending, and has expired since", func(f *Facts) {
+				behindBy(f, 5)
+				readTwice(f)
+				f.Earlier.NextPending, f.NextPending = new(uint64(15)), new(uint64(0))
+			}, noFinding, ""},
+			{"nothing was pending", func(f *Facts) {
+				behindBy(f, 5)
+				readTwice(f)
+				f.Earlier.NextPending = new(uint64(0))
+				behindBy(f, 9)
+				f.NextPending = new(uint64(19))
+			}, noFinding, ""},
 			{"filtered, not asked", func(f *Facts) { filtered(f); behindBy(f, 5); readTwice(f) }, noFinding, ""},
 			{"filtered, none for it", func(f *Facts) { filtered(f); behindBy(f, 5); readTwice(f); f.NextPending = new(uint64(0)) }, noFinding, ""},
 			{"filtered, one for it", func(f *Facts) { filtered(f); behindBy(f, 5); readTwice(f); f.NextPending = new(uint64(12)) }, Critical, "does not advance"},

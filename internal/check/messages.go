@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 )
 
 // messageRows are the findings about the messages that the mirror holds.
@@ -20,6 +21,12 @@ func messageRows() []row {
 	}, {
 		Kind: Kind{"different", "the mirror holds other messages than its origin at the same sequences (found by comparing the messages)", Recreate, ""},
 		find: different,
+	}, {
+		Kind: Kind{"missing-above", "the origin, a mirror itself, has lost messages of its own origin that the mirror holds (found by comparing the messages)", None, "create the origin, which is a mirror, again at its own site; nothing is wrong with this mirror"},
+		find: missingAbove,
+	}, {
+		Kind: Kind{"clock-skew", "the clocks of the mirror's server and of its origin's differ, so messages expire too early or too late (found by comparing the messages)", None, "set the clocks of both hosts by the same time source"},
+		find: clockSkew,
 	}, {
 		Kind: Kind{"content-unverified", "whether the mirror holds what its origin holds cannot be verified (found by comparing the messages)", None, "remove the cause that the message names, then compare again"},
 		find: contentUnverified,
@@ -79,6 +86,35 @@ func different(f Facts, _ Thresholds) (Severity, string) {
 	return found(Critical, "%s of the mirror and its origin differ at the same sequence: %s", counted(sum(f.Content.Different)), byReason(f.Content.Different))
 }
 
+func missingAbove(f Facts, _ Thresholds) (Severity, string) {
+	if f.Content == nil || f.Content.MissingAbove == 0 {
+		return none()
+	}
+	return found(Warning, "the origin lacks %s of its own origin that the mirror holds", counted(f.Content.MissingAbove))
+}
+
+// maxSkew and muchSkew are the differences between two clocks above which expiry is
+// not to be relied on, and above which a message may be served for a minute too long.
+const (
+	maxSkew  = 2 * time.Second
+	muchSkew = time.Minute
+)
+
+func clockSkew(f Facts, _ Thresholds) (Severity, string) {
+	if f.Content == nil {
+		return none()
+	}
+	skew, direction, effect := f.Content.Skew, "ahead of", "early"
+	if skew < 0 {
+		skew, direction, effect = -skew, "behind", "late"
+	}
+	severity := above(skew, maxSkew, muchSkew)
+	if severity == OK {
+		return none()
+	}
+	return found(severity, "the clock of the mirror's server is %v %s that of its origin's, so messages expire too %s", skew.Round(100*time.Millisecond), direction, effect)
+}
+
 func contentUnverified(f Facts, _ Thresholds) (Severity, string) {
 	if f.Content == nil || f.Content.Unverified == "" {
 		return none()
@@ -109,6 +145,7 @@ func counted(n uint64) string {
 func byReason(reasons map[string]uint64) string {
 	words := map[string]string{
 		"expired": "expired by TTL", "too-old": "older than the origin's maximum age",
+		"early": "expired by the mirror's clock, which is ahead", "unchosen": "because of a setting that differs and was not chosen",
 		"gone": "purged, deleted or replaced", "absent": "for no known reason",
 		"subject": "in the subject", "time": "in the time", "size": "in the size", "headers": "in the headers", "payload": "in the body",
 	}

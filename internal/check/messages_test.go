@@ -1,5 +1,7 @@
 package check
 
+import "time"
+
 func messageCases() map[string][]findingCase {
 	return map[string][]findingCase{
 		"left-over": {
@@ -22,6 +24,17 @@ func messageCases() map[string][]findingCase {
 		"different": {
 			{"three", func(f *Facts) { f.Content = &Content{Different: map[string]uint64{"time": 2, "size": 1}} }, Critical, "3 messages of the mirror and its origin differ at the same sequence: 1 in the size, 2 in the time"},
 			{"none", func(f *Facts) { f.Content = &Content{} }, noFinding, ""},
+			{"not compared", func(*Facts) {}, noFinding, ""},
+		},
+		"missing-above": {
+			{"two", func(f *Facts) { f.Content = &Content{MissingAbove: 2} }, Warning, "the origin lacks 2 messages of its own origin"},
+			{"none", func(f *Facts) { f.Content = &Content{} }, noFinding, ""},
+			{"not compared", func(*Facts) {}, noFinding, ""},
+		},
+		"clock-skew": {
+			{"slow", func(f *Facts) { f.Content = &Content{Skew: -90 * time.Second} }, Critical, "is 1m30s behind that of its origin's, so messages expire too late"},
+			{"fast", func(f *Facts) { f.Content = &Content{Skew: 3 * time.Second} }, Warning, "is 3s ahead of that of its origin's, so messages expire too early"},
+			{"little", func(f *Facts) { f.Content = &Content{Skew: 2 * time.Second} }, noFinding, ""},
 			{"not compared", func(*Facts) {}, noFinding, ""},
 		},
 		"content-unverified": {

@@ -112,7 +112,17 @@ func chainUnreadable(f Facts, _ Thresholds) (Severity, string) {
 	if f.AboveUnreadable == "" {
 		return none()
 	}
-	return found(Unknown, "the origin is a mirror itself, and what it mirrors cannot be read: %s", f.AboveUnreadable)
+	// Per-key TTL can be lost only below an origin that has it: where the last one that
+	// was read has it, nothing is lost.
+	last := f.Origin
+	if n := len(f.Above); n > 0 {
+		last = f.Above[n-1]
+	}
+	severity := Unknown
+	if last != nil && last.Config.AllowMsgTTL {
+		severity = OK
+	}
+	return found(severity, "the origin is a mirror itself, and what it mirrors cannot be read: %s", f.AboveUnreadable)
 }
 
 func originRaisesTTL(f Facts, _ Thresholds) (Severity, string) {

@@ -46,7 +46,14 @@ func ttlCases() map[string][]findingCase {
 			{"no chain", func(f *Facts) { f.Origin.Config.AllowMsgTTL = false }, noFinding, ""},
 		},
 		"chain-unreadable": {
-			{"unreadable", func(f *Facts) { f.AboveUnreadable = "no responders" }, Unknown, "cannot be read: no responders"},
+			{"below an origin with per-key TTL", func(f *Facts) { f.AboveUnreadable = "no responders" }, OK, "cannot be read: no responders"},
+			{"below an origin without", func(f *Facts) { f.AboveUnreadable = "no responders"; f.Origin.Config.AllowMsgTTL = false }, Unknown, "cannot be read: no responders"},
+			{"below one with, further up", func(f *Facts) {
+				f.AboveUnreadable, f.Above = "no responders", []*stream.Info{aboveWith("middle", true)}
+			}, OK, "cannot be read: no responders"},
+			{"below one without, further up", func(f *Facts) {
+				f.AboveUnreadable, f.Above = "no responders", []*stream.Info{aboveWith("middle", false)}
+			}, Unknown, "cannot be read: no responders"},
 			{"read", func(f *Facts) { f.Above = []*stream.Info{aboveWith("top", true)} }, noFinding, ""},
 		},
 		"origin-raises-ttl": {

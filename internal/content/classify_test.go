@@ -20,6 +20,17 @@ func ago(age time.Duration, ttl string) *jsapi.MsgMeta {
 	return m
 }
 
+// clockAt is a clock that shows a time, measured exactly.
+func clockAt(at time.Time) clock {
+	read := time.Now()
+	return clock{ahead: at.Sub(read), known: true, read: read}
+}
+
+// choose records that a setting of the mirror was chosen.
+func choose(c *classifier, field string) {
+	c.mirror.Metadata = map[string]string{"nats-kvmirror.chosen": "max_msg_size, " + field}
+}
+
 func TestClassify(t *testing.T) {
 	type test struct {
 		name           string
@@ -39,12 +50,18 @@ func TestClassify(t *testing.T) {
 	older := func(onMirror bool, here, there int64, newer int) func(*classifier) {
 		return func(c *classifier) {
 			c.mirror.MaxMsgsPerSubject, c.origin.MaxMsgsPerSubject = here, there
-			c.kept = newHistory(onMirror)
-			m := ago(0, "")
-			for range newer + 1 {
-				_ = c.kept.count(&list{messages: []*jsapi.MsgMeta{m}})
+			c.kept = newHistory(onMirror, min(bound(here), bound(there)))
+			l := &list{}
+			for i := range newer + 1 {
+				m := ago(0, "")
+				m.Seq += uint64(i)
+				l.messages = append(l.messages, m)
 			}
+			_ = c.kept.read(l)
 		}
+	}
+	byChoice := func(change func(*classifier)) func(*classifier) {
+		return func(c *classifier) { change(c); choose(c, fieldHistory) }
 	}
 	for _, test := range []test{
 		{"the same", ago(time.Hour, ""), ago(time.Hour, ""), nil, same, "", ""},
@@ -66,16 +83,25 @@ func TestClassify(t *testing.T) {
 		{"missing, new", nil, ago(0, ""), nil, wrong, Missing, Absent},
 		{"missing, to expire later", nil, ago(time.Minute, "1h"), nil, wrong, Missing, Absent},
 		{"missing, to expire never", nil, ago(time.Hour, "never"), nil, wrong, Missing, Absent},
-		{"missing, about to expire", nil, ago(time.Minute, "1m5s"), nil, transient, "", ""},
+		{"missing, about to expire", nil, ago(time.Minute, "1m5s"), nil, wrong, Missing, Absent},
+		{"missing, expired within the precision of the clocks", nil, ago(time.Minute, "1m0.5s"), nil, transient, "", ""},
+		{"missing, expired just now, where nothing expires on the mirror", nil, ago(time.Minute, "59s"), func(c *classifier) { c.mirror.AllowMsgTTL = false }, transient, "", ""},
+		{"missing, to expire soon, where nothing expires on the mirror", nil, ago(time.Minute, "1m5s"), func(c *classifier) { c.mirror.AllowMsgTTL = false }, wrong, Missing, Absent},
+		{"about to expire at the origin, expired by the mirror's clock", nil, ago(time.Minute, "1m5s"), func(c *classifier) { c.mirrorClock = clockAt(now.Add(time.Minute)) }, transient, "", ""},
+		{"expired on a mirror with TTLs below an origin without", nil, ago(time.Minute, "30s"), func(c *classifier) { c.origin.AllowMsgTTL = false }, wrong, Missing, Expired},
+		{"the same by choice", nil, ago(time.Minute, "30s"), func(c *classifier) { c.origin.AllowMsgTTL = false; choose(c, fieldTTL) }, byDesign, "", ""},
 		{"missing, of a short life and young", nil, ago(time.Second, "8s"), nil, wrong, Missing, Absent},
-		{"missing, of a short life and old", nil, ago(5*time.Second, "8s"), nil, transient, "", ""},
+		{"missing, of a short life and old", nil, ago(5*time.Second, "8s"), nil, wrong, Missing, Absent},
 		{"young where none is old", nil, ago(time.Second, ""), func(c *classifier) { c.mirror.MaxAge = 8 * time.Second }, wrong, Missing, Absent},
-		{"old where none is old", nil, ago(5*time.Second, ""), func(c *classifier) { c.mirror.MaxAge = 8 * time.Second }, byDesign, "", ""},
+		{"old where none is old", nil, ago(5*time.Second, ""), func(c *classifier) { c.mirror.MaxAge = 8 * time.Second }, wrong, Missing, Absent},
 		{"missing, expired just now", nil, ago(time.Minute, "55s"), nil, transient, "", ""},
 		{"missing, expired long ago", nil, ago(time.Hour, "1m"), nil, wrong, Missing, Expired},
-		{"missing, expired by the mirror's clock", nil, ago(time.Minute, "1m30s"), func(c *classifier) { c.mirrorNow = now.Add(time.Minute) }, transient, "", ""},
-		{"too old for the mirror", nil, ago(time.Hour, ""), func(c *classifier) { c.mirror.MaxAge = 30 * time.Minute }, byDesign, "", ""},
-		{"about to be too old for the mirror", nil, ago(time.Hour, ""), func(c *classifier) { c.mirror.MaxAge = time.Hour + 5*time.Second }, byDesign, "", ""},
+		{"missing, expired by the mirror's clock", nil, ago(time.Minute, "1m30s"), func(c *classifier) { c.mirrorClock = clockAt(now.Add(time.Minute)) }, wrong, Missing, Early},
+		{"too old for the mirror", nil, ago(time.Hour, ""), func(c *classifier) { c.mirror.MaxAge = 30 * time.Minute }, wrong, Missing, Unchosen},
+		{"too old for the mirror by choice", nil, ago(time.Hour, ""), func(c *classifier) { c.mirror.MaxAge = 30 * time.Minute; choose(c, fieldMaxAge) }, byDesign, "", ""},
+		{"too old for both, and kept at the origin", nil, ago(time.Hour, ""), func(c *classifier) { c.mirror.MaxAge, c.origin.MaxAge = time.Minute, time.Minute }, wrong, Missing, TooOld},
+		{"too old for both just now", nil, ago(time.Minute, ""), func(c *classifier) { c.mirror.MaxAge, c.origin.MaxAge = 58*time.Second, 58*time.Second }, transient, "", ""},
+		{"about to be too old for the mirror", nil, ago(time.Hour, ""), func(c *classifier) { c.mirror.MaxAge = time.Hour + 5*time.Second }, wrong, Missing, Absent},
 		{"not too old for the mirror", nil, ago(time.Hour, ""), func(c *classifier) { c.mirror.MaxAge = 2 * time.Hour }, wrong, Missing, Absent},
 		{"too old for the mirror, but to expire never", nil, ago(time.Hour, "never"), func(c *classifier) { c.mirror.MaxAge = time.Minute }, wrong, Missing, Absent},
 		{"dropped by a full mirror", nil, ago(time.Hour, ""), func(c *classifier) { c.mirror.MaxBytes, c.mirror.Discard, c.mirrorState.FirstSeq = 1, "old", 101 }, byDesign, "", ""},
@@ -89,34 +115,44 @@ func TestClassify(t *testing.T) {
 		{"before a mirror begins", nil, ago(time.Hour, ""), func(c *classifier) { c.mirror.Mirror = &stream.Source{OptStartSeq: 101} }, byDesign, "", ""},
 		{"where a mirror begins", nil, ago(time.Hour, ""), func(c *classifier) { c.mirror.Mirror = &stream.Source{OptStartSeq: 100} }, wrong, Missing, Absent},
 		{"before the time from which a mirror begins", nil, ago(time.Hour, ""), func(c *classifier) { c.mirror.Mirror = &stream.Source{OptStartTime: &now} }, byDesign, "", ""},
-		{"more history at the origin", nil, ago(time.Hour, ""), older(false, 2, 5, 2), byDesign, "", ""},
+		{"more history at the origin", nil, ago(time.Hour, ""), older(false, 2, 5, 2), wrong, Missing, Unchosen},
+		{"more history at the origin by choice", nil, ago(time.Hour, ""), byChoice(older(false, 2, 5, 2)), byDesign, "", ""},
+		{"within the mirror's history, by choice", nil, ago(time.Hour, ""), byChoice(older(false, 2, 5, 1)), uncertain, "", ""},
 		{"within the mirror's history", nil, ago(time.Hour, ""), older(false, 2, 5, 1), wrong, Missing, Absent},
 		{"the last value", nil, ago(time.Hour, ""), older(false, 1, 64, 0), wrong, Missing, Absent},
-		{"unlimited history at the origin", nil, ago(time.Hour, ""), older(false, 1, -1, 1), byDesign, "", ""},
+		{"unlimited history at the origin", nil, ago(time.Hour, ""), older(false, 1, -1, 1), wrong, Missing, Unchosen},
 
 		{"gone", ago(time.Hour, ""), nil, nil, wrong, LeftOver, Gone},
 		{"gone, not expired", ago(time.Minute, "1h"), nil, nil, wrong, LeftOver, Gone},
 		{"gone, to expire never", ago(time.Hour, "never"), nil, nil, wrong, LeftOver, Gone},
 		{"gone, while behind", ago(time.Hour, ""), nil, func(c *classifier) { c.behind = true }, pending, LeftOver, Gone},
 		{"expired", ago(time.Hour, "1m"), nil, nil, wrong, LeftOver, Expired},
-		{"expired, where the origin has no TTLs", ago(time.Hour, "1m"), nil, func(c *classifier) { c.origin = stream.Config{Name: "KV_a"} }, wrong, LeftOver, Gone},
-		{"expired, where the origin has TTLs", ago(time.Hour, "1m"), nil, func(c *classifier) { c.origin = stream.Config{Name: "KV_a", AllowMsgTTL: true} }, wrong, LeftOver, Expired},
+		{"expired, where the origin has no TTLs", ago(time.Hour, "1m"), nil, func(c *classifier) { c.origin.AllowMsgTTL = false }, wrong, LeftOver, Gone},
+		{"expired, where the origin is not known", ago(time.Hour, "1m"), nil, func(c *classifier) { c.origin = stream.Config{} }, wrong, LeftOver, Expired},
+		{"expired, kept by choice", ago(time.Hour, "1m"), nil, func(c *classifier) { c.mirror.AllowMsgTTL = false; choose(c, fieldTTL) }, byDesign, "", ""},
 		{"expired, while behind", ago(time.Hour, "60"), nil, func(c *classifier) { c.behind = true }, wrong, LeftOver, Expired},
 		{"expired just now", ago(time.Minute, "55s"), nil, nil, transient, "", ""},
-		{"expired at the origin, whose clock is ahead", ago(time.Minute, "65s"), nil, nil, transient, "", ""},
-		{"expired by the origin's clock alone", ago(time.Minute, "30m"), nil, func(c *classifier) { c.originNow = now.Add(time.Hour) }, transient, "", ""},
+		{"to expire soon, and gone", ago(time.Minute, "65s"), nil, nil, wrong, LeftOver, Gone},
+		{"expired within the precision of the clocks", ago(time.Minute, "1m0.5s"), nil, nil, transient, "", ""},
+		{"expired by the origin's clock alone", ago(time.Minute, "30m"), nil, func(c *classifier) { c.originClock = clockAt(now.Add(time.Hour)) }, wrong, LeftOver, Expired},
 		{"too old", ago(time.Hour, ""), nil, func(c *classifier) { c.origin.MaxAge = time.Minute }, wrong, LeftOver, TooOld},
 		{"too old and expired", ago(time.Hour, "1m"), nil, func(c *classifier) { c.origin.MaxAge = time.Minute }, wrong, LeftOver, Expired},
 		{"too old, to expire later", ago(time.Hour, "2h"), nil, func(c *classifier) { c.origin.MaxAge = time.Minute }, wrong, LeftOver, TooOld},
 		{"too old just now", ago(time.Minute, ""), nil, func(c *classifier) { c.origin.MaxAge = 55 * time.Second }, transient, "", ""},
+		{"too old, kept by choice", ago(time.Hour, ""), nil, func(c *classifier) { c.origin.MaxAge = time.Minute; choose(c, fieldMaxAge) }, byDesign, "", ""},
 		{"not too old, and gone", ago(time.Minute, ""), nil, func(c *classifier) { c.origin.MaxAge = time.Hour }, wrong, LeftOver, Gone},
 		{"never too old", ago(time.Hour, "never"), nil, func(c *classifier) { c.origin.MaxAge = time.Minute }, wrong, LeftOver, Gone},
-		{"more history on the mirror", ago(time.Hour, ""), nil, older(true, 5, 2, 2), byDesign, "", ""},
+		{"more history on the mirror", ago(time.Hour, ""), nil, older(true, 5, 2, 2), wrong, LeftOver, Unchosen},
+		{"more history on the mirror by choice", ago(time.Hour, ""), nil, byChoice(older(true, 5, 2, 2)), byDesign, "", ""},
+		{"within the origin's history, by choice", ago(time.Hour, ""), nil, byChoice(older(true, 5, 2, 1)), uncertain, "", ""},
 		{"within the origin's history", ago(time.Hour, ""), nil, older(true, 5, 2, 1), wrong, LeftOver, Gone},
 		{"more history, but expired", ago(time.Hour, "1m"), nil, older(true, 5, 2, 2), wrong, LeftOver, Expired},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			c := &classifier{mirrorNow: now, originNow: now, mirrorState: stream.State{FirstSeq: 1, Msgs: 1}}
+			c := &classifier{
+				mirror: stream.Config{AllowMsgTTL: true}, origin: stream.Config{Name: "KV_a", AllowMsgTTL: true},
+				mirrorClock: clockAt(now), originClock: clockAt(now), mirrorState: stream.State{FirstSeq: 1, Msgs: 1},
+			}
 			if test.change != nil {
 				test.change(c)
 			}

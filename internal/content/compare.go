@@ -20,7 +20,8 @@ var ErrRenames = errors.New("the mirror renames keys in a way that cannot be com
 // Waits are how long a comparison waits for what. A zero duration means the default.
 type Waits struct {
 	// Recheck is the pause before messages that differ are read a second time.
-	// Servers look for expired messages about once a second.
+	// Servers look for expired messages about once a second. Those that are about to go
+	// are read again and again, with pauses that double.
 	Recheck time.Duration
 	// CatchUp is how long a mirror may take to get what arrives at its origin
 	// during the comparison, and Poll the pause between two readings of its
@@ -49,6 +50,12 @@ type Comparer struct {
 	// DeliverPrefix is the deliver prefix of an origin in another account; ""
 	// where messages come straight to the inbox.
 	DeliverPrefix string
+	// Top is the top of the chain where the origin is a mirror itself; nil where it is
+	// not, or the top is not known. What the origin has lost and the top has is not left
+	// over.
+	Top           *jsapi.API
+	TopStream     string
+	TopReplicated bool
 	// Bodies compares the bodies and all headers as well, by their digests.
 	Bodies bool
 	// Rate limits how many messages a second are read from the origin; 0 means no
@@ -59,19 +66,22 @@ type Comparer struct {
 	// Foreign says that the origin is not the stream that the mirror was filled from:
 	// nothing has gone by the origin's settings, but only by the mirror's own.
 	Foreign bool
-	// Found gets each item, by rising sequence; nil to only count them. Its error
-	// ends the comparison.
+	// Found gets each item; nil to only count them. They come by rising sequence, those
+	// that were rechecked for longer last. Its error ends the comparison.
 	Found func(Item) error
 	// Progress gets how many messages of about how many were read; it may be nil.
 	Progress func(done, of uint64)
 	// Waits are shorter in tests.
 	Waits Waits
+
+	simulated *sides // in tests
 }
 
 // Compare compares. Messages that differ are read a second time, after a pause,
 // before they are counted: messages arrive and expire all the time, and not on both
-// sides at once. An origin whose messages cannot be read is not an error; the
-// verdict is then [Unverified].
+// sides at once. What is about to expire is read again until it is gone from both
+// sides or its grace is over. An origin whose messages cannot be read is not an
+// error; the verdict is then [Unverified].
 func (c *Comparer) Compare(ctx context.Context) (Result, error) {
 	result := c.newResult()
 	err := c.compare(ctx, &result)
@@ -108,15 +118,16 @@ func (c *Comparer) compare(ctx context.Context, result *Result) error {
 		return err
 	}
 	if candidates.n > 0 {
-		if now, err = c.recheck(ctx, candidates, result); err != nil {
+		if now, err = c.settle(ctx, candidates, result); err != nil {
 			return err
 		}
 	}
-	result.Behind, result.Ahead = now.behind, now.ahead
+	result.Behind, result.Ahead, result.Skew = now.behind, now.ahead, now.skew()
 	switch {
 	case result.differences() > 0:
 		result.Verdict = Differs
-	case result.Pending == 0 && result.Behind == 0 && result.Ahead == 0 && result.Uncertain == 0:
+	case result.Pending == 0 && result.Behind == 0 && result.Ahead == 0 &&
+		result.Uncertain == 0 && result.Unresolved == 0 && result.Unreadable == 0:
 		result.Verdict = Identical
 	}
 	return nil
@@ -133,7 +144,7 @@ func (c *Comparer) candidates(ctx context.Context, now snapshot, result *Result)
 	err = c.walk(ctx, now, now.all(), func(p pair) error {
 		progress()
 		switch class, _, _ := cl.classify(p); class {
-		case wrong, pending:
+		case wrong, pending, transient:
 			found.add(p.seq())
 		default:
 			result.count(p, class)
@@ -145,13 +156,43 @@ func (c *Comparer) candidates(ctx context.Context, now snapshot, result *Result)
 	return found, err
 }
 
-// recheck reads the candidates once more and reports those that are wrong again.
-func (c *Comparer) recheck(ctx context.Context, candidates *seqSet, result *Result) (now snapshot, err error) {
-	select {
-	case <-time.After(c.Waits.orDefault().Recheck):
-	case <-ctx.Done():
-		return now, ctx.Err()
+// settleLimit is for how long messages that are about to go are read again: they go
+// within the grace, and are gone another grace later.
+const settleLimit = 3 * Grace
+
+// settle reads the candidates again until none of them is about to go, and reports
+// those that are wrong again.
+func (c *Comparer) settle(ctx context.Context, candidates *seqSet, result *Result) (now snapshot, err error) {
+	var begin time.Time // when they were rechecked first
+	for pause := c.Waits.orDefault().Recheck; ; pause *= 2 {
+		select {
+		case <-time.After(min(pause, Grace/2)):
+		case <-ctx.Done():
+			return now, ctx.Err()
+		}
+		var r round
+		if now, err = c.recheck(ctx, candidates, result, &r); err != nil {
+			return now, err
+		}
+		if begin.IsZero() {
+			begin = time.Now()
+		}
+		if r.transient == 0 || time.Since(begin) > settleLimit {
+			result.Unresolved, result.Pending = r.transient, r.pending
+			return now, nil
+		}
+		candidates = &r.open
 	}
+}
+
+// round is what is open after candidates were read again.
+type round struct {
+	open               seqSet
+	transient, pending uint64
+}
+
+// recheck reads the candidates once more and reports those that are wrong again.
+func (c *Comparer) recheck(ctx context.Context, candidates *seqSet, result *Result, left *round) (now snapshot, err error) {
 	now, err = c.snapshot(ctx)
 	if err != nil {
 		return now, err
@@ -160,42 +201,63 @@ func (c *Comparer) recheck(ctx context.Context, candidates *seqSet, result *Resu
 	if err != nil {
 		return now, err
 	}
-	ranges := candidates.ranges()
-	if cl.kept != nil {
-		ranges = []Range{now.all()} // the history counts every message
-	}
 	known := candidates.reader()
-	for _, r := range ranges {
-		err := c.walk(ctx, now, r, func(p pair) error {
-			class, kind, reason := cl.classify(p)
-			if !known.has(p.seq()) {
-				return nil
-			}
-			if class == wrong {
-				return c.report(cl.itemOf(p, kind, reason), result)
-			}
-			result.count(p, class)
-			return nil
-		})
-		if err != nil {
+	for _, r := range candidates.ranges() {
+		if err := c.recheckRange(ctx, now, r, cl, known, result, left); err != nil {
 			return now, err
 		}
 	}
 	return now, nil
 }
 
+// recheckRange rechecks the candidates of a range.
+func (c *Comparer) recheckRange(ctx context.Context, now snapshot, r Range, cl *classifier, known *seqReader, result *Result, left *round) error {
+	top := c.above(ctx, r)
+	defer top.close()
+	return c.walk(ctx, now, r, func(p pair) error {
+		class, kind, reason := cl.classify(p)
+		if !known.has(p.seq()) {
+			return nil
+		}
+		class, kind, reason, err := top.against(p, class, kind, reason)
+		switch {
+		case err != nil:
+			return err
+		case class == wrong:
+			return c.report(cl.itemOf(p, kind, reason), result)
+		case class == transient:
+			left.transient++
+			left.open.add(p.seq())
+		case class == pending:
+			left.pending++
+			left.open.add(p.seq())
+		default:
+			result.count(p, class)
+		}
+		return nil
+	})
+}
+
 // report counts an item and passes it on.
 func (c *Comparer) report(i Item, result *Result) error {
-	counts := map[Kind]map[string]uint64{Missing: result.Missing, LeftOver: result.LeftOver, Different: result.Different}
-	counts[i.Kind][i.Reason]++
+	switch i.Kind {
+	case Missing:
+		result.Missing[i.Reason]++
+	case LeftOver:
+		result.LeftOver[i.Reason]++
+	case Different:
+		result.Different[i.Reason]++
+	case MissingAbove:
+		result.MissingAbove++
+	}
 	if c.Found == nil {
 		return nil
 	}
 	return c.Found(i)
 }
 
-// classifier makes the classifier of a snapshot. Where the histories differ it
-// counts the messages of each key.
+// classifier makes the classifier of a snapshot. Where the histories differ it reads
+// the side that keeps more.
 func (c *Comparer) classifier(ctx context.Context, now snapshot) (*classifier, error) {
 	cl, err := now.classifier()
 	if err != nil {
@@ -208,17 +270,17 @@ func (c *Comparer) classifier(ctx context.Context, now snapshot) (*classifier, e
 	if !differ {
 		return cl, nil
 	}
-	cl.kept = newHistory(onMirror)
-	open := c.openOrigin
+	open, limit := c.openOrigin, now.mirror.Config.MaxMsgsPerSubject
 	if onMirror {
-		open = c.openMirror
+		open, limit = c.openMirror, now.origin.Config.MaxMsgsPerSubject
 	}
+	cl.kept = newHistory(onMirror, limit)
 	messages, err := open(ctx, now, now.all(), false)
 	if err != nil {
 		return nil, err
 	}
 	defer messages.close()
-	return cl, cl.kept.count(messages)
+	return cl, cl.kept.read(messages)
 }
 
 // walk visits a range of both sides.

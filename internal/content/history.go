@@ -3,16 +3,19 @@ package content
 import (
 	"hash/maphash"
 
+	"nats-kvmirror/internal/jsapi"
 	"nats-kvmirror/internal/stream"
 )
 
-// history counts the messages of each key on the side that keeps more of them. It
-// tells what the other side drops by design from what it lacks. It takes memory for
-// each key, and is used only where the histories differ.
+// history tells what the side with the smaller history drops by design from what it
+// lacks: of each key it knows the newest messages on the side that keeps more, as many
+// as the other side keeps. It takes memory for each key, and is used only where the
+// histories differ.
 type history struct {
 	onMirror bool
+	limit    int // of the smaller history
 	seed     maphash.Seed
-	left     map[uint64]int64 // messages not yet passed, by the key's hash
+	newest   map[uint64][]uint64 // sequences by the key's hash, rising
 }
 
 // historiesDiffer says whether the sides keep different numbers of values of a key,
@@ -30,38 +33,34 @@ func bound(n int64) int64 {
 	return n
 }
 
-func newHistory(onMirror bool) *history {
-	return &history{onMirror: onMirror, seed: maphash.MakeSeed(), left: map[uint64]int64{}}
+// newHistory is for the side that keeps more; limit is how much the other one keeps.
+func newHistory(onMirror bool, limit int64) *history {
+	return &history{onMirror: onMirror, limit: int(limit), seed: maphash.MakeSeed(), newest: map[uint64][]uint64{}}
 }
 
-// count counts all messages of the side.
-func (h *history) count(messages Messages) error {
+// read reads all messages of the side.
+func (h *history) read(messages Messages) error {
 	for {
 		m, err := next(messages)
 		if m == nil || err != nil {
 			return err
 		}
-		h.left[maphash.Bytes(h.seed, m.Subject)]++
+		key := maphash.Bytes(h.seed, m.Subject)
+		newest := append(h.newest[key], m.Seq)
+		if n := len(newest); n > h.limit {
+			copy(newest, newest[n-h.limit:])
+			newest = newest[:h.limit]
+		}
+		h.newest[key] = newest
 	}
 }
 
-// pass moves past a sequence and returns how many newer messages of its key the
-// counted side has.
-func (h *history) pass(p pair) int64 {
-	if h == nil {
-		return 0
-	}
-	m := p.origin
-	if h.onMirror {
-		m = p.mirror
-	}
-	if m == nil {
-		return 0
-	}
-	key := maphash.Bytes(h.seed, m.Subject)
-	h.left[key]--
-	return h.left[key]
+// older says whether a message of the side is not among the newest of its key.
+func (h *history) older(m *jsapi.MsgMeta) bool {
+	newest := h.newest[maphash.Bytes(h.seed, m.Subject)]
+	return len(newest) == h.limit && m.Seq < newest[0]
 }
 
+// ofOrigin says that the origin keeps more, and ofMirror that the mirror does.
 func (h *history) ofOrigin() bool { return h != nil && !h.onMirror }
 func (h *history) ofMirror() bool { return h != nil && h.onMirror }

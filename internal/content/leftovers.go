@@ -161,7 +161,7 @@ func (l *Leftovers) Unpurgeable() []string {
 // replaced, and not gone without a trace, because there is a newer one. A mirror that
 // keeps one value of each key has neither.
 func (c *Comparer) FindUnpurgeable(ctx context.Context, l *Leftovers) error {
-	mirror, err := c.Mirror.Stream(ctx, c.MirrorStream)
+	mirror, err := c.mirrorSide().info(ctx)
 	if err != nil {
 		return err
 	}

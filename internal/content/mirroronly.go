@@ -11,14 +11,15 @@ import (
 // compareMirrorOnly reads the mirror alone, where the origin's messages cannot be
 // read, and reports the messages that have expired.
 func (c *Comparer) compareMirrorOnly(ctx context.Context, result *Result) error {
-	mirror, err := c.Mirror.Stream(ctx, c.MirrorStream)
+	mirror, at, err := read(ctx, c.mirrorSide())
 	if err != nil {
 		return err
 	}
-	now := snapshot{mirror: mirror, origin: &stream.Info{}, to: mirror.State.LastSeq}
-	if origin, err := c.Origin.Stream(ctx, c.OriginStream); err == nil {
-		now.origin = origin
+	now := snapshot{mirror: mirror, mirrorClock: at, origin: &stream.Info{}, originClock: at, to: mirror.State.LastSeq}
+	if origin, at, err := read(ctx, c.originSide()); err == nil {
+		now.origin, now.originClock = origin, at
 	}
+	result.Skew = now.skew()
 	cl, err := now.classifier()
 	if err != nil {
 		return err

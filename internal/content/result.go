@@ -1,5 +1,7 @@
 package content
 
+import "time"
+
 // Verdict is the outcome of a comparison.
 type Verdict string
 
@@ -27,6 +29,16 @@ type Result struct {
 	// many of them the mirror holds.
 	ByDesign uint64 `json:"by_design"`
 	Kept     uint64 `json:"kept_by_design"`
+	// MissingAbove is how many messages the mirror and the top of the chain have, and
+	// the mirror's origin, which is a mirror itself, has lost.
+	MissingAbove uint64 `json:"missing_above"`
+	// Unresolved is how many messages were about to expire on one side alone when the
+	// comparison ended, and Unreadable how many could not be read as a whole.
+	Unresolved uint64 `json:"unresolved"`
+	Unreadable uint64 `json:"unreadable"`
+	// Skew is how far the clock of the mirror's server is ahead of the origin's, in
+	// nanoseconds, as far as it could be measured.
+	Skew time.Duration `json:"skew"`
 	// Uncertain is how many messages the mirror either dropped at its limit or
 	// lacks.
 	Uncertain uint64 `json:"uncertain"`
@@ -43,7 +55,9 @@ type Result struct {
 }
 
 // differences is how many messages are not as they should be.
-func (r *Result) differences() uint64 { return Sum(r.Missing) + Sum(r.LeftOver) + Sum(r.Different) }
+func (r *Result) differences() uint64 {
+	return Sum(r.Missing) + Sum(r.LeftOver) + Sum(r.Different) + r.MissingAbove
+}
 
 // count counts a message that is no [Item].
 func (r *Result) count(p pair, class class) {
@@ -57,8 +71,8 @@ func (r *Result) count(p pair, class class) {
 		}
 	case uncertain:
 		r.Uncertain++
-	case pending:
-		r.Pending++
+	case unread:
+		r.Unreadable++
 	}
 }
 

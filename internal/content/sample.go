@@ -29,7 +29,7 @@ func (c *Comparer) sample(ctx context.Context, now snapshot, result *Result) (bo
 			return false, err
 		}
 	}
-	result.Verdict, result.Compared, result.Through = Alike, compared, now.to
+	result.Verdict, result.Compared, result.Through, result.Skew = Alike, compared, now.to, now.skew()
 	return true, nil
 }
 

@@ -9,9 +9,10 @@ import (
 
 // snapshot is the stream info of both sides when they were read.
 type snapshot struct {
-	mirror, origin *stream.Info
-	to             uint64 // the last sequence that can be compared
-	behind, ahead  uint64
+	mirror, origin           *stream.Info
+	mirrorClock, originClock clock
+	to                       uint64 // the last sequence that can be compared
+	behind, ahead            uint64
 }
 
 // snapshot reads both sides and finds out up to which sequence they can be
@@ -20,15 +21,15 @@ func (c *Comparer) snapshot(ctx context.Context) (snapshot, error) {
 	var s snapshot
 	var err error
 	waits := c.Waits.orDefault()
-	if s.origin, err = c.Origin.Stream(ctx, c.OriginStream); err != nil {
+	if s.origin, s.originClock, err = read(ctx, c.originSide()); err != nil {
 		return s, &originError{err}
 	}
 	target := s.origin.State.LastSeq
 	for start := time.Now(); ; {
-		if s.mirror, err = c.Mirror.Stream(ctx, c.MirrorStream); err != nil {
+		if s.mirror, s.mirrorClock, err = read(ctx, c.mirrorSide()); err != nil {
 			return s, err
 		}
-		if c.Origin.CaughtUp(ctx, c.OriginStream, s.mirror, target) {
+		if c.originSide().caughtUp(ctx, s.mirror, target) {
 			s.to = target
 			break
 		}
@@ -44,7 +45,7 @@ func (c *Comparer) snapshot(ctx context.Context) (snapshot, error) {
 	}
 	if s.mirror.State.LastSeq > target {
 		// Either messages arrived meanwhile, or the origin is another one now.
-		if s.origin, err = c.Origin.Stream(ctx, c.OriginStream); err != nil {
+		if s.origin, s.originClock, err = read(ctx, c.originSide()); err != nil {
 			return s, &originError{err}
 		}
 		if s.origin.State.LastSeq < s.mirror.State.LastSeq {
@@ -54,6 +55,19 @@ func (c *Comparer) snapshot(ctx context.Context) (snapshot, error) {
 	}
 	return s, nil
 }
+
+// read reads a stream and measures its server's clock.
+func read(ctx context.Context, s side) (*stream.Info, clock, error) {
+	asked := time.Now()
+	i, err := s.info(ctx)
+	if err != nil {
+		return nil, clock{}, err
+	}
+	return i, clockOf(i, asked, time.Now()), nil
+}
+
+// skew is how far the mirror's clock is ahead of the origin's.
+func (s snapshot) skew() time.Duration { return skew(s.mirrorClock, s.originClock) }
 
 // countsAgree says whether the states of both sides are the same.
 func (s snapshot) countsAgree() bool {
@@ -76,7 +90,7 @@ func (s snapshot) classifier() (*classifier, error) {
 	}
 	return &classifier{
 		mirror: s.mirror.Config, origin: s.origin.Config,
-		mirrorNow: s.mirror.ServerTime(), originNow: s.origin.ServerTime(),
+		mirrorClock: s.mirrorClock, originClock: s.originClock,
 		mirrorState: s.mirror.State, behind: s.behind > 0, rename: rename,
 	}, nil
 }

@@ -52,8 +52,8 @@ func newFake(t *testing.T, url string, answer func(call) []byte) *fake {
 	}
 	t.Cleanup(nc.Close)
 	n := fakes.Add(1)
-	f := &fake{own: fmt.Sprintf("own%d.API", n), origins: fmt.Sprintf("origins%d.API", n), answer: answer}
-	for _, prefix := range []string{fmt.Sprintf("own%d", n), fmt.Sprintf("origins%d", n)} {
+	f := &fake{own: fmt.Sprintf("own%d.API", n), origins: fmt.Sprintf("$JS.origins%d.API", n), answer: answer}
+	for _, prefix := range []string{fmt.Sprintf("own%d", n), fmt.Sprintf("$JS.origins%d", n)} {
 		if _, err := nc.Subscribe(prefix+".>", func(m *nats.Msg) { go f.handle(nc, m) }); err != nil {
 			t.Fatal(err)
 		}
@@ -66,7 +66,7 @@ func newFake(t *testing.T, url string, answer func(call) []byte) *fake {
 
 func (f *fake) handle(nc *nats.Conn, m *nats.Msg) {
 	_, subject, _ := strings.Cut(m.Subject, ".API.")
-	c := call{origin: strings.HasPrefix(m.Subject, "origins"), subject: subject}
+	c := call{origin: strings.HasPrefix(m.Subject, "$JS.origins"), subject: subject}
 	var page struct{ Offset int }
 	if json.Unmarshal(m.Data, &page) == nil {
 		c.offset = page.Offset

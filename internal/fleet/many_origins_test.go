@@ -82,7 +82,7 @@ func (f *manyMirrors) testOrigins(t *testing.T) {
 				return altered(data, func(doc map[string]any) {
 					for i, s := range streamsIn(doc) {
 						external := s.(map[string]any)["config"].(map[string]any)["mirror"].(map[string]any)["external"].(map[string]any)
-						external["api"] = strings.Replace(fake.origins, ".", fmt.Sprintf(".%d-%d.", c.offset, i), 1)
+						external["api"] = strings.Replace(fake.origins, ".API", fmt.Sprintf(".%d-%d.API", c.offset, i), 1)
 					}
 				})
 			}

@@ -15,9 +15,9 @@ import (
 	"nats-kvmirror/internal/stream"
 )
 
-// followChains reads the origins of origins that are mirrors themselves. The
-// prefix of such an origin is the one that its mirror uses; where that means
-// nothing to this connection, the chain ends there, unread.
+// followChains reads the origins of origins that are mirrors themselves. The prefix of
+// such an origin is a subject of its mirror's account. Where that is another one than
+// ours, it leads nowhere from here, or elsewhere, and the chain ends there, unread.
 func (r *Reader) followChains(ctx context.Context, mirrors []Mirror) {
 	var chained []*Mirror
 	for i := range mirrors {
@@ -28,11 +28,15 @@ func (r *Reader) followChains(ctx context.Context, mirrors []Mirror) {
 	read := r.onceEach(ctx)
 	r.each(len(chained), underWay, func(i int) {
 		m := chained[i]
-		below := m.Facts.Origin
+		below, ours := m.Facts.Origin, r.inOurAccount(m.Origin)
 		for range maxChain {
 			origin, err := kvcfg.OriginOf(below.Config)
-			if errors.Is(err, kvcfg.ErrNotMirror) {
+			switch {
+			case errors.Is(err, kvcfg.ErrNotMirror):
 				return // this is the top
+			case err == nil && origin.External() && !ours:
+				m.Facts.AboveUnreadable = fmt.Sprintf("%v is named by a stream of another account", origin)
+				return
 			}
 			var above *stream.Info
 			if err == nil {
@@ -46,12 +50,18 @@ func (r *Reader) followChains(ctx context.Context, mirrors []Mirror) {
 				return
 			}
 			m.Facts.Above = append(m.Facts.Above, above)
-			below = above
+			below, ours = above, ours && r.inOurAccount(origin)
 		}
 		if below.Config.Mirror != nil {
 			m.Facts.AboveUnreadable = fmt.Sprintf("there are more than %d origins above it", maxChain)
 		}
 	})
+}
+
+// inOurAccount says whether an origin that a stream of our account names is in our
+// account too: behind the mirrors' own prefix, or behind that of a domain.
+func (r *Reader) inOurAccount(o kvcfg.Origin) bool {
+	return o.APIPrefix == r.Own.Prefix() || !o.OtherAccount() && o.DeliverPrefix == ""
 }
 
 // onceEach returns a function that reads streams, each once: many mirrors have
@@ -97,7 +107,16 @@ func (r *Reader) readSuspectsAgain(ctx context.Context, fleet *Fleet, named bool
 	}
 	errs := make([]error, len(suspects))
 	// There are many when a link was down, and then this takes the most time.
-	r.each(len(suspects), allUnderWay, func(i int) { errs[i] = r.again(ctx, suspects[i]) })
+	r.each(len(suspects), allUnderWay, func(i int) {
+		if errs[i] = r.again(ctx, suspects[i]); errs[i] != nil || !suspects[i].Facts.Undecided() {
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(cmp.Or(r.SecondRead, SecondRead)):
+			errs[i] = r.again(ctx, suspects[i])
+		}
+	})
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -132,7 +151,7 @@ func (r *Reader) stillLost(ctx context.Context, m *Mirror) error {
 // could not be read is not asked again. The error is why the mirror was not read a
 // second time.
 func (r *Reader) again(ctx context.Context, m *Mirror) error {
-	earlier := &check.States{Mirror: m.Facts.Mirror.State}
+	earlier := &check.States{Mirror: m.Facts.Mirror.State, NextPending: m.Facts.NextPending}
 	mirror, err := r.one(ctx, r.Own, m.Facts.Mirror.Config.Name)
 	if err == nil {
 		err = sameOrigin(m, mirror.Config)

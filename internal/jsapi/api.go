@@ -107,13 +107,15 @@ func (a *API) NextPending(ctx context.Context, stream string, after uint64, filt
 }
 
 // CaughtUp says that a mirror has taken all that its origin, a stream of this API,
-// holds up to a sequence. That it cannot be found out is a no.
+// holds up to a sequence. That it cannot be found out is a no. A message that came
+// after that sequence may have replaced one before it, so a mirror to which anything
+// is pending has to come to the sequence itself: it soon does, unless it has stopped.
 func (a *API) CaughtUp(ctx context.Context, origin string, mirror *stream.Info, to uint64) bool {
 	if mirror.State.LastSeq >= to {
 		return true
 	}
 	next, err := a.NextPending(ctx, origin, mirror.State.LastSeq, mirror.Config.Filters())
-	return err == nil && (next == 0 || next > to)
+	return err == nil && next == 0
 }
 
 // Purge removes the messages of a stream with a subject and a sequence below

@@ -26,6 +26,8 @@ type MsgMeta struct {
 	ControlHeaders []byte
 	// Digest is of the body and of all headers; nil unless bodies were asked for.
 	Digest []byte
+	// Unreadable says that the headers, and without bodies the size, could not be read.
+	Unreadable bool
 }
 
 // Headers that decide what a server does with a message (ADR-8, ADR-43).

@@ -43,6 +43,10 @@ const (
 	TooOld      = content.TooOld
 	Gone        = content.Gone
 	Absent      = content.Absent
+	Early       = content.Early
+	Unchosen    = content.Unchosen
+
+	IsMissingAbove = content.MissingAbove
 )
 
 // LeftOverCount, MissingCount and DifferentCount are how many messages differ so.
@@ -78,6 +82,10 @@ func (c *Client) compare(ctx context.Context, m fleet.Mirror, o ContentOptions, 
 			return foundErr
 		},
 	}
+	if n := len(m.Facts.Above); n > 0 && m.Facts.AboveUnreadable == "" {
+		top := m.Facts.Above[n-1]
+		comparer.Top, comparer.TopStream, comparer.TopReplicated = c.conn.At(top.Prefix), top.Config.Name, top.Config.Replicas > 1
+	}
 	r.Result, err = comparer.Compare(ctx)
 	if err == nil && leftovers != nil && r.OriginUnreadable == "" {
 		err = comparer.FindUnpurgeable(ctx, leftovers)
@@ -88,7 +96,7 @@ func (c *Client) compare(ctx context.Context, m fleet.Mirror, o ContentOptions, 
 
 // contentFacts are the counts of a comparison for the findings.
 func contentFacts(r *Content, err error) *check.Content {
-	f := &check.Content{LeftOver: r.LeftOver, Missing: r.Missing, Different: r.Different}
+	f := &check.Content{LeftOver: r.LeftOver, Missing: r.Missing, Different: r.Different, MissingAbove: r.MissingAbove, Skew: r.Skew}
 	switch {
 	case err != nil:
 		f.Unverified = err.Error()
@@ -100,6 +108,10 @@ func contentFacts(r *Content, err error) *check.Content {
 		f.Unverified = fmt.Sprintf("the mirror is %s ahead of its origin, which is not the one that it was filled from", count(r.Ahead, "sequence"))
 	case r.Uncertain > 0:
 		f.Unverified = fmt.Sprintf("%s older than the mirror's first, which it has dropped at its limit, or lacks", count(r.Uncertain, "message is", "messages are"))
+	case r.Unresolved > 0:
+		f.Unverified = fmt.Sprintf("%s about to expire on one side alone, and did not go", count(r.Unresolved, "message is", "messages are"))
+	case r.Unreadable > 0:
+		f.Unverified = fmt.Sprintf("the headers of %s cannot be read", count(r.Unreadable, "message"))
 	case r.Verdict == Unverified:
 		f.Unverified = fmt.Sprintf("the mirror may be %s behind", count(r.Behind, "sequence"))
 	}

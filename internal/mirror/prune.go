@@ -412,19 +412,15 @@ func (p *PrunePlan) unverified() error {
 // could.
 func (p *PrunePlan) notCompared() error {
 	unknown := 0
-	kind := ErrIncomplete
 	for _, m := range p.Mirrors {
-		if m.endedWithout() || !notCompared(m) {
-			continue
-		}
-		if unknown++; m.Content != nil && m.Content.OriginUnreadable != "" {
-			kind = ErrOriginUnreadable
+		if !m.endedWithout() && notCompared(m) {
+			unknown++
 		}
 	}
 	if unknown == 0 {
 		return nil
 	}
-	return fail(kind, "%s could not be compared with the origin, so nothing is known", count(unknown, "mirror")).advise(Advice{Code: RunAgainLater})
+	return fail(ErrIncomplete, "%s could not be compared with the origin, so nothing is known", count(unknown, "mirror")).advise(Advice{Code: RunAgainLater})
 }
 
 // endedWithout says of a mirror that was to be pruned that it was not: the summary has

@@ -55,7 +55,7 @@ func Sentence(c *mirror.Content) string {
 		for _, p := range []struct {
 			n    uint64
 			what string
-		}{{c.LeftOverCount(), "left over"}, {c.MissingCount(), "missing"}, {c.DifferentCount(), "different"}} {
+		}{{c.LeftOverCount(), "left over"}, {c.MissingCount(), "missing"}, {c.DifferentCount(), "different"}, {c.MissingAbove, "lost by the origin alone"}} {
 			if p.n > 0 {
 				parts = append(parts, columns.F(p.n)+" "+p.what)
 			}
@@ -72,6 +72,12 @@ func Sentence(c *mirror.Content) string {
 	}
 	if c.Uncertain > 0 {
 		text += "; " + messages(c.Uncertain, "is", "are") + " older than the mirror's first, dropped at its limit or missing"
+	}
+	if c.Unresolved > 0 {
+		text += "; " + messages(c.Unresolved, "is", "are") + " about to expire on one side alone"
+	}
+	if c.Unreadable > 0 {
+		text += "; " + messages(c.Unreadable, "has", "have") + " headers that cannot be read"
 	}
 	if c.Behind > 0 {
 		text += "; the mirror is " + counted(c.Behind, "sequence") + " behind"
@@ -113,7 +119,7 @@ func counted[N int | uint64](n N, word string) string {
 // differing is a table of the first messages that differ.
 func differing(bucket string, c *mirror.Content, style Style) *Table {
 	title := fmt.Sprintf("Messages of %s that differ", Clean(bucket))
-	if all := c.LeftOverCount() + c.MissingCount() + c.DifferentCount(); all > uint64(len(c.Items)) {
+	if all := c.LeftOverCount() + c.MissingCount() + c.DifferentCount() + c.MissingAbove; all > uint64(len(c.Items)) {
 		title = fmt.Sprintf("The first %d of %s messages of %s that differ", len(c.Items), columns.F(all), Clean(bucket))
 	}
 	t := NewTable(style, title, "Sequence", "Key", "Is", "Because", "Stored", "TTL")
@@ -137,6 +143,12 @@ func because(i mirror.Item) string {
 		return "it was purged, deleted or replaced"
 	case mirror.Absent:
 		return "unknown"
+	case mirror.Early:
+		return "the mirror's clock is ahead"
+	case mirror.Unchosen:
+		return "a setting differs, and was not chosen"
+	case string(mirror.IsMissingAbove):
+		return "the origin has lost it, and its own origin has it"
 	}
 	return "another " + i.Reason
 }

@@ -39,7 +39,7 @@ type Leftovers struct {
 type leftover struct {
 	first, last uint64 // the sequences that are left over
 	messages    uint64 // how many messages are left over
-	gone        bool   // one of them is gone without a trace
+	gone        uint64 // the first that is gone without a trace; 0 when none is
 	// explained is how many messages come before the first that is gone without a
 	// trace, and explainedTo the last of them.
 	explained, explainedTo uint64
@@ -67,23 +67,22 @@ func (l *Leftovers) Add(i Item) {
 	l.subjects[i.Subject] = have
 }
 
-// add adds a message that is left over. One that comes out of order, because it was
-// rechecked for longer than others, leaves the subject for the next run.
+// add adds a message that is left over. They come mostly by rising sequence: where one
+// that is gone comes late, what was explained after it is no longer.
 func (s *leftover) add(i Item) {
-	s.unpurgeable = s.unpurgeable || i.Seq < s.last
-	if s.messages == 0 {
+	if s.messages == 0 || i.Seq < s.first {
 		s.first = i.Seq
 	}
 	s.last, s.messages = max(s.last, i.Seq), s.messages+1
-	switch {
-	case i.Reason == Gone:
-		s.gone = true
-	case !Explained(i.Reason):
-		s.unpurgeable = true
-	case !s.gone:
-		s.explained, s.explainedTo = s.explained+1, i.Seq
-	}
 	s.unpurgeable = s.unpurgeable || !utf8.ValidString(i.Subject) || hasWildcard(i.Subject)
+	switch explained := Explained(i.Reason); {
+	case explained && (s.gone == 0 || i.Seq < s.gone):
+		s.explained, s.explainedTo = s.explained+1, max(s.explainedTo, i.Seq)
+	case !explained && (s.gone == 0 || i.Seq < s.gone):
+		if s.gone = i.Seq; s.explainedTo > i.Seq {
+			s.explained, s.explainedTo = 0, 0
+		}
+	}
 }
 
 // Full says that there is more left over than what is held.
@@ -114,7 +113,7 @@ func (l *Leftovers) Purges() []Purge {
 		s := l.subjects[subject]
 		switch {
 		case s.unpurgeable:
-		case !s.gone || l.Gone:
+		case s.gone == 0 || l.Gone:
 			purges = append(purges, Purge{subject, s.last + 1, s.messages})
 		case s.explained > 0:
 			purges = append(purges, Purge{subject, s.explainedTo + 1, s.explained})
@@ -128,7 +127,7 @@ func (l *Leftovers) Purges() []Purge {
 func (l *Leftovers) GoneMessages() uint64 {
 	var n uint64
 	for _, s := range l.subjects {
-		if s.gone && !s.unpurgeable {
+		if s.gone > 0 && !s.unpurgeable {
 			n += s.messages - s.explained
 		}
 	}
@@ -203,8 +202,8 @@ func (l *Leftovers) checkHeld(messages Messages) error {
 		if held[subject] > s.messages {
 			s.unpurgeable = true
 		}
-		if newer[subject] && s.gone {
-			s.gone, s.explained, s.explainedTo = false, s.messages, s.last
+		if newer[subject] && s.gone > 0 {
+			s.gone, s.explained, s.explainedTo = 0, s.messages, s.last
 		}
 		l.subjects[subject] = s
 	}

@@ -147,6 +147,9 @@ func TestPurgesLoseNothing(t *testing.T) {
 	for i := range 100_000 {
 		s := generateLeftovers(r)
 		l := &Leftovers{Max: 1 + r.IntN(8), Gone: r.IntN(2) == 0}
+		if r.IntN(4) == 0 { // those that were compared for longer come last
+			r.Shuffle(len(s.items), func(i, j int) { s.items[i], s.items[j] = s.items[j], s.items[i] })
+		}
 		for _, item := range s.items {
 			l.Add(item)
 		}
@@ -199,7 +202,9 @@ func TestLeftovers(t *testing.T) {
 		{"gone and then expired", slices.Concat(leftOver(Gone, 2), leftOver(Expired, 3)), []uint64{2, 3}, nil, []Purge{{a, 4, 2}}, 2, nil},
 		{"an older one is not", leftOver(Expired, 3), []uint64{1, 3}, nil, nil, 0, []string{a}},
 		{"another is missing", append(leftOver(Expired, 3), Item{Kind: Missing, Seq: 9, Subject: a}), []uint64{3}, nil, nil, 0, []string{a}},
-		{"a reason that is not known", leftOver("missing-above", 3), []uint64{3, 4}, nil, nil, 0, []string{a}},
+		{"a reason that is not known", leftOver("later", 3), []uint64{3}, nil, []Purge{{a, 4, 1}}, 1, nil},
+		{"a kind that is not known", []Item{{Kind: "missing-above", Seq: 3, Subject: a}}, []uint64{3}, nil, nil, 0, nil},
+		{"one that is gone comes last", slices.Concat(leftOver(Expired, 2, 4), leftOver(Gone, 3)), []uint64{2, 3, 4}, nil, []Purge{{a, 5, 3}}, 3, nil},
 		{"no valid UTF-8", []Item{{Kind: LeftOver, Reason: Expired, Seq: 3, Subject: "$KV.b.\xff"}}, nil, nil, nil, 0, []string{"$KV.b.\xff"}},
 		{"a wildcard", []Item{{Kind: LeftOver, Reason: Expired, Seq: 3, Subject: "$KV.b.*"}}, nil, nil, nil, 0, []string{"$KV.b.*"}},
 	} {

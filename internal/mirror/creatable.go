@@ -32,12 +32,12 @@ func (p *RecreatePlan) verifyCreatable(ctx context.Context) error {
 	if err != nil {
 		return AsError(err)
 	}
-	room, roomErr := p.client.own.Room(ctx, planned.Storage, planned.Replicas)
-	if roomErr == nil {
-		roomErr = p.checkRoom(planned, room)
-		if roomErr != nil {
-			return p.notCreatable(ctx, roomErr)
-		}
+	var room jsapi.Room
+	if account, err := p.client.own.Account(ctx); err == nil { // else it is tried
+		room = account.Room(planned.Storage, planned.Replicas)
+	}
+	if err := p.checkRoom(planned, room); err != nil {
+		return p.notCreatable(ctx, err)
 	}
 	if err := p.probe(ctx, planned, room); err != nil {
 		return p.notCreatable(ctx, err)
@@ -74,7 +74,7 @@ func (p *RecreatePlan) checkRoom(planned stream.Config, room jsapi.Room) error {
 		return fail(ErrRefused, "the account allows a maximum bucket size of %d bytes, and the mirror has %d", room.MaxStreamBytes, planned.MaxBytes)
 	case room.MaxStreams > 0 && room.Streams > room.MaxStreams:
 		return fail(ErrRefused, "the account has %d streams and may have %d", room.Streams, room.MaxStreams)
-	case room.MaxBytes > 0 && used+needs*replicas > uint64(room.MaxBytes):
+	case room.MaxBytes > 0 && used+needs*replicas > room.MaxBytes:
 		return fail(ErrRefused, "the mirror needs %d bytes, and without it the account uses %d of %d", needs*replicas, used, room.MaxBytes)
 	}
 	return nil
@@ -104,7 +104,7 @@ func (p *RecreatePlan) probe(ctx context.Context, planned stream.Config, room js
 		p.unproved("the user may create and delete only the mirror itself")
 	case jsapi.LacksRoom(err) && room.MaxStreams > 0 && room.Streams == room.MaxStreams:
 		p.unproved("the account has as many streams as it may have")
-	case jsapi.LacksRoom(err) && planned.MaxBytes > 0 && room.MaxBytes > 0 && room.Reserved == uint64(room.MaxBytes):
+	case jsapi.LacksRoom(err) && planned.MaxBytes > 0 && room.MaxBytes > 0 && room.Reserved == room.MaxBytes:
 		p.unproved("the account's streams reserve all that it may have")
 	default:
 		return err

@@ -152,7 +152,11 @@ func (p *RecreatePlan) loss(ctx context.Context, o ContentOptions) (lost uint64,
 	case compared.OriginUnreadable != "":
 		return p.before.State.Msgs, compared.OriginUnreadable, nil
 	}
-	lost = compared.DifferentCount() + compared.Pending + compared.Kept + compared.MissingAbove + compared.Unresolved
+	// What could not be compared, or may be gone at the origin, is not known to be held.
+	lost = compared.DifferentCount() + compared.Pending + compared.Kept + compared.MissingAbove + compared.Unresolved + compared.Unreadable
+	if here, there := p.before.Config.MaxMsgsPerSubject, p.origin.info.Config.MaxMsgsPerSubject; there > 0 && (here <= 0 || here > there) {
+		lost += compared.Uncertain
+	}
 	for reason, n := range compared.LeftOver {
 		if !content.Explained(reason) {
 			lost += n

@@ -79,6 +79,9 @@ func TestClassify(t *testing.T) {
 			c.rename = func(string) string { return "$KV.copy.key" }
 		}, wrong, Different, "subject"},
 
+		{"headers that cannot be read", different(func(m *jsapi.MsgMeta) { m.Unreadable = true }), different(func(*jsapi.MsgMeta) {}), nil, unread, "", ""},
+		{"missing, with headers that cannot be read", nil, different(func(m *jsapi.MsgMeta) { m.Unreadable = true }), nil, unread, "", ""},
+
 		{"missing", nil, ago(time.Hour, ""), nil, wrong, Missing, Absent},
 		{"missing, new", nil, ago(0, ""), nil, wrong, Missing, Absent},
 		{"missing, to expire later", nil, ago(time.Minute, "1h"), nil, wrong, Missing, Absent},

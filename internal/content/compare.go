@@ -144,7 +144,7 @@ func (c *Comparer) candidates(ctx context.Context, now snapshot, result *Result)
 	err = c.walk(ctx, now, now.all(), func(p pair) error {
 		progress()
 		switch class, _, _ := cl.classify(p); class {
-		case wrong, pending, transient:
+		case wrong, pending, transient, unread:
 			found.add(p.seq())
 		default:
 			result.count(p, class)
@@ -160,11 +160,15 @@ func (c *Comparer) candidates(ctx context.Context, now snapshot, result *Result)
 // within the grace, and are gone another grace later.
 const settleLimit = 3 * Grace
 
+// pendingRounds is how often what is to be replaced is read again, if nothing else is.
+const pendingRounds = 3
+
 // settle reads the candidates again until none of them is about to go, and reports
 // those that are wrong again.
 func (c *Comparer) settle(ctx context.Context, candidates *seqSet, result *Result) (now snapshot, err error) {
 	var begin time.Time // when they were rechecked first
-	for pause := c.Waits.orDefault().Recheck; ; pause *= 2 {
+	pause := c.Waits.orDefault().Recheck
+	for n := 1; ; n++ {
 		select {
 		case <-time.After(min(pause, Grace/2)):
 		case <-ctx.Done():
@@ -177,11 +181,12 @@ func (c *Comparer) settle(ctx context.Context, candidates *seqSet, result *Resul
 		if begin.IsZero() {
 			begin = time.Now()
 		}
-		if r.transient == 0 || time.Since(begin) > settleLimit {
+		soon := r.pending > 0 && now.behind == 0 && n < pendingRounds
+		if r.transient == 0 && !soon || time.Since(begin) > settleLimit {
 			result.Unresolved, result.Pending = r.transient, r.pending
 			return now, nil
 		}
-		candidates = &r.open
+		candidates, pause = &r.open, 2*pause
 	}
 }
 
@@ -201,30 +206,51 @@ func (c *Comparer) recheck(ctx context.Context, candidates *seqSet, result *Resu
 	if err != nil {
 		return now, err
 	}
-	known := candidates.reader()
+	again := rechecker{cl: cl, known: candidates.reader(), coming: c.coming(ctx, now, cl.rename)}
 	for _, r := range candidates.ranges() {
-		if err := c.recheckRange(ctx, now, r, cl, known, result, left); err != nil {
+		again.top = c.above(ctx, r)
+		err := c.recheckRange(ctx, now, r, again, result, left)
+		again.top.close()
+		if err != nil {
 			return now, err
 		}
 	}
 	return now, nil
 }
 
+// rechecker classifies candidates with all that is known of them.
+type rechecker struct {
+	cl     *classifier
+	known  *seqReader
+	coming *coming
+	top    *above
+}
+
+// classify is the classifier's, but for what is replaced soon and what the top of the
+// chain tells.
+func (r rechecker) classify(p pair) (class, Kind, string, error) {
+	class, kind, reason := r.cl.classify(p)
+	if class == wrong && kind == LeftOver && reason == Gone {
+		replaced, err := r.coming.replaces(p.mirror.Subject)
+		if replaced || err != nil {
+			return pending, kind, reason, err
+		}
+	}
+	return r.top.against(p, class, kind, reason)
+}
+
 // recheckRange rechecks the candidates of a range.
-func (c *Comparer) recheckRange(ctx context.Context, now snapshot, r Range, cl *classifier, known *seqReader, result *Result, left *round) error {
-	top := c.above(ctx, r)
-	defer top.close()
+func (c *Comparer) recheckRange(ctx context.Context, now snapshot, r Range, again rechecker, result *Result, left *round) error {
 	return c.walk(ctx, now, r, func(p pair) error {
-		class, kind, reason := cl.classify(p)
-		if !known.has(p.seq()) {
+		if !again.known.has(p.seq()) {
 			return nil
 		}
-		class, kind, reason, err := top.against(p, class, kind, reason)
+		class, kind, reason, err := again.classify(p)
 		switch {
 		case err != nil:
 			return err
 		case class == wrong:
-			return c.report(cl.itemOf(p, kind, reason), result)
+			return c.report(again.cl.itemOf(p, kind, reason), result)
 		case class == transient:
 			left.transient++
 			left.open.add(p.seq())

@@ -98,7 +98,7 @@ func (s *simulation) unreported(begin, end time.Time, r Result) *simulated {
 			if s.waited {
 				last = later(end, begin.Add(8*time.Second))
 			}
-			wrong = wrong && m.alone(side, begin, last)
+			wrong = wrong && m.alone(side, begin, last) && !s.written(m.key, begin, last)
 			if due, why := m.end(s.config[onMirror]); why != "" && kind == Missing {
 				// What the mirror may have removed by itself is only waited for.
 				wrong = wrong && last.Add(s.ahead[onMirror]+2*time.Second).Before(due)
@@ -115,6 +115,14 @@ func (s *simulation) unreported(begin, end time.Time, r Result) *simulated {
 		}
 	}
 	return nil
+}
+
+// written says that a key is written within a time: what was there may then be replaced
+// soon, which is waited for.
+func (s *simulation) written(key int, from, until time.Time) bool {
+	return slices.ContainsFunc(s.messages, func(m simulated) bool {
+		return m.key == key && m.from[atOrigin].After(from) && m.from[atOrigin].Before(until)
+	})
 }
 
 // wrong is the plain definition of what may be reported of a message: it has been on

@@ -1,6 +1,9 @@
 package content
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math"
+)
 
 // seqSet is a set of sequences, which are added in rising order. It takes one to
 // three bytes for each.
@@ -47,6 +50,9 @@ func (r *seqReader) has(seq uint64) bool {
 
 // Range is a range of sequences, From and To included.
 type Range struct{ From, To uint64 }
+
+// toEnd is the end of a range that ends where there is nothing more.
+const toEnd = math.MaxUint64
 
 // farApart is the distance from which on two sequences are read by two consumers:
 // below it, reading on costs less than another consumer.

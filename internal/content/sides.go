@@ -105,7 +105,7 @@ func (c *Comparer) openMirror(ctx context.Context, now snapshot, r Range, bodies
 
 func (c *Comparer) openOrigin(ctx context.Context, now snapshot, r Range, bodies bool) (reader, error) {
 	w, err := c.originSide().walk(ctx, jsapi.WalkOptions{
-		From: r.From, To: r.To, Filters: now.mirror.Config.Filters(),
+		From: r.From, To: r.To, ToEnd: r.To == toEnd, Filters: now.mirror.Config.Filters(),
 		Bodies: bodies, Rate: c.Rate, DeliverPrefix: c.DeliverPrefix, Replicated: now.origin.Config.Replicas > 1,
 	})
 	if err != nil {

@@ -24,6 +24,7 @@ type simulation struct {
 	found          []accusation
 	walked         time.Time // when all messages were read once
 	waited         bool      // the mirror was behind
+	skips          time.Time // from when on the mirror takes nothing and its sequence rises
 	mirror, origin *simulatedSide
 }
 
@@ -179,6 +180,9 @@ func (s *simulation) live() {
 	var stops, back time.Time
 	if s.plant(12) {
 		stops = s.begins.Add(s.upTo(time.Minute) - 40*time.Second)
+		if s.one(2) {
+			s.skips = stops
+		}
 	} else if s.plant(12) {
 		back = s.begins.Add(-s.upTo(20 * time.Second))
 	}
@@ -258,6 +262,15 @@ func (s *simulatedSide) info(context.Context) (*stream.Info, error) {
 			}
 		}
 	}
+	if s.side == onMirror && !s.skips.IsZero() && !now.Before(s.skips) {
+		// It comes to what is there, and cannot store that.
+		for j := range s.messages {
+			if m := &s.messages[j]; m.meta.Seq > i.State.LastSeq && s.takes(m) && m.on(atOrigin, now) {
+				i.State.LastSeq = m.meta.Seq - 1
+				break
+			}
+		}
+	}
 	if i.State.Msgs == 0 {
 		i.State.FirstSeq = i.State.LastSeq + 1
 	}
@@ -292,7 +305,7 @@ type simulatedWalk struct {
 }
 
 func (w *simulatedWalk) Next() (*jsapi.MsgMeta, error) {
-	for ; w.at <= w.options.To && w.at <= uint64(len(w.side.messages)); w.at++ {
+	for ; (w.options.ToEnd || w.at <= w.options.To) && w.at <= uint64(len(w.side.messages)); w.at++ {
 		m := &w.side.messages[w.at-1]
 		if m.on(w.side.side, time.Now()) && (w.side.side == onMirror || len(w.options.Filters) == 0 || w.options.Filters[0] == string(m.meta.Subject)) {
 			w.at++

@@ -26,7 +26,8 @@ type MsgMeta struct {
 	ControlHeaders []byte
 	// Digest is of the body and of all headers; nil unless bodies were asked for.
 	Digest []byte
-	// Unreadable says that the headers, and without bodies the size, could not be read.
+	// Unreadable says that the headers could not be read. The size is then that of the
+	// headers and of what came of the body.
 	Unreadable bool
 }
 
@@ -98,8 +99,11 @@ func (b *metaBuffer) add(seq uint64, time int64, m *nats.Msg, bodies, readSource
 		}
 		m.Header.Del(SourceHeader) // the source does not have it
 	}
-	size := len(m.Data)
-	if !bodies {
+	size, unreadable := len(m.Data), uint64(0)
+	switch {
+	case unparsed(m):
+		size, unreadable = m.Size()-len(m.Subject)-len(m.Reply), 1
+	case !bodies:
 		// The server's is the last: the message may have one of its own, if it was
 		// republished without its body.
 		values := m.Header[sizeHeader]
@@ -115,7 +119,7 @@ func (b *metaBuffer) add(seq uint64, time int64, m *nats.Msg, bodies, readSource
 	b.data = binary.AppendUvarint(b.data, seq-b.seq)
 	b.data = binary.AppendVarint(b.data, time-b.time)
 	b.data = binary.AppendUvarint(b.data, source)
-	b.data = binary.AppendUvarint(b.data, uint64(size))
+	b.data = binary.AppendUvarint(b.data, uint64(size)<<1|unreadable)
 	b.data = binary.AppendUvarint(b.data, uint64(len(m.Subject)))
 	b.data = append(b.data, m.Subject...)
 	control := ""
@@ -124,7 +128,7 @@ func (b *metaBuffer) add(seq uint64, time int64, m *nats.Msg, bodies, readSource
 	}
 	b.data = binary.AppendUvarint(b.data, uint64(len(control)))
 	b.data = append(b.data, control...)
-	if bodies {
+	if bodies && unreadable == 0 {
 		b.data = append(b.data, sha256.Size)
 		b.data = append(b.data, digest(m)...)
 	} else {
@@ -165,7 +169,8 @@ func (r *metaReader) next() *MsgMeta {
 	r.current.Seq += seq
 	r.current.Time += time
 	r.current.Source = r.uvarint()
-	r.current.Size = int(r.uvarint())
+	size := r.uvarint()
+	r.current.Size, r.current.Unreadable = int(size>>1), size&1 == 1
 	r.current.Subject = r.bytes(r.uvarint())
 	r.current.ControlHeaders = r.bytes(r.uvarint())
 	r.current.Digest = r.bytes(r.uvarint())

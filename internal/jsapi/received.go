@@ -130,7 +130,7 @@ func (r *received) message(m *nats.Msg, opts *WalkOptions) {
 		return
 	}
 	r.buffered += len(r.messages.data) - before
-	r.done = seq == opts.To
+	r.done = seq == opts.To || opts.ToEnd && meta.NumPending == 0
 	// The consumer keeps its own count of pending messages; a new one counts again
 	// and so knows whether there are more.
 	r.lost = meta.NumPending == 0

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"io"
+	"math"
 	"sync"
 	"time"
 
@@ -40,6 +41,10 @@ type WalkOptions struct {
 	Stream string
 	// From and To are the first and the last sequence to read.
 	From, To uint64
+	// ToEnd takes the place of To: the walk ends when it has read all that there was at
+	// some time. A key that is written all the time is always beyond the last sequence
+	// that was known before.
+	ToEnd bool
 	// Filters are the subjects to read; none means all.
 	Filters []string
 	// Bodies reads the messages' bodies as well and keeps a digest of each.
@@ -65,7 +70,8 @@ type WalkOptions struct {
 	// timeout is an error that wraps [ErrTimeout].
 	Replicated bool
 
-	waits walkWaits // shorter in tests
+	waits    walkWaits // shorter in tests
+	asStored bool      // messages with headers that cannot be parsed are not asked for
 }
 
 // walkWaits are how long a walk waits for what. A zero duration means the default.
@@ -109,6 +115,7 @@ type Walk struct {
 
 	reader         metaReader
 	read           uint64    // the last sequence that Next returned
+	rawReads       int       // how many messages were asked for by themselves
 	emptyConsumers int       // how many consumers in a row sent nothing
 	behindSince    time.Time // since when consumers are on a replica that is behind; zero when none is
 
@@ -126,9 +133,12 @@ func (a *API) Walk(ctx context.Context, opts WalkOptions) (*Walk, error) {
 		heartbeat:         min(max(a.conn.timeout/missedHeartbeats, minHeartbeat), waits.heartbeat),
 		inactiveThreshold: waits.inactiveThreshold, ticker: time.NewTicker(fillInterval),
 	}
+	if opts.ToEnd {
+		w.opts.To = math.MaxUint64
+	}
 	w.received.last = max(opts.From, 1) - 1
 	w.read = w.received.last
-	if opts.From > opts.To {
+	if opts.From > w.opts.To {
 		w.received.done = true
 		return w, nil
 	}
@@ -149,6 +159,11 @@ func (w *Walk) Next() (*MsgMeta, error) {
 	for {
 		if m := w.reader.next(); m != nil {
 			w.read = m.Seq
+			if m.Unreadable && !w.opts.asStored {
+				if err := w.readRaw(m); err != nil {
+					return nil, err
+				}
+			}
 			if err := w.pace.wait(w.ctx); err != nil {
 				return nil, err
 			}

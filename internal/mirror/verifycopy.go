@@ -108,7 +108,7 @@ func (s sourced) Next() (*jsapi.MsgMeta, error) {
 // same says whether a message of the copy is that of the mirror.
 func (p *CopyPlan) same(original, copied *jsapi.MsgMeta) bool {
 	key, ok := bytes.CutPrefix(original.Subject, []byte("$KV."+p.StoredAs+"."))
-	return ok && string(copied.Subject) == "$KV."+p.Into+"."+string(key) &&
+	return ok && !original.Unreadable && !copied.Unreadable && string(copied.Subject) == "$KV."+p.Into+"."+string(key) &&
 		(p.Sourced || copied.Time == original.Time) && bytes.Equal(copied.Digest, original.Digest)
 }
 

@@ -86,7 +86,7 @@ func New(m NewMirror, origin *stream.Config) (Plan, error) {
 		}
 	}
 
-	p := Plan{Config: stream.Raw{}}
+	p := Plan{Config: baseOf(m, origin)}
 	put := func(field string, v any, source string) {
 		if v == nil {
 			return // what is not there yet cannot be taken away
@@ -95,31 +95,8 @@ func New(m NewMirror, origin *stream.Config) (Plan, error) {
 		p.Changes = slices.DeleteFunc(p.Changes, func(c Change) bool { return c.Field == field })
 		p.Changes = append(p.Changes, Change{Field: field, From: json.RawMessage("null"), To: p.Config[field], Source: source})
 	}
-	fixed := func(field string, v any) { p.Config.Set(field, v) }
 	inherit(s, origin, put)
-
-	fixed("name", StreamName(m.Bucket))
-	fixed("retention", "limits")
-	fixed("max_consumers", -1)
-	fixed("allow_direct", true)
-	switch {
-	case m.Origin.External():
-		fixed("mirror_direct", true)
-	case origin != nil:
-		// Beside the origin, the server does that itself (server/stream.go).
-		fixed("mirror_direct", origin.AllowDirect)
-	}
-	fixed("allow_rollup_hdrs", true)
-	fixed("deny_delete", true)
-	fixed("deny_purge", false)
 	put("mirror", m.Origin.source(m.Filters), FromFlag)
-
-	fixed("storage", "file")
-	fixed("num_replicas", 1)
-	fixed("compression", "none")
-	fixed("discard", "new")
-	fixed("max_msgs", -1)
-	fixed("max_bytes", -1)
 	storage := "file"
 	if s.Storage != nil {
 		storage = *s.Storage
@@ -134,6 +111,26 @@ func New(m NewMirror, origin *stream.Config) (Plan, error) {
 		return Plan{}, err
 	}
 	return p, p.choose(choices{settings: s}, origin)
+}
+
+// baseOf is what every mirror begins with.
+func baseOf(m NewMirror, origin *stream.Config) stream.Raw {
+	base := stream.Raw{}
+	for field, v := range map[string]any{
+		"name": StreamName(m.Bucket), "retention": "limits", "max_consumers": -1, "allow_direct": true, "allow_rollup_hdrs": true,
+		"deny_delete": true, "deny_purge": false, "storage": "file", "num_replicas": 1, "compression": "none",
+		"discard": "new", "max_msgs": -1, "max_bytes": -1,
+	} {
+		base.Set(field, v)
+	}
+	switch {
+	case m.Origin.External():
+		base.Set("mirror_direct", true)
+	case origin != nil:
+		// Beside the origin, the server does that itself (server/stream.go).
+		base.Set("mirror_direct", origin.AllowDirect)
+	}
+	return base
 }
 
 func (m NewMirror) validate() error {
@@ -200,22 +197,11 @@ func apply(s Settings, current stream.Raw, put func(field string, v any, source 
 		put("compression", compression(*s.Compress, current["compression"]), FromFlag)
 	}
 	if s.RePublish != nil {
-		republish := stream.Raw{"republish": current["republish"]}
-		set := map[string]any{"dest": s.RePublish.Destination}
-		if s.RePublish.Source != nil {
-			set["src"] = *s.RePublish.Source
-		} else if stream.IsNull(current["republish"]) {
-			set["src"] = ">"
+		republish, err := s.RePublish.over(current["republish"])
+		if err != nil {
+			return err
 		}
-		if s.RePublish.HeadersOnly != nil {
-			set["headers_only"] = *s.RePublish.HeadersOnly
-		}
-		for key, value := range set {
-			if err := republish.SetIn("republish", key, value); err != nil {
-				return err
-			}
-		}
-		put("republish", republish["republish"], FromFlag)
+		put("republish", republish, FromFlag)
 	}
 	if s.AllowMsgTTL != nil {
 		put("allow_msg_ttl", *s.AllowMsgTTL, FromFlag)
@@ -228,24 +214,52 @@ func apply(s Settings, current stream.Raw, put func(field string, v any, source 
 		put("metadata", metadata, FromFlag)
 	}
 	if s.Cluster != nil || s.Tags != nil {
-		placement := stream.Raw{"placement": current["placement"]}
-		if s.Cluster != nil {
-			if err := placement.SetIn("placement", "cluster", orNil(*s.Cluster)); err != nil {
-				return err
-			}
+		placement, err := s.placement(current["placement"])
+		if err != nil {
+			return err
 		}
-		if s.Tags != nil {
-			if err := placement.SetIn("placement", "tags", s.Tags); err != nil {
-				return err
-			}
-		}
-		if placement["placement"] == nil {
-			put("placement", nil, FromFlag)
-		} else {
-			put("placement", placement["placement"], FromFlag)
-		}
+		put("placement", placement, FromFlag)
 	}
 	return nil
+}
+
+// over is a republishing with what is set of it.
+func (r *RePublishSettings) over(current json.RawMessage) (any, error) {
+	republish := stream.Raw{"republish": current}
+	set := map[string]any{"dest": r.Destination}
+	if r.Source != nil {
+		set["src"] = *r.Source
+	} else if stream.IsNull(current) {
+		set["src"] = ">"
+	}
+	if r.HeadersOnly != nil {
+		set["headers_only"] = *r.HeadersOnly
+	}
+	for key, value := range set {
+		if err := republish.SetIn("republish", key, value); err != nil {
+			return nil, err
+		}
+	}
+	return republish["republish"], nil
+}
+
+// placement is a placement with what is set of it; nil when nothing is left of it.
+func (s Settings) placement(current json.RawMessage) (any, error) {
+	placement := stream.Raw{"placement": current}
+	if s.Cluster != nil {
+		if err := placement.SetIn("placement", "cluster", orNil(*s.Cluster)); err != nil {
+			return nil, err
+		}
+	}
+	if s.Tags != nil {
+		if err := placement.SetIn("placement", "tags", s.Tags); err != nil {
+			return nil, err
+		}
+	}
+	if left, ok := placement["placement"]; ok {
+		return left, nil
+	}
+	return nil, nil
 }
 
 // Update is a plan that changes nothing of a configuration yet.

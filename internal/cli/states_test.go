@@ -45,6 +45,19 @@ func (s *stateSites) update(t *testing.T, bucket string, changes map[string]any)
 	askAPI(t, s.hub, "STREAM.UPDATE.KV_"+bucket, info.Config, &struct{}{})
 }
 
+// updateMirror changes the mirror's configuration, as nobody else would.
+func (s *stateSites) updateMirror(t *testing.T, bucket string, changes map[string]any) {
+	t.Helper()
+	var info struct {
+		Config map[string]any `json:"config"`
+	}
+	askAPI(t, s.leaf, "STREAM.INFO.KV_m"+bucket, nil, &info)
+	for field, value := range changes {
+		info.Config[field] = value
+	}
+	askAPI(t, s.leaf, "STREAM.UPDATE.KV_m"+bucket, info.Config, &struct{}{})
+}
+
 // create makes the origin o and its mirror m of a state.
 func (s *stateSites) create(t *testing.T, st mirrorState, bucket string) {
 	t.Helper()
@@ -96,6 +109,19 @@ func mirrorStates() []mirrorState {
 		{name: "made by add", add: none, follows: true, severity: check.OK, verdict: mirror.Identical},
 		{name: "made by another tool", codes: []string{"ttl-off"}, severity: check.Critical, verdict: mirror.Identical},
 		{name: "origin keeps more", add: none, then: set(map[string]any{"max_msgs_per_subject": 5}), codes: []string{"history"}, severity: check.Warning, verdict: mirror.Identical},
+		{name: "origin keeps less", origin: map[string]any{"max_msgs_per_subject": 5}, add: none, then: set(map[string]any{"max_msgs_per_subject": 1}), codes: []string{"history"}, severity: check.Warning, verdict: mirror.Identical},
+		{name: "a history that was chosen", origin: map[string]any{"max_msgs_per_subject": 5}, add: []string{"--history", "2"}, follows: true, severity: check.OK, verdict: mirror.Identical},
+		{name: "a limit that is far", add: []string{"--max-bucket-size", "1M"}, follows: true, severity: check.OK, verdict: mirror.Identical},
+		{name: "an origin with a limit", origin: map[string]any{"max_msgs": 3, "discard": "old"}, add: none, then: func(t *testing.T, s *stateSites, b string) {
+			if _, err := s.hub.Request("$KV."+b+".d", []byte("value"), longest); err != nil {
+				t.Fatal(err)
+			}
+			waitUntil(t, "the mirror has dropped its oldest", func() bool { is := readStream(t, s.leaf, "m"+b).State; return is.Last == 4 && is.Msgs == 3 })
+		}, follows: true, severity: check.OK, verdict: mirror.Identical},
+		{name: "origin lost its age", origin: map[string]any{"max_age": time.Hour}, add: none, then: set(map[string]any{"max_age": 0}), codes: []string{"max-age"}, severity: check.Critical, verdict: mirror.Identical},
+		{name: "republishes into its origin", add: none, then: func(t *testing.T, s *stateSites, b string) {
+			s.updateMirror(t, b, map[string]any{"republish": map[string]any{"src": ">", "dest": "$KV.elsewhere.>"}})
+		}, follows: true, codes: []string{"republish-loop"}, severity: check.Critical, verdict: mirror.Identical},
 		{name: "origin got an age", add: none, then: set(map[string]any{"max_age": time.Hour}), codes: []string{"max-age"}, severity: check.Critical, verdict: mirror.Identical},
 		{name: "origin takes larger values", origin: map[string]any{"max_msg_size": 1000}, add: none, then: set(map[string]any{"max_msg_size": -1}), codes: []string{"max-value-size"}, severity: check.Critical, verdict: mirror.Identical},
 		{name: "left over", add: none, then: purgeOrigin, follows: true, codes: []string{"left-over"}, severity: check.Critical, verdict: mirror.Differs, gone: true},

@@ -107,7 +107,7 @@ func contentFacts(r *Content, err error) *check.Content {
 	case r.Ahead > 0:
 		f.Unverified = fmt.Sprintf("the mirror is %s ahead of its origin, which is not the one that it was filled from", count(r.Ahead, "sequence"))
 	case r.Uncertain > 0:
-		f.Unverified = fmt.Sprintf("%s older than the mirror's first, which it has dropped at its limit, or lacks", count(r.Uncertain, "message is", "messages are"))
+		f.Unverified = fmt.Sprintf("whether %s on one side alone by design cannot be told", count(r.Uncertain, "message is", "messages are"))
 	case r.Unresolved > 0:
 		f.Unverified = fmt.Sprintf("%s about to expire on one side alone, and did not go", count(r.Unresolved, "message is", "messages are"))
 	case r.Unreadable > 0:

@@ -149,6 +149,10 @@ func TestRemedies(t *testing.T) {
 			raisesTTL(f)
 			f.Content = &Content{Missing: map[string]uint64{"expired": 1, "absent": 1}}
 		}, Recreate, ""},
+		{"expired early", "missing", func(f *Facts) { f.Content = &Content{Missing: map[string]uint64{"early": 1}} }, None, "clocks"},
+		{"dropped by a setting", "missing", func(f *Facts) { f.Content = &Content{Missing: map[string]uint64{"unchosen": 1, "absent": 1}} }, Recreate, "settings"},
+		{"kept by a setting", "left-over", func(f *Facts) { f.Content = &Content{LeftOver: map[string]uint64{"unchosen": 1}} }, None, "settings"},
+		{"kept by a setting, and gone", "left-over", func(f *Facts) { f.Content = &Content{LeftOver: map[string]uint64{"unchosen": 1, "gone": 1}} }, Prune, ""},
 		{"only expired ones missing", "missing", func(f *Facts) { f.Content = &Content{Missing: map[string]uint64{"expired": 1}} }, None, "per-key TTL"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -65,18 +65,36 @@ func missing(f Facts, _ Thresholds) (Severity, string) {
 	return found(Critical, "the mirror lacks at least %s of its origin", counted(n))
 }
 
-// missingInstead is for messages that are missing only because they have expired:
-// the mirror is right, and the origin is not. Of an origin that is known to keep such
-// messages a count does not tell which are missing.
+// leftOverInstead is for messages that are left over only because of a setting.
+func leftOverInstead(f Facts) (Remedy, string) {
+	if f.Content != nil && onlyBecause(f.Content.LeftOver, "unchosen") {
+		return None, "give the mirror the origin's settings, or choose its own"
+	}
+	return "", ""
+}
+
+// missingInstead is for messages whose absence is not the mirror's fault, or would come
+// about again. Of an origin that is known to keep expired messages a count does not tell
+// which are missing.
 func missingInstead(f Facts) (Remedy, string) {
-	expired := f.Content != nil && len(f.Content.Missing) == 1 && f.Content.Missing["expired"] > 0
+	expired := f.Content != nil && onlyBecause(f.Content.Missing, "expired")
 	switch {
 	case f.originRaisesTTL() && (expired || f.Content == nil || len(f.Content.Missing) == 0):
 		return None, honourTTL
+	case f.Content == nil:
 	case expired:
 		return None, "the origin keeps expired messages: turn per-key TTL on there; if it is a mirror itself, remove what is left over from it"
+	case onlyBecause(f.Content.Missing, "early"):
+		return None, "set the clocks of both hosts by the same time source"
+	case f.Content.Missing["unchosen"] > 0:
+		return Recreate, "first, give the mirror the origin's settings, or choose its own"
 	}
 	return "", ""
+}
+
+// onlyBecause says whether there is one reason, and no other.
+func onlyBecause(reasons map[string]uint64, reason string) bool {
+	return len(reasons) == 1 && reasons[reason] > 0
 }
 
 func different(f Facts, _ Thresholds) (Severity, string) {

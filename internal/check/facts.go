@@ -3,6 +3,7 @@ package check
 import (
 	"time"
 
+	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/stream"
 )
 
@@ -12,6 +13,9 @@ type Facts struct {
 	Mirror *stream.Info
 	// Level is the API level of the mirror's server; nil when it is not known.
 	Level *int
+	// Stored is how many bytes the mirror's account stores, where the mirror does, and
+	// MayStore how many it may; 0 when there is no limit, or none is known.
+	Stored, MayStore uint64
 
 	Origin       *stream.Info // nil when it could not be read
 	OriginUnread Unreadable   // why not
@@ -28,7 +32,7 @@ type Facts struct {
 	// NextPending is the sequence of the origin's next message for the mirror, as
 	// the origin reports it; 0 when there is none, because those between have
 	// expired, or are of keys that the mirror does not take. It is nil when the
-	// origin was not asked, or did not answer.
+	// origin was not asked, as where the sequences are the same, or did not answer.
 	NextPending *uint64
 	// Content is the result of comparing the messages one by one; nil when that
 	// was not done.
@@ -49,7 +53,7 @@ type Content struct {
 }
 
 // States are the states of both sides, read shortly after each other, and then what
-// was pending.
+// was pending. The origin's is empty when it could not be read.
 type States struct {
 	Mirror, Origin stream.State
 	NextPending    *uint64 // as in [Facts]
@@ -80,11 +84,7 @@ func (f Facts) Compare() (c Comparison, ok bool) {
 	if f.Origin == nil {
 		return Comparison{}, false
 	}
-	c = Compare(f.Mirror.Config, f.Origin.Config, f.Mirror.State, f.Origin.State)
-	if f.NextPending != nil && *f.NextPending == 0 {
-		c.Behind = 0
-	}
-	return c, true
+	return Compare(f.Mirror.Config, f.Origin.Config, f.Mirror.State, f.Origin.State, f.NextPending), true
 }
 
 // LeftOver is the smallest number of messages that the mirror holds and its
@@ -96,7 +96,7 @@ func (f Facts) LeftOver() uint64 {
 	if f.Origin == nil || f.Earlier == nil {
 		return 0
 	}
-	return Compare(f.Mirror.Config, f.Origin.Config, f.Mirror.State, f.Earlier.Origin).LeftOver()
+	return Compare(f.Mirror.Config, f.Origin.Config, f.Mirror.State, f.Earlier.Origin, f.NextPending).LeftOver()
 }
 
 // Missing is the smallest number of messages that the origin holds and the
@@ -117,11 +117,10 @@ func (f Facts) Missing() uint64 {
 	return f.Origin.State.Msgs - held
 }
 
-// dropsMore reports whether the mirror is configured to drop what its origin
-// keeps: it has a shorter maximum age, or drops the oldest messages at a limit.
+// dropsMore reports whether the mirror drops its oldest messages at a limit that its
+// origin does not have, which is a finding of its own.
 func (f Facts) dropsMore() bool {
-	c, age := f.Mirror.Config, f.Origin.Config.MaxAge
-	return c.MaxAge > 0 && (age <= 0 || c.MaxAge < age) || c.Discard != "new" && (c.MaxBytes > 0 || c.MaxMsgs > 0)
+	return kvcfg.DropsOldest(f.Mirror.Config) && !kvcfg.DropsOldest(f.Origin.Config)
 }
 
 // tailUnknown reports whether a filtered mirror seems to be behind, as it does
@@ -137,7 +136,7 @@ func (f Facts) tailUnknown() bool {
 // over or missing may only be on its way.
 func (f Facts) Suspicious() bool {
 	c, ok := f.Compare()
-	return ok && (c.Behind > 0 || c.LeftOver() > 0 || c.Missing > 0 || f.Mirror.State.LastSeq > f.Origin.State.LastSeq || f.neverActive())
+	return f.neverActive() || ok && (c.Behind > 0 || c.LeftOver() > 0 || c.Missing > 0 || f.Mirror.State.LastSeq > f.Origin.State.LastSeq)
 }
 
 // Undecided reports whether a mirror that did not advance between two readings has to

@@ -50,12 +50,27 @@ func TestLeftOverAndMissing(t *testing.T) {
 		{"behind and then missing", counts{5, 7, 10, 10}, counts{8, 10, 10, 10}, nil, 0, 2},
 		{"smaller history", counts{7, 10, 10, 10}, counts{7, 10, 10, 10}, func(f *Facts) { f.Mirror.Config.MaxMsgsPerSubject = 1 }, 0, 0},
 		{"filtered", counts{7, 10, 10, 10}, counts{7, 10, 10, 10}, filtered, 0, 0},
-		{"shorter maximum age", counts{7, 10, 10, 10}, counts{7, 10, 10, 10}, func(f *Facts) { f.Mirror.Config.MaxAge = time.Minute }, 0, 0},
-		{"a maximum age of its own", counts{7, 10, 10, 10}, counts{7, 10, 10, 10}, func(f *Facts) { f.Origin.Config.MaxAge = 0 }, 0, 0},
+		{"shorter maximum age", counts{7, 10, 10, 10}, counts{7, 10, 10, 10}, func(f *Facts) { f.Mirror.Config.MaxAge = time.Minute }, 0, 3},
+		{"chosen maximum age", counts{7, 10, 10, 10}, counts{7, 10, 10, 10}, func(f *Facts) { f.Mirror.Config.MaxAge = time.Minute; chosen("max_age")(f) }, 0, 0},
+		{"chosen maximum age, left over", counts{13, 10, 10, 10}, counts{13, 10, 10, 10}, func(f *Facts) { f.Mirror.Config.MaxAge = 0; chosen("max_age")(f) }, 0, 0},
+		{"chosen shorter age, left over", counts{13, 10, 10, 10}, counts{13, 10, 10, 10}, func(f *Facts) { f.Mirror.Config.MaxAge = time.Minute; chosen("max_age")(f) }, 3, 0},
+		{"chosen history, left over", counts{13, 10, 10, 10}, counts{13, 10, 10, 10}, func(f *Facts) { f.Mirror.Config.MaxMsgsPerSubject = 2; chosen("max_msgs_per_subject")(f) }, 3, 0},
+		{"chosen limits", counts{13, 10, 10, 10}, counts{13, 10, 10, 10}, func(f *Facts) {
+			f.Origin.Config.MaxMsgs, f.Origin.Config.Discard = 10, "old"
+			chosen("max_bytes")(f)
+		}, 0, 0},
+		{"another storage counts otherwise", counts{13, 10, 10, 10}, counts{13, 10, 10, 10}, func(f *Facts) {
+			f.Origin.Config.MaxBytes, f.Origin.Config.Discard, f.Origin.Config.Storage = 1000, "old", "memory"
+			f.Mirror.Config.MaxBytes, f.Mirror.Config.Discard = 2000, "old"
+		}, 0, 0},
+		{"a maximum age of its own", counts{7, 10, 10, 10}, counts{7, 10, 10, 10}, func(f *Facts) { f.Origin.Config.MaxAge = 0 }, 0, 3},
 		{"drops the oldest", counts{7, 10, 10, 10}, counts{7, 10, 10, 10}, func(f *Facts) { f.Mirror.Config.Discard, f.Mirror.Config.MaxMsgs = "old", 7 }, 0, 0},
 		{"stops when full", counts{7, 10, 10, 10}, counts{7, 10, 10, 10}, func(f *Facts) { f.Mirror.Config.MaxMsgs = 7 }, 0, 3},
 		{"left over, shorter maximum age", counts{13, 10, 10, 10}, counts{13, 10, 10, 10}, func(f *Facts) { f.Mirror.Config.MaxAge = time.Minute }, 3, 0},
 		{"as many, older", counts{10, 10, 10, 10}, counts{10, 10, 10, 10}, func(f *Facts) { f.Earlier.Origin.FirstSeq, f.Origin.State.FirstSeq = 3, 3 }, 1, 0},
+		{"left over, and the last has expired", counts{13, 10, 10, 12}, counts{13, 10, 10, 12}, func(f *Facts) { f.NextPending = new(uint64(0)) }, 3, 0},
+		{"left over, and the next is pending", counts{13, 10, 10, 12}, counts{13, 10, 10, 12}, func(f *Facts) { f.NextPending = new(uint64(12)) }, 0, 0},
+		{"filtered, more than the whole origin", counts{13, 10, 10, 10}, counts{13, 10, 10, 10}, filtered, 3, 0},
 		{"origin unreadable", counts{13, 10, 10, 10}, counts{13, 10, 10, 10}, unreadableBecause(ReasonUnreachable), 0, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -84,6 +99,7 @@ func TestSuspicious(t *testing.T) {
 		{"ahead", counts{11, 11, 10, 10}, nil, true},
 		{"never connected", counts{10, 10, 10, 10}, func(f *Facts) { f.Mirror.Mirror.Active = -1 }, true},
 		{"origin unreadable", counts{9, 9, 10, 10}, unreadableBecause(ReasonMissing), false},
+		{"never connected, origin unreadable", counts{9, 9, 10, 10}, func(f *Facts) { f.Mirror.Mirror.Active = -1; unreadableBecause(ReasonMissing)(f) }, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := readings(counts{}, test.now)
@@ -106,7 +122,8 @@ func TestCompareFiltered(t *testing.T) {
 	}{
 		{"not asked", nil, 5},
 		{"none", new(uint64(0)), 0},
-		{"one", new(uint64(12)), 5},
+		{"one", new(uint64(12)), 4},
+		{"one that came since", new(uint64(16)), 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := from(func(f *Facts) { filtered(f); behindBy(f, 5); f.NextPending = test.next })

@@ -3,7 +3,7 @@
 // It is pure: [Facts] that somebody else has read go in, findings come out. One
 // table has a row for each finding: its code, what it means, how it is found and
 // how it is fixed. The rows stand in a file for each topic (ttl.go, link.go,
-// messages.go, settings.go, and fleet.go for the fleet as a whole).
+// messages.go, settings.go, usable.go, and fleet.go for the fleet as a whole).
 package check
 
 import (
@@ -87,7 +87,7 @@ type row struct {
 
 // rows is the table of all findings.
 func rows() []row {
-	return slices.Concat(ttlRows(), linkRows(), messageRows(), settingRows(), replicaRows(), fleetRows())
+	return slices.Concat(ttlRows(), linkRows(), messageRows(), settingRows(), usableRows(), replicaRows(), fleetRows())
 }
 
 // Findings are the problems that the facts about a mirror show, without those

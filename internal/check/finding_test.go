@@ -25,7 +25,7 @@ const noFinding Severity = ""
 // not, with the severity that it is to have.
 func TestFindings(t *testing.T) {
 	all := map[string][]findingCase{}
-	for _, cases := range []map[string][]findingCase{ttlCases(), linkCases(), messageCases(), settingCases()} {
+	for _, cases := range []map[string][]findingCase{ttlCases(), linkCases(), messageCases(), settingCases(), usableCases()} {
 		maps.Copy(all, cases)
 	}
 	for _, r := range rows() {
@@ -67,8 +67,9 @@ func wantFinding(t *testing.T, findings []Finding, code string, severity Severit
 func TestNothingIsFoundOnAHealthyMirror(t *testing.T) {
 	for name, change := range map[string]func(*Facts){
 		"plain": func(*Facts) {},
-		"in its origin's domain": func(f *Facts) {
-			f.Mirror.Config.Mirror.External, f.Mirror.Config.MirrorDirect = nil, false
+		"in its origin's domain, with its keys renamed": func(f *Facts) {
+			f.Mirror.Config.Name, f.Mirror.Config.MirrorDirect = "KV_m", false
+			f.Mirror.Config.Mirror = &stream.Source{Name: "KV_demo", SubjectTransforms: []stream.SubjectTransform{{Source: "$KV.demo.>", Destination: "$KV.m.>"}}}
 		},
 		"read twice": readTwice,
 		"filtered":   func(f *Facts) { filtered(f); behindBy(f, 3); readTwice(f); f.NextPending = new(uint64(0)) },
@@ -137,8 +138,17 @@ func TestRemedies(t *testing.T) {
 		{"no roll-ups and no purges", "rollup-off", func(f *Facts) {
 			f.Mirror.Config.AllowRollup, f.Mirror.Config.DenyPurge = false, true
 		}, Recreate, ""},
+		{"stalled", "stalled", func(f *Facts) { behindBy(f, 1); readTwice(f) }, None, "restart the mirror's server, or delete"},
+		{"stalled by the account", "stalled", stalledBecause(func(f *Facts) { f.Stored, f.MayStore = 950, 1000 }), None, "give the account more storage"},
+		{"stalled by flow control", "stalled", stalledBecause(otherAccount), None, "$JS.FC.>"},
 		{"left over", "left-over", func(f *Facts) { f.Mirror.State.Msgs = 13; readTwice(f) }, Prune, ""},
 		{"missing", "missing", func(f *Facts) { f.Content = &Content{Missing: map[string]uint64{"expired": 1, "absent": 1}} }, Recreate, ""},
+		{"missing, and the origin raises TTLs", "missing", func(f *Facts) { raisesTTL(f); f.Content = &Content{Missing: map[string]uint64{"expired": 1}} }, None, honourTTL},
+		{"missing by the counts, and the origin raises TTLs", "missing", func(f *Facts) { raisesTTL(f); f.Mirror.State.Msgs = 7; readTwice(f) }, None, honourTTL},
+		{"others missing, and the origin raises TTLs", "missing", func(f *Facts) {
+			raisesTTL(f)
+			f.Content = &Content{Missing: map[string]uint64{"expired": 1, "absent": 1}}
+		}, Recreate, ""},
 		{"expired early", "missing", func(f *Facts) { f.Content = &Content{Missing: map[string]uint64{"early": 1}} }, None, "clocks"},
 		{"dropped by a setting", "missing", func(f *Facts) { f.Content = &Content{Missing: map[string]uint64{"unchosen": 1, "absent": 1}} }, Recreate, "settings"},
 		{"kept by a setting", "left-over", func(f *Facts) { f.Content = &Content{LeftOver: map[string]uint64{"unchosen": 1}} }, None, "settings"},

@@ -22,6 +22,25 @@ func turnsOn(field string) func(mirror, origin stream.Config) []setting {
 	}
 }
 
+// follows is the fix of a finding that the mirror does not follow its origin in these
+// fields. What was chosen stays.
+func follows(fields ...string) func(mirror, origin stream.Config) []setting {
+	return func(mirror, origin stream.Config) []setting {
+		differs, _ := kvcfg.Followed(mirror, origin)
+		var asked []string
+		for _, c := range differs {
+			if slices.Contains(fields, c.Field) {
+				asked = append(asked, c.Field)
+			}
+		}
+		var settings []setting
+		for _, c := range kvcfg.Follow(mirror, origin, asked...) {
+			settings = append(settings, setting{c.Field, c.To, c.Source})
+		}
+		return settings
+	}
+}
+
 // Fix plans the update that fixes the findings with these codes; those that no
 // update fixes are left out. Only the fields that have to change are touched.
 // The errors are those of [kvcfg.CheckMirror] and [stream.ErrMalformed].

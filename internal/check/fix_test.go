@@ -14,7 +14,7 @@ import (
 
 // fixOrigin is the origin of [streamtest.Unfit].
 func fixOrigin() stream.Config {
-	return stream.Config{Name: "KV_demo", AllowMsgTTL: true, MaxMsgsPerSubject: 5, MaxAge: time.Minute, MaxMsgSize: 1024}
+	return stream.Config{Name: "KV_demo", AllowMsgTTL: true, MaxMsgsPerSubject: 5, MaxAge: time.Minute, MaxMsgSize: 1024, MaxMsgs: 1000}
 }
 
 // Each finding that an update fixes is fixed by the fields that it is about and by
@@ -25,9 +25,11 @@ func TestFix(t *testing.T) {
 		"max-age":           {{"max_age", "0", "60000000000", kvcfg.FromOrigin}, {"duplicate_window", "120000000000", "60000000000", kvcfg.FromDerived}},
 		"history":           {{"max_msgs_per_subject", "2", "5", kvcfg.FromOrigin}},
 		"max-value-size":    {{"max_msg_size", "100", "1024", kvcfg.FromOrigin}},
+		"origin-limit":      {{"max_msgs", "1234567890123456789", "1000", kvcfg.FromOrigin}},
 		"rollup-off":        {{"allow_rollup_hdrs", "false", "true", kvcfg.FromDerived}},
 		"deny-delete-off":   {{"deny_delete", "false", "true", kvcfg.FromDerived}},
 		"direct-off":        {{"allow_direct", "null", "true", kvcfg.FromDerived}},
+		"consumer-limits":   {{"consumer_limits", `{"max_ack_pending": 7, "future": 1}`, `{"future":1}`, kvcfg.FromDerived}},
 		"mirror-direct-off": {{"mirror_direct", "null", "true", kvcfg.FromDerived}},
 	}
 	for _, k := range Kinds() {
@@ -81,7 +83,7 @@ func TestFixAll(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantTouched(t, before, plan.Config, "allow_direct", "allow_msg_ttl", "allow_rollup_hdrs", "deny_delete", "duplicate_window", "max_age", "max_msg_size", "max_msgs_per_subject", "mirror_direct")
+	wantTouched(t, before, plan.Config, "allow_direct", "allow_msg_ttl", "allow_rollup_hdrs", "consumer_limits", "deny_delete", "duplicate_window", "max_age", "max_msg_size", "max_msgs", "max_msgs_per_subject", "mirror_direct")
 	wantValue(t, plan.Config, "unheard_of", `{"a": [1, null, {"b": 1e3}]}`)
 
 	for _, codes := range [][]string{nil, {"left-over", "stalled", "nosuch"}} {
@@ -92,6 +94,19 @@ func TestFixAll(t *testing.T) {
 		wantChanges(t, plan.Changes)
 		wantTouched(t, before, plan.Config)
 	}
+}
+
+// What was chosen is left alone, whatever codes are asked for.
+func TestFixLeavesChosen(t *testing.T) {
+	before := streamtest.Parse(t, streamtest.Unfit)
+	if err := before.SetIn("metadata", kvcfg.ChosenKey, "max_age,max_bytes,max_msgs_per_subject"); err != nil {
+		t.Fatal(err)
+	}
+	plan, err := Fix(before, fixOrigin(), Codes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantTouched(t, before, plan.Config, "allow_direct", "allow_msg_ttl", "allow_rollup_hdrs", "consumer_limits", "deny_delete", "max_msg_size", "mirror_direct")
 }
 
 // The duplicate window is only cut down, and only if it is too long.
@@ -155,13 +170,13 @@ func TestRawOf(t *testing.T) {
 func FuzzFix(f *testing.F) {
 	for _, data := range streamtest.Seeds(f) {
 		for _, origin := range streamtest.Seeds(f) {
-			f.Add(data, origin, uint16(0xff))
+			f.Add(data, origin, uint16(0x1ff))
 		}
-		for bit := range 8 { // each alone
+		for bit := range 9 { // each alone
 			f.Add(data, data, uint16(1<<bit))
 		}
 	}
-	f.Add([]byte(streamtest.Unfit), []byte(`{"max_age":-1,"max_msgs_per_subject":-5,"allow_direct":true}`), uint16(0xff))
+	f.Add([]byte(streamtest.Unfit), []byte(`{"max_age":-1,"max_msgs_per_subject":-5,"allow_direct":true}`), uint16(0x1ff))
 	codes := []struct {
 		code   string
 		fields []string
@@ -174,6 +189,7 @@ func FuzzFix(f *testing.F) {
 		{"deny-delete-off", []string{"deny_delete"}},
 		{"direct-off", []string{"allow_direct"}},
 		{"mirror-direct-off", []string{"mirror_direct"}},
+		{"origin-limit", []string{"max_msgs", "max_bytes", "discard"}},
 	}
 
 	f.Fuzz(func(t *testing.T, data, origin []byte, mask uint16) {

@@ -13,6 +13,8 @@ type FleetFacts struct {
 	Named bool
 	// Expected is how many mirrors there should be; nil when any number will do.
 	Expected *int64
+	// NotBuckets are why mirrors are no mirrors of a bucket.
+	NotBuckets []error
 	// Problems are the mirrors, or parts of a list, that could not be read.
 	Problems []Unreadable
 }
@@ -45,6 +47,9 @@ func fleetRows() []row {
 		Kind:      Kind{"not-a-mirror", "a bucket that was named is not the mirror of a bucket", None, "check the name"},
 		findFleet: problems(Critical, ReasonNotBucket, ReasonNotMirror),
 	}, {
+		Kind:      Kind{"not-a-bucket", "a stream that mirrors is no mirror of a bucket, though it or its origin is named like one", None, "if it is to be used as a bucket, name both like one"},
+		findFleet: notBuckets,
+	}, {
 		Kind:      Kind{"count", "there is no mirror, or not the expected number of them", None, "check which mirrors were created or deleted, or correct the expected number, which may be 0"},
 		findFleet: count,
 	}}
@@ -63,16 +68,26 @@ func problems(s Severity, reasons ...Reason) func(FleetFacts) (Severity, []strin
 	}
 }
 
+// notBuckets finds what is no reason to worry, and is not checked.
+func notBuckets(f FleetFacts) (Severity, []string) {
+	var messages []string
+	for _, err := range f.NotBuckets {
+		messages = append(messages, fmt.Sprintf("%v; it is not checked", err))
+	}
+	return OK, messages
+}
+
 // count is unknown while something is unreadable: there may be more mirrors.
 func count(f FleetFacts) (Severity, []string) {
 	severity := Critical
-	if _, unreadable := problems(Unknown, ReasonDenied, ReasonUnreachable)(f); len(unreadable) > 0 {
+	_, unreadable := problems(Unknown, ReasonDenied, ReasonUnreachable)(f)
+	if len(unreadable) > 0 {
 		severity = Unknown
 	}
 	switch {
 	case f.Expected != nil && int64(f.Mirrors) != *f.Expected:
 		return severity, []string{fmt.Sprintf("the number of mirrors is %d and should be %d", f.Mirrors, *f.Expected)}
-	case f.Expected == nil && f.Mirrors == 0 && !f.Named:
+	case f.Expected == nil && f.Mirrors == 0 && !f.Named && len(unreadable) == 0:
 		return severity, []string{"no mirror was found"}
 	}
 	return OK, nil

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"errors"
 	"slices"
 	"testing"
 )
@@ -25,8 +26,10 @@ func TestFleetFindings(t *testing.T) {
 		{"none of those named", FleetFacts{Named: true}, nil},
 		{"none", FleetFacts{}, []string{"critical count: no mirror was found"}},
 		{"too few", FleetFacts{Mirrors: 3, Expected: new(int64(4))}, []string{"critical count: the number of mirrors is 3 and should be 4"}},
+		{"none, and one is unreadable", FleetFacts{Problems: problems(ReasonUnreachable)}, []string{"unknown unreadable: bucket: unreachable"}},
 		{"too few, and one is unreadable", FleetFacts{Mirrors: 3, Expected: new(int64(4)), Problems: problems(ReasonUnreachable)},
 			[]string{"unknown unreadable: bucket: unreachable", "unknown count: the number of mirrors is 3 and should be 4"}},
+		{"mirrors that are no buckets", FleetFacts{Mirrors: 1, NotBuckets: []error{errors.New("this is none")}}, []string{"ok not-a-bucket: this is none; it is not checked"}},
 		{"too few, and one does not exist", FleetFacts{Mirrors: 3, Expected: new(int64(4)), Problems: problems(ReasonMissing)},
 			[]string{"critical not-found: bucket: missing", "critical count: the number of mirrors is 3 and should be 4"}},
 		{"all problems", FleetFacts{Mirrors: 3, Problems: problems(ReasonDenied, ReasonNotMirror, ReasonUnreachable, ReasonMissing, ReasonNotBucket)}, []string{

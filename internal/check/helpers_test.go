@@ -116,6 +116,13 @@ func from(change func(f *Facts)) Facts {
 	return f
 }
 
+// chosen says that a flag set these settings of the mirror.
+func chosen(settings string) func(*Facts) {
+	return func(f *Facts) {
+		f.Mirror.Config.Metadata = map[string]string{"_nats.ver": "2.15.2", kvcfg.ChosenKey: settings}
+	}
+}
+
 // readTwice makes the states, as they are, those of the earlier reading as well.
 func readTwice(f *Facts) {
 	f.Earlier = &States{Mirror: f.Mirror.State, Origin: f.Origin.State}
@@ -147,6 +154,26 @@ func filtered(f *Facts) {
 // messages.
 func youngOrigin(f *Facts) {
 	f.Origin.Created, f.Origin.State.FirstTime = time.Unix(2500, 0), time.Unix(2600, 0)
+}
+
+// raisesTTL makes the origin one that keeps messages longer than their TTL.
+func raisesTTL(f *Facts) {
+	f.Origin.Config.Metadata = map[string]string{"_nats.ver": "2.11.6"}
+	f.Origin.Config.SubjectDeleteMarkerTTL = time.Hour
+}
+
+// stalledBecause makes a mirror stall, with a cause.
+func stalledBecause(cause func(*Facts)) func(*Facts) {
+	return func(f *Facts) {
+		behindBy(f, 1)
+		readTwice(f)
+		cause(f)
+	}
+}
+
+// otherAccount makes the origin one in another account.
+func otherAccount(f *Facts) {
+	f.Mirror.Config.Mirror.External = &stream.External{APIPrefix: "JS.A.API", DeliverPrefix: "deliver.B"}
 }
 
 // behindBy takes the origin ahead.

@@ -35,6 +35,13 @@ func linkRows() []row {
 	}, {
 		Kind: Kind{"stalled", "the mirror is behind and does not advance", None, "check the link and the limits; then restart the mirror's server, or delete the mirror and create it again"},
 		find: stalled,
+		instead: func(f Facts) (Remedy, string) {
+			_, advice := f.StallCause()
+			if advice == "" {
+				return "", ""
+			}
+			return None, advice
+		},
 	}, {
 		Kind: Kind{"behind", "the mirror is behind its origin", None, "wait, or check the link"},
 		find: behind,
@@ -86,8 +93,8 @@ func holdsOlder(s stream.State, than time.Time) bool {
 }
 
 func neverConnected(f Facts, _ Thresholds) (Severity, string) {
-	if !f.neverActive() {
-		return none()
+	if !f.neverActive() || f.Earlier == nil {
+		return none() // one that was just created needs some time
 	}
 	return found(Critical, "the mirror has never received anything from its origin")
 }
@@ -145,7 +152,11 @@ func stalled(f Facts, _ Thresholds) (Severity, string) {
 		return none()
 	}
 	c, _ := f.Compare()
-	return found(Critical, "the mirror does not advance from sequence %d, %d behind its origin", f.Mirror.State.LastSeq, c.Behind)
+	cause, _ := f.StallCause()
+	if cause != "" {
+		cause = ": " + cause
+	}
+	return found(Critical, "the mirror does not advance from sequence %d, %d behind its origin%s", f.Mirror.State.LastSeq, c.Behind, cause)
 }
 
 func behind(f Facts, t Thresholds) (Severity, string) {

@@ -50,8 +50,14 @@ func linkCases() map[string][]findingCase {
 			{"origin unreadable", func(f *Facts) { unreadableBecause(ReasonMissing)(f) }, noFinding, ""},
 		},
 		"never-connected": {
-			{"-1", func(f *Facts) { f.Mirror.Mirror.Active = -1 }, Critical, "never received"},
-			{"the largest", func(f *Facts) { f.Mirror.Mirror.Active = math.MaxInt64 }, Critical, "never received"},
+			{"-1", func(f *Facts) { f.Mirror.Mirror.Active = -1; readTwice(f) }, Critical, "never received"},
+			{"the largest", func(f *Facts) { f.Mirror.Mirror.Active = math.MaxInt64; readTwice(f) }, Critical, "never received"},
+			{"origin unreadable", func(f *Facts) {
+				f.Mirror.Mirror.Active = -1
+				readTwice(f)
+				unreadableBecause(ReasonUnreachable)(f)
+			}, Critical, "never received"},
+			{"one reading", func(f *Facts) { f.Mirror.Mirror.Active = -1 }, noFinding, ""},
 			{"just now", func(f *Facts) { f.Mirror.Mirror.Active = 0 }, noFinding, ""},
 			{"not known", func(f *Facts) { f.Mirror.Mirror = nil }, noFinding, ""},
 		},
@@ -70,10 +76,17 @@ func linkCases() map[string][]findingCase {
 		"stalled": {
 			{"behind twice", func(f *Facts) { behindBy(f, 1); readTwice(f) }, Critical, "does not advance from sequence 10, 1 behind"},
 			{"one reading", func(f *Facts) { behindBy(f, 1) }, noFinding, ""},
+			{"the account is full", stalledBecause(func(f *Facts) { f.Stored, f.MayStore = 950, 1000 }), Critical, "1 behind its origin: the account's storage is used up: 950 of 1000 bytes"},
+			{"the account has room", stalledBecause(func(f *Facts) { f.Stored, f.MayStore = 900, 1000 }), Critical, "1 behind its origin"},
+			{"full", stalledBecause(func(f *Facts) { f.Mirror.Config.MaxMsgs = 10 }), Critical, "its origin: it is full"},
+			{"sealed", stalledBecause(func(f *Facts) { f.Mirror.Config.Sealed = true }), Critical, "its origin: it is sealed"},
+			{"no flow control, said", stalledBecause(func(f *Facts) { f.Mirror.Mirror.Error = &stream.APIError{Code: 10228} }), Critical, "requests for flow control are not answered"},
+			{"no flow control", stalledBecause(otherAccount), Critical, "do not share flow control"},
+			{"no delivery", stalledBecause(func(f *Facts) { otherAccount(f); f.Mirror.State = stream.State{}; readTwice(f) }), Critical, `the subjects "deliver.B.>" are not shared`},
 			{"moves", func(f *Facts) { behindBy(f, 5); readTwice(f); f.Mirror.State.LastSeq++ }, noFinding, ""},
 			{"was not behind", func(f *Facts) { readTwice(f); behindBy(f, 1) }, noFinding, ""},
 			{"the rest has expired", func(f *Facts) { behindBy(f, 5); readTwice(f); f.NextPending = new(uint64(0)) }, noFinding, ""},
-			{"the rest has not expired", func(f *Facts) { behindBy(f, 5); readTwice(f); f.NextPending = new(uint64(15)) }, Critical, "5 behind"},
+			{"the rest has not expired", func(f *Facts) { behindBy(f, 5); readTwice(f); f.NextPending = new(uint64(14)) }, Critical, "2 behind"},
 			{"the rest came since", func(f *Facts) {
 				behindBy(f, 5)
 				readTwice(f)
@@ -86,7 +99,7 @@ func linkCases() map[string][]findingCase {
 				f.Earlier.NextPending = new(uint64(15))
 				behindBy(f, 9)
 				f.NextPending = new(uint64(19))
-			}, Critical, "does not advance from sequence 10, 9 behind"},
+			}, Critical, "does not advance from sequence 10, 1 behind"},
 			{"something was pending, and has expired since", func(f *Facts) {
 				behindBy(f, 5)
 				readTwice(f)

@@ -44,6 +44,16 @@ func leftOver(f Facts, _ Thresholds) (Severity, string) {
 	return found(Critical, "the mirror holds at least %s that its origin does not", counted(n))
 }
 
+// leftOverInstead is for what an origin drops at a limit that the mirror does not have:
+// taken over, the limit removes it here as well, and a purge alone would have to be
+// repeated after every put.
+func leftOverInstead(f Facts) (Remedy, string) {
+	if f.differs("max_msgs", "max_bytes", "discard") {
+		return Repair, "the mirror has to have the limit at which its origin drops its oldest values"
+	}
+	return "", ""
+}
+
 func missing(f Facts, _ Thresholds) (Severity, string) {
 	if f.Content != nil && len(f.Content.Missing) > 0 {
 		return found(Critical, "the mirror lacks %s of its origin: %s", counted(sum(f.Content.Missing)), byReason(f.Content.Missing))
@@ -64,11 +74,15 @@ func leftOverInstead(f Facts) (Remedy, string) {
 }
 
 // missingInstead is for messages whose absence is not the mirror's fault, or would come
-// about again.
+// about again. Of an origin that is known to keep expired messages a count does not tell
+// which are missing.
 func missingInstead(f Facts) (Remedy, string) {
+	expired := f.Content != nil && onlyBecause(f.Content.Missing, "expired")
 	switch {
+	case f.originRaisesTTL() && (expired || f.Content == nil || len(f.Content.Missing) == 0):
+		return None, honourTTL
 	case f.Content == nil:
-	case onlyBecause(f.Content.Missing, "expired"):
+	case expired:
 		return None, "the origin keeps expired messages: turn per-key TTL on there; if it is a mirror itself, remove what is left over from it"
 	case onlyBecause(f.Content.Missing, "early"):
 		return None, "set the clocks of both hosts by the same time source"

@@ -1,7 +1,7 @@
 package check
 
 import (
-	"strings"
+	"fmt"
 
 	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/stream"
@@ -10,7 +10,12 @@ import (
 const (
 	upgradeMirror = "upgrade the mirror's server to 2.11 or later"
 	upgradeOrigin = "instead, upgrade the origin's server to 2.11 or later"
+	honourTTL     = "upgrade the origin's server to 2.11.9 or later"
 )
+
+// OriginRaisesTTL is the code of the finding that the origin's server keeps keys longer
+// than their TTL.
+const OriginRaisesTTL = "origin-raises-ttl"
 
 // ttlRows are the findings about per-key TTL.
 func ttlRows() []row {
@@ -18,9 +23,7 @@ func ttlRows() []row {
 		Kind:    Kind{"ttl-off", "the origin has per-key TTL and the mirror does not", Repair, ""},
 		find:    ttlOff,
 		instead: ttlOffInstead,
-		fix: func(stream.Config, stream.Config) []setting {
-			return []setting{{"allow_msg_ttl", true, kvcfg.FromOrigin}}
-		},
+		fix:     follows("allow_msg_ttl"),
 	}, {
 		Kind: Kind{"ttl-origin-off", "the mirror has per-key TTL and the origin does not", None, "nothing needs to be done"},
 		find: ttlOriginOff,
@@ -39,11 +42,14 @@ func ttlRows() []row {
 	}, {
 		Kind: Kind{"server-keeps-expired", "the mirror's server keeps expired messages when per-key TTL is turned on", Recreate, "first, upgrade the mirror's server to 2.12 or later if possible"},
 		find: serverKeepsExpired,
+	}, {
+		Kind: Kind{OriginRaisesTTL, "the origin's server keeps keys longer than their TTL, and the mirror does not", None, honourTTL},
+		find: originRaisesTTL,
 	}}
 }
 
 func ttlOff(f Facts, _ Thresholds) (Severity, string) {
-	if !f.originHasTTL() || f.Mirror.Config.AllowMsgTTL {
+	if !f.originHasTTL() || !f.differs("allow_msg_ttl") {
 		return none()
 	}
 	return found(Critical, "the origin has per-key TTL and the mirror does not: it grows forever")
@@ -60,18 +66,23 @@ func ttlOffInstead(f Facts) (Remedy, string) {
 	return "", ""
 }
 
+// choseNoTTL reports whether the mirror has no per-key TTL because a flag said so.
+func (f Facts) choseNoTTL() bool {
+	return !f.Mirror.Config.AllowMsgTTL && kvcfg.IsChosen(f.Mirror.Config, "allow_msg_ttl")
+}
+
 // tooOld reports whether the mirror's server does not support per-key TTL.
 func (f Facts) tooOld() bool { return f.Level != nil && *f.Level < stream.TTLAPILevel }
 
 func ttlOriginOff(f Facts, _ Thresholds) (Severity, string) {
-	if !f.onlyMirrorHasTTL() || f.originIgnoresTTL() {
+	if !f.onlyMirrorHasTTL() || kvcfg.IgnoresTTL(f.Origin.Config) {
 		return none()
 	}
 	return found(OK, "the mirror has per-key TTL and the origin does not, which does no harm: no TTL comes from there")
 }
 
 func ttlOriginIgnored(f Facts, _ Thresholds) (Severity, string) {
-	if !f.onlyMirrorHasTTL() || !f.originIgnoresTTL() {
+	if !f.onlyMirrorHasTTL() || !f.differs("allow_msg_ttl") {
 		return none()
 	}
 	return found(Warning, "the origin's server is older than 2.11 and ignores TTLs: a key with a TTL stays there and disappears here")
@@ -79,18 +90,6 @@ func ttlOriginIgnored(f Facts, _ Thresholds) (Severity, string) {
 
 func (f Facts) onlyMirrorHasTTL() bool {
 	return f.Origin != nil && !f.Origin.Config.AllowMsgTTL && f.Mirror.Config.AllowMsgTTL
-}
-
-// originIgnoresTTL reports whether the origin's server is older than per-key TTL:
-// it stores a TTL as a header like any other. Servers from 2.11 on put into each
-// stream's metadata what it requires and, unless it is in a list, their version.
-func (f Facts) originIgnoresTTL() bool {
-	for key := range f.Origin.Config.Metadata {
-		if strings.HasPrefix(key, stream.ReservedMetadata) {
-			return false
-		}
-	}
-	return true
 }
 
 func ttlLostAbove(f Facts, _ Thresholds) (Severity, string) {
@@ -126,8 +125,27 @@ func chainUnreadable(f Facts, _ Thresholds) (Severity, string) {
 	return found(severity, "the origin is a mirror itself, and what it mirrors cannot be read: %s", f.AboveUnreadable)
 }
 
+func originRaisesTTL(f Facts, _ Thresholds) (Severity, string) {
+	if !f.originRaisesTTL() {
+		return none()
+	}
+	return found(Warning, "%s", RaisesTTL(f.Origin.Config))
+}
+
+// RaisesTTL says what an origin does that [stream.Config.RaisesTTL].
+func RaisesTTL(origin stream.Config) string {
+	return fmt.Sprintf("the origin's server %v keeps a key with a TTL below %v, that of its limit markers, for that long, and the mirror only for its TTL",
+		origin.ServerVersion(), origin.SubjectDeleteMarkerTTL)
+}
+
+// originRaisesTTL reports whether the mirror drops what its origin serves, because the
+// origin's server keeps it longer than it says.
+func (f Facts) originRaisesTTL() bool {
+	return f.Origin != nil && f.Mirror.Config.AllowMsgTTL && f.Origin.Config.RaisesTTL()
+}
+
 func serverTooOld(f Facts, _ Thresholds) (Severity, string) {
-	if !f.originHasTTL() || !f.tooOld() {
+	if !f.originHasTTL() || !f.tooOld() || f.choseNoTTL() {
 		return none()
 	}
 	return found(Critical, "the mirror's server is older than 2.11 and does not support per-key TTL")
@@ -135,7 +153,7 @@ func serverTooOld(f Facts, _ Thresholds) (Severity, string) {
 
 func serverKeepsExpired(f Facts, _ Thresholds) (Severity, string) {
 	v := f.Mirror.Config.ServerVersion()
-	if !f.originHasTTL() {
+	if !f.originHasTTL() || f.choseNoTTL() {
 		return none()
 	}
 	switch {

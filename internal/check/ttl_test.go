@@ -8,6 +8,7 @@ func ttlCases() map[string][]findingCase {
 	return map[string][]findingCase{
 		"ttl-off": {
 			{"off", func(f *Facts) { f.Mirror.Config.AllowMsgTTL = false }, Critical, "grows forever"},
+			{"off, chosen", func(f *Facts) { f.Mirror.Config.AllowMsgTTL = false; chosen("allow_msg_ttl")(f) }, noFinding, ""},
 			{"both off", func(f *Facts) { f.Mirror.Config.AllowMsgTTL, f.Origin.Config.AllowMsgTTL = false, false }, noFinding, ""},
 			{"origin unreadable", func(f *Facts) { f.Mirror.Config.AllowMsgTTL = false; unreadableBecause(ReasonUnreachable)(f) }, noFinding, ""},
 		},
@@ -18,6 +19,10 @@ func ttlCases() map[string][]findingCase {
 		},
 		"ttl-origin-ignored": {
 			{"origin of 2.10", func(f *Facts) { f.Origin.Config.AllowMsgTTL, f.Origin.Config.Metadata = false, nil }, Warning, "disappears here"},
+			{"chosen", func(f *Facts) {
+				f.Origin.Config.AllowMsgTTL, f.Origin.Config.Metadata = false, nil
+				chosen("allow_msg_ttl")(f)
+			}, noFinding, ""},
 			{"origin of 2.11", func(f *Facts) {
 				f.Origin.Config.AllowMsgTTL, f.Origin.Config.Metadata = false, map[string]string{"_nats.ver": "2.11.0"}
 			}, noFinding, ""},
@@ -50,6 +55,16 @@ func ttlCases() map[string][]findingCase {
 				f.AboveUnreadable, f.Above = "no responders", []*stream.Info{aboveWith("middle", false)}
 			}, Unknown, "cannot be read: no responders"},
 			{"read", func(f *Facts) { f.Above = []*stream.Info{aboveWith("top", true)} }, noFinding, ""},
+		},
+		"origin-raises-ttl": {
+			{"2.11.6", raisesTTL, Warning, "server 2.11.6 keeps a key with a TTL below 1h0m0s"},
+			{"2.11.8", func(f *Facts) { raisesTTL(f); f.Origin.Config.Metadata["_nats.ver"] = "2.11.8" }, Warning, "2.11.8"},
+			{"2.11.9", func(f *Facts) { raisesTTL(f); f.Origin.Config.Metadata["_nats.ver"] = "2.11.9" }, noFinding, ""},
+			{"version not known", func(f *Facts) { raisesTTL(f); f.Origin.Config.Metadata = nil }, noFinding, ""},
+			{"history of 1", func(f *Facts) { raisesTTL(f); f.Origin.Config.MaxMsgsPerSubject = 1 }, noFinding, ""},
+			{"no limit markers", func(f *Facts) { raisesTTL(f); f.Origin.Config.SubjectDeleteMarkerTTL = 0 }, noFinding, ""},
+			{"mirror without per-key TTL", func(f *Facts) { raisesTTL(f); f.Mirror.Config.AllowMsgTTL = false }, noFinding, ""},
+			{"origin unreadable", func(f *Facts) { raisesTTL(f); unreadableBecause(ReasonDenied)(f) }, noFinding, ""},
 		},
 		"server-too-old": {
 			{"level 0", func(f *Facts) { f.Level = new(0) }, Critical, "older than 2.11"},

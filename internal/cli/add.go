@@ -10,6 +10,7 @@ import (
 
 	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/mirror"
+	"nats-kvmirror/internal/render"
 )
 
 // addOptions are the flags of add.
@@ -17,6 +18,7 @@ type addOptions struct {
 	settings
 	originFlags
 	bucket string
+	update bool
 	wait   *time.Duration
 }
 
@@ -24,13 +26,14 @@ func addAdd(app *fisk.Application, rt *runtime, selected func(command)) {
 	o := &addOptions{}
 	cmd := app.Command("add", "Creates a mirror of a bucket that follows its origin").Alias("new")
 	cmd.Tag("scope:user", "impact:rw")
-	cmd.HelpLong("Per-key TTL, history, maximum age and maximum value size are the origin's unless a flag says otherwise. Running the same command twice changes nothing the second time.")
+	cmd.HelpLong("Per-key TTL, history, maximum age and maximum value size are the origin's unless a flag says otherwise. Running the same command twice changes nothing the second time. When the origin's settings were changed since, --update brings the mirror in line; what a flag chose before stays.")
 	bucketArg(cmd.Arg("bucket", "Name of the mirror; the origin's when that is in another domain or account"), &o.bucket)
 	nameFlag(cmd.Flag("mirror", "The bucket to mirror, its origin").Required(), "mirror", &o.mirror).PlaceHolder("ORIGIN")
 	o.originFlags.addTo(cmd)
 	storage := optional[string]{"storage", &o.settings.Storage, parseStorage}
 	cmd.Flag("storage", "Where to store the data (file, memory)").PlaceHolder("BACKEND").HintOptions("file", "memory").SetValue(storage)
-	o.addSettings(cmd, "; default: the origin's")
+	o.addSettings(cmd, rt, "; default: the origin's")
+	cmd.Flag("update", "Bring a mirror that exists in line with its origin and the flags").UnNegatableBoolVar(&o.update)
 	durationFlag(cmd.Flag("wait", "Wait until the mirror has all that the origin has now"), "wait", &o.wait).PlaceHolder("DURATION")
 	jsonFlag(cmd, rt)
 	refuse(cmd, "marker-ttl", markerTTLReason, markerTTLHint)
@@ -50,7 +53,7 @@ func parseStorage(s string) (string, error) {
 
 // request validates the flags and adds them up.
 func (o *addOptions) request() (mirror.AddRequest, error) {
-	req := mirror.AddRequest{Bucket: o.bucket, Filters: o.filters}
+	req := mirror.AddRequest{Bucket: o.bucket, Filters: o.filters, Update: o.update}
 	if err := o.settings.complete(); err != nil {
 		return req, err
 	}
@@ -80,18 +83,27 @@ func (o *addOptions) run(ctx context.Context, rt *runtime) (mirror.Report, error
 	}
 	defer c.Close()
 	plan, err := c.PlanAdd(ctx, req)
+	if o.dryRun && plan.Action == mirror.WouldUpdate && !o.update {
+		err = nil // it is a difference that was found, and no failure
+		plan.Warnings = append(plan.Warnings, mirror.Warning{Code: "needs-update", Message: fmt.Sprintf("bucket %q exists, and is not changed without --update", plan.Bucket)})
+	}
 	if err != nil {
 		rt.warn(plan.Warnings, 0)
 		return plan.Report, err
 	}
-	if plan.Action == mirror.Unchanged {
+	switch plan.Action {
+	case mirror.Unchanged:
 		rt.say("Bucket %s exists with this configuration, nothing was written", plan.Bucket)
 		rt.space()
+	case mirror.WouldUpdate:
+		if err := rt.showPlan(false, func(w writer) error { return render.Differences(w, plan.Changes) }); err != nil {
+			return plan.Report, err
+		}
 	}
 	r, err := rt.carryOut(ctx, plan, &plan.Report, consent{force: true, dryRun: o.dryRun}, "")
 	heading := ""
 	switch {
-	case err != nil:
+	case err != nil, r.Action == mirror.WouldUpdate:
 		return r, err
 	case r.Action == mirror.WouldCreate:
 		heading = fmt.Sprintf("Would create Key-Value Store Bucket %s", r.Bucket)

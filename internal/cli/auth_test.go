@@ -81,7 +81,7 @@ func TestLogins(t *testing.T) {
 			}
 			at := append([]string{"--server", s.URL(), "--timeout", "20s"}, test.args...)
 			runJSON(t, t.Context(), append(at, "add", "m", "--mirror", "demo", "--no-allow-msg-ttl", "--wait", "1m")...).mustBe(t, 0, mirror.Created, "")
-			runJSON(t, t.Context(), append(at, "edit", "m", "--force")...).mustBe(t, 0, mirror.Updated, "")
+			runJSON(t, t.Context(), append(at, "edit", "m", "--allow-msg-ttl", "--force")...).mustBe(t, 0, mirror.Updated, "")
 			runFleet(t, t.Context(), append(at, "check", "m", "--content")...).mustBe(t, 0, mirror.Checked, "")
 			runJSON(t, t.Context(), "info", "m", "--server", s.URL(), "--timeout", (3*brief).String()).mustBe(t, 1, mirror.Failed, test.kind)
 		})

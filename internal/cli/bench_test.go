@@ -90,7 +90,9 @@ func runOnce(tb testing.TB, p *natstest.Proxy, args []string) natstest.Traffic {
 func TestRoundTrips(t *testing.T) {
 	t.Parallel()
 	sites, p := benchSites(t, 50*time.Millisecond)
-	for _, j := range jobs() {
+	all := jobs()
+	update := job{name: "update", rounds: 2, before: all[1].before, ours: func(b string) []string { return append(all[0].ours(b), "--update") }}
+	for _, j := range append(all, update) {
 		bucket := "rounds-" + j.name
 		j.before(t, sites, bucket)
 		traffic := runOnce(t, p, j.ours(bucket))

@@ -31,7 +31,7 @@ func TestPartlyRead(t *testing.T) {
 	const unread = `stream "KV_m0" at "FAKE.API": its servers do not answer`
 
 	for format, want := range map[string]string{
-		"nagios":     "UNKNOWN mirrors Warn:unknown: " + unread + " [unreadable] | mirrors=1 ok=1 ",
+		"nagios":     "UNKNOWN mirrors Warn:unknown: " + unread + " [unreadable] | mirrors=1 ok=1 warning=0 critical=0 unknown=1 ",
 		"json":       `"status": "UNKNOWN"`,
 		"prometheus": `status="UNKNOWN"} 3`,
 		"text":       "mirrors: UNKNOWN\n",
@@ -56,11 +56,11 @@ func TestPartlyRead(t *testing.T) {
 	}
 
 	code, out, errs := runText(t, t.Context(), append(at, "ls", "-n")...)
-	if code != 0 || out != "m1\n" || !strings.Contains(errs, "warning: not read: "+unread) {
+	if code != 1 || out != "m1\n" || !strings.Contains(errs, "warning: not read: "+unread) {
 		t.Errorf("ls: exit code %d, %q, %q", code, out, errs)
 	}
-	if listed := runFleet(t, t.Context(), append(at, "ls")...); len(listed.fleet.Problems) != 1 || len(listed.fleet.Mirrors) != 1 {
-		t.Errorf("ls: %d mirrors, problems %q", len(listed.fleet.Mirrors), listed.fleet.Problems)
+	if listed := runFleet(t, t.Context(), append(at, "ls")...); listed.code != 1 || listed.fleet.Unread != 1 || len(listed.fleet.Problems) != 1 || len(listed.fleet.Mirrors) != 1 {
+		t.Errorf("ls: exit code %d, %d mirrors, problems %q", listed.code, len(listed.fleet.Mirrors), listed.fleet.Problems)
 	}
 
 	repaired := runFleet(t, t.Context(), append(at, "repair", "--all", "--force")...)
@@ -69,6 +69,27 @@ func TestPartlyRead(t *testing.T) {
 	}
 	if hasTTL(t, sites.Leaf.URL(), "m0") {
 		t.Error("repair changed what it could not read")
+	}
+}
+
+// Where the servers of the only stream do not answer it is not said that there is no
+// mirror: that is not known.
+func TestNothingRead(t *testing.T) {
+	t.Parallel()
+	sites, _ := plainMirrors(t, 1)
+	shim(t, sites.Leaf.URL(), func(subject string, reply map[string]any) {
+		if streams, _ := reply["streams"].([]any); subject == "STREAM.LIST" && len(streams) > 0 {
+			reply["streams"], reply["missing"] = []any{}, []string{"KV_m0"}
+		}
+	})
+	at := []string{"--server", sites.Leaf.URL(), "--js-api-prefix", "FAKE.API"}
+	code, out, _ := runText(t, t.Context(), append(at, "check")...)
+	if code != 3 || !strings.Contains(out, " unknown=1 ") || strings.Contains(out, "no mirror was found") {
+		t.Errorf("check: exit code %d, %q", code, out)
+	}
+	code, out, errs := runText(t, t.Context(), append(at, "ls")...)
+	if code != 1 || out != "No mirrors could be read\n" || !strings.Contains(errs, `stream "KV_m0"`) {
+		t.Errorf("ls: exit code %d, %q, %q", code, out, errs)
 	}
 }
 

@@ -35,7 +35,7 @@ func TestCluster(t *testing.T) {
 
 	made := runJSON(t, t.Context(), "add", "made", "--mirror", "demo", "--replicas", "3", "--wait", "1m", "--server", url)
 	made.mustBe(t, 0, mirror.Created, "")
-	if len(made.report.Warnings) > 0 || made.report.State.Msgs != 2 {
+	if w := made.report.Warnings; len(w) != 1 || w[0].Code != "beside-origin" || made.report.State.Msgs != 2 {
 		t.Errorf("%d messages, warnings %q", made.report.State.Msgs, made.warnings())
 	}
 	again := runJSON(t, t.Context(), "add", "made", "--mirror", "demo", "--replicas", "3", "--server", url)

@@ -101,7 +101,7 @@ func BenchmarkContentSync(b *testing.B) {
 		sites := mirrored(b, messages)
 		purgeOrigin(b, sites)
 		b.StartTimer()
-		p, t := peakOf(b, ours, sites.Leaf.URL(), "m: differs from its origin", "prune", "m", "--force")
+		p, t := peakOf(b, ours, sites.Leaf.URL(), "m: differs from its origin", "prune", "m", "--gone", "--force")
 		peak, took = max(peak, p), took+t
 		b.StopTimer()
 		sites.Stop()

@@ -176,7 +176,7 @@ func TestPruneKilled(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(p.Close)
-			prune := []string{"prune", "m", "--force"}
+			prune := []string{"prune", "m", "--gone", "--force"}
 			random := rand.New(rand.NewPCG(4, uint64(len(test.name))))
 			purging := func() requestPoint {
 				return requestPoint{name: "purging", during: ".STREAM.PURGE.", nth: 1 + random.IntN(1_000)}
@@ -235,11 +235,11 @@ func TestRecreateKilled(t *testing.T) {
 		there bool // afterwards
 	}{
 		{requestPoint{name: "comparing", during: ".CONSUMER.", nth: 1 + random.IntN(2)}, true},
-		{requestPoint{name: "before the deletion", during: ".STREAM.DELETE.", nth: 1, verdict: natstest.Drop}, true},
-		{requestPoint{name: "behind the deletion", during: ".STREAM.DELETE.", nth: 1}, false},
+		{requestPoint{name: "before the deletion", during: ".STREAM.DELETE.", nth: 3, verdict: natstest.Drop}, true},
+		{requestPoint{name: "behind the deletion", during: ".STREAM.DELETE.", nth: 3}, false}, // two are of the scratch mirror
 		{requestPoint{name: "before it is restored", during: ".STREAM.CREATE.", nth: 1, verdict: natstest.Drop}, false},
 		{requestPoint{name: "behind that", during: ".STREAM.CREATE.", nth: 1}, true},
-		{requestPoint{name: "before the creation", during: ".STREAM.CREATE.", nth: 1, verdict: natstest.Drop}, false},
+		{requestPoint{name: "before the creation", during: ".STREAM.CREATE.", nth: 3, verdict: natstest.Drop}, false},
 		{comparing("comparing what was restored"), true},
 		{comparing("comparing afterwards"), true},
 	} {
@@ -294,10 +294,10 @@ func TestContentPrompts(t *testing.T) {
 		}
 		return p.shown()
 	}
-	if shown := answer("n\r", 0, "Really purge 3 messages from 1 mirror?", "prune", "m"); !strings.Contains(shown, "Nothing was purged") {
+	if shown := answer("n\r", 0, "Really purge 3 messages from 1 mirror, of which 3 may be the last copies, gone at the origin without a trace?", "prune", "m"); !strings.Contains(shown, "Nothing was purged") {
 		t.Errorf("after no:\n%s", shown)
 	}
-	answer("\x03", 1, "Really purge 3 messages from 1 mirror?", "prune", "m")
+	answer("\x03", 1, "Really purge 3 messages from 1 mirror, of which 3 may be the last copies, gone at the origin without a trace?", "prune", "m")
 	answer("n\r", 0, "Really delete bucket m and lose 3 messages?", "recreate", "m")
 	holds(103)
 	// With --force nothing is asked, and it is no consent to a loss.
@@ -306,7 +306,7 @@ func TestContentPrompts(t *testing.T) {
 		t.Errorf("recreate --force: exit code %d:\n%s", code, forced.shown())
 	}
 	holds(103)
-	if shown := answer("y\r", 0, "Really purge 3 messages from 1 mirror?", "prune", "m"); !strings.Contains(shown, "3 messages purged; it holds what its origin holds") {
+	if shown := answer("y\r", 0, "Really purge 3 messages from 1 mirror, of which 3 may be the last copies, gone at the origin without a trace?", "prune", "m"); !strings.Contains(shown, "3 messages purged; it holds what its origin holds") {
 		t.Errorf("after yes:\n%s", shown)
 	}
 	holds(100)
@@ -353,9 +353,19 @@ func TestPruneAnswersLost(t *testing.T) {
 		}
 		return natstest.Pass
 	})
-	o := runFleet(t, t.Context(), "prune", "m", "--force", "--timeout", (2 * brief).String(), "--server", p.URL())
+	o := runFleet(t, t.Context(), "prune", "m", "--gone", "--force", "--timeout", (2 * brief).String(), "--server", p.URL())
 	o.mustBe(t, 0, mirror.Updated, "")
 	isIdentical(t, sites, 100)
+}
+
+// whenDeleted refuses creations once the mirror m was deleted, which nothing shows
+// before.
+func whenDeleted(refuses func(request []byte) bool) func(subject string, request []byte) bool {
+	deleted := false
+	return func(subject string, request []byte) bool {
+		deleted = deleted || subject == "STREAM.DELETE.KV_m"
+		return deleted && strings.HasPrefix(subject, "STREAM.CREATE") && refuses(request)
+	}
 }
 
 // When the new mirror is refused after the old one was deleted, the old one is
@@ -376,9 +386,7 @@ func TestRecreateRefused(t *testing.T) {
 			sites := leftBehind(t, 0)
 			cache := t.TempDir()
 			t.Setenv("XDG_CACHE_HOME", cache)
-			refusing(t, sites.Leaf.URL(), func(subject string, request []byte) bool {
-				return strings.HasPrefix(subject, "STREAM.CREATE") && test.refuses(request)
-			}, func(string, map[string]any) {})
+			refusing(t, sites.Leaf.URL(), whenDeleted(test.refuses), func(string, map[string]any) {})
 			o := runJSON(t, t.Context(), "recreate", "m", "--filter", "stays.>", "--force", "--server", sites.Leaf.URL(), "--js-api-prefix", "FAKE.API")
 			o.mustBe(t, 1, mirror.Failed, mirror.ErrRejected)
 			if o.report.Error == nil || !strings.Contains(o.report.Error.Message, test.says) {
@@ -387,6 +395,9 @@ func TestRecreateRefused(t *testing.T) {
 			saved, err := filepath.Glob(filepath.Join(cache, appName, "m-*.json"))
 			if err != nil || (len(saved) == 1) != test.restore {
 				t.Fatalf("saved are %q, %v", saved, err)
+			}
+			if is := o.report.State; test.restore != (is == nil) {
+				t.Errorf("the state of what is there is %+v", is)
 			}
 			if test.restore {
 				if want := fmt.Sprintf("to create it again, run `%s recreate m --from-backup %s --js-api-prefix FAKE.API`", appName, saved[0]); !strings.Contains(o.report.Error.Hint, want) {

@@ -3,9 +3,11 @@ package cli
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/choria-io/fisk"
 
+	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/mirror"
 	"nats-kvmirror/internal/render"
 )
@@ -14,16 +16,37 @@ import (
 type editOptions struct {
 	settings
 	bucket string
+	follow followed
 	force  bool
 }
+
+// followed are the fields of --follow.
+type followed []string
+
+// Set takes the name of a setting.
+func (f *followed) Set(name string) error {
+	field, err := kvcfg.FollowField(name)
+	if err != nil {
+		return invalidFlag("follow", err)
+	}
+	*f = append(*f, field)
+	return nil
+}
+
+// String is the fields.
+func (f *followed) String() string { return strings.Join(*f, ",") }
+
+// IsCumulative tells fisk that the flag can be repeated.
+func (*followed) IsCumulative() bool { return true }
 
 func addEdit(app *fisk.Application, rt *runtime, selected func(command)) {
 	o := &editOptions{}
 	cmd := app.Command("edit", "Changes a mirror, whatever tool made it")
 	cmd.Tag("scope:user", "impact:rw")
-	cmd.HelpLong("Without flags, per-key TTL is turned on if the origin has it. Only what a flag names is changed; all other settings stay as they are, also those that this program does not know.")
+	cmd.HelpLong("Without flags, the mirror is made to follow its origin in per-key TTL, maximum age, history and maximum value size, but for what a flag chose before. With flags, only what a flag names is changed; all other settings stay as they are, also those that this program does not know.")
 	bucketArg(cmd.Arg("bucket", "The mirror to change").Required(), &o.bucket)
-	o.addSettings(cmd, "")
+	o.addSettings(cmd, rt, "")
+	cmd.Flag("follow", "Follow the origin again in this setting, whatever was chosen (can be repeated)").PlaceHolder("SETTING").HintOptions(kvcfg.FollowNames()...).SetValue(&o.follow)
 	cmd.Flag("force", "Change without asking").Short('f').UnNegatableBoolVar(&o.force)
 	jsonFlag(cmd, rt)
 	recreate := "delete the mirror and create it again with `" + appName + " recreate`"
@@ -49,7 +72,7 @@ func (o *editOptions) run(ctx context.Context, rt *runtime) (mirror.Report, erro
 	}
 	defer c.Close()
 	may := consent{force: o.force, dryRun: o.dryRun}
-	plan, err := c.PlanEdit(ctx, mirror.EditRequest{Bucket: o.bucket, Settings: o.settings.Settings, AtOnce: may.force && !may.dryRun})
+	plan, err := c.PlanEdit(ctx, mirror.EditRequest{Bucket: o.bucket, Settings: o.settings.Settings, Follow: o.follow, AtOnce: may.force && !may.dryRun})
 	if err != nil {
 		rt.warn(plan.Warnings, 0)
 		return plan.Report, err

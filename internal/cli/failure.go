@@ -35,6 +35,36 @@ func (f *failure) Error() string { return f.err.Error() }
 // Unwrap is the message's error.
 func (f *failure) Unwrap() error { return f.err }
 
+// undecidedError is why a dry run does not know all that differs.
+type undecidedError struct {
+	error
+	differs bool // it knows that something does
+}
+
+// Unwrap is the error.
+func (e undecidedError) Unwrap() error { return e.error }
+
+// undecided says of an error of a dry run that not all is known because of it; differs
+// that something differs all the same.
+func undecided(err error, differs bool) error {
+	if err == nil {
+		return nil
+	}
+	return undecidedError{err, differs}
+}
+
+// exitCode is the exit code of a failure.
+func (rt *runtime) exitCode(err error, kind mirror.Kind) int {
+	var u undecidedError
+	switch {
+	case errors.As(err, &u) && u.differs:
+		return exitDifferences
+	case errors.As(err, &u), kind == mirror.ErrOutcomeUnknown, kind == mirror.ErrOriginUnreadable && rt.comparing:
+		return exitUnknown
+	}
+	return exitFailed
+}
+
 func fail(kind mirror.Kind, hint, format string, a ...any) error {
 	return &failure{kind: kind, hint: hint, err: fmt.Errorf(format, a...)}
 }

@@ -44,7 +44,7 @@ func TestFaultsCluster(t *testing.T) {
 	repair := func(bucket string) clusterCommand {
 		return clusterCommand{[]string{"repair", bucket, "--force"}, bucket, "STREAM.UPDATE", 1, hasTTL}
 	}
-	prune := clusterCommand{[]string{"prune", "pruned", "--force"}, "pruned", "STREAM.PURGE", 5, holds}
+	prune := clusterCommand{[]string{"prune", "pruned", "--gone", "--force"}, "pruned", "STREAM.PURGE", 5, holds}
 
 	c.during(t, "its leader hands over", 0, func() { stepDown(t, leaf, "KV_edited") }, edit("edited"))
 	c.during(t, "its leader hands over", 0, func() { stepDown(t, leaf, "KV_repaired") }, repair("repaired"))

@@ -122,7 +122,7 @@ func writeScenarios(st *testSites) []scenario {
 		{
 			name: "prune", weight: 2,
 			prepare: func(t *testing.T, st *testSites, bucket string) { st.leftOver(t, bucket) },
-			args:    func(b string) []string { return []string{"prune", b, "--force"} },
+			args:    func(b string) []string { return []string{"prune", b, "--gone", "--force"} },
 			writes:  []string{"STREAM.PURGE"}, done: mirror.Updated,
 			applied: func(_, after streamState) bool { return after.State.Msgs == 1 },
 			halfway: func(_, after streamState, _ result) string {

@@ -58,10 +58,10 @@ func (rt *runtime) hint(a mirror.Advice) string {
 		return "name the bucket and not its stream: " + a.Bucket
 	case mirror.OtherNameOrDomain:
 		return "give the mirror a name of its own, as " + rt.command("add", bucket+"-mirror", "--mirror", bucket) + ", or name the origin's domain with --mirror-domain"
-	case mirror.Edit:
-		return fmt.Sprintf("change it with `%s`, see edit --help", rt.command("edit", bucket))
+	case mirror.UpdateOrRepair:
+		return fmt.Sprintf("add --update to change it, or %s to make it follow its origin", rt.run("repair", bucket))
 	case mirror.AllowTTL:
-		return fmt.Sprintf("`%s` turns it on", rt.command("edit", bucket))
+		return fmt.Sprintf("`%s` turns it on", rt.command("edit", bucket, "--allow-msg-ttl"))
 	case mirror.Repair:
 		return rt.run("repair", bucket)
 	case mirror.RepairRollups:
@@ -74,6 +74,10 @@ func (rt *runtime) hint(a mirror.Advice) string {
 		return rt.run("recreate", bucket)
 	case mirror.RecreateFilter:
 		return "no server changes what a mirror takes: run `" + rt.command("recreate", bucket) + "` with the --filter wanted"
+	case mirror.RecreateAllKeys:
+		return "without that consumer, " + rt.run("recreate", bucket, "--filter", ">") + ", or with the --filter wanted"
+	case mirror.EditMaxBytes:
+		return fmt.Sprintf("give it one with `%s SIZE`", rt.command("edit", bucket, "--max-bucket-size"))
 	case mirror.RecreateWithoutTTL:
 		return "without per-key TTL, " + rt.run("recreate", bucket, "--no-allow-msg-ttl")
 	case mirror.UpgradeTo:
@@ -146,6 +150,8 @@ func fixedHints() map[mirror.AdviceCode]string {
 		mirror.CheckLink:        "check the link, and whether the mirror may create a consumer on the origin",
 		mirror.OriginAlive:      "promote when the origin is lost; if nothing writes to the origin any more, add --origin-alive",
 		mirror.DisableMirrorDir: "turn its mirror_direct off, or promote all the same with --origin-alive",
+		mirror.SeeFixes:         "the findings list their fix",
+		mirror.PruneGone:        "to purge them as well, add --gone",
 		mirror.SeeRemedies:      "what a purge cannot fix is listed with its fix",
 	}
 }
@@ -184,6 +190,9 @@ func (rt *runtime) fix(f check.Finding, bucket string) string {
 			args = append(args, "--no-allow-msg-ttl")
 		}
 		parts = append(parts, rt.run(args...))
+	}
+	if f.Code == "discard-old" && f.Severity != check.OK {
+		return "to have no limit that the origin does not have, " + rt.run("edit", bucket, "--follow", "max-bucket-size")
 	}
 	if f.Advice != "" {
 		parts = append(parts, f.Advice)

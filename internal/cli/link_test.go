@@ -40,12 +40,10 @@ func TestDomainCut(t *testing.T) {
 	link.CutAll()
 	begin := time.Now()
 	waitUntil(t, "the hub is out of reach", func() bool {
-		return runJSON(t, t.Context(), at("add", "n", "--mirror", "demo", "--mirror-domain", "hub", "--dry-run")...).code == 1
+		return runJSON(t, t.Context(), at("add", "n", "--mirror", "demo", "--mirror-domain", "hub", "--dry-run")...).code == 3
 	})
 	runJSON(t, t.Context(), at("add", "n", "--mirror", "demo", "--mirror-domain", "hub")...).mustBe(t, 1, mirror.Failed, mirror.ErrOriginUnreadable)
 	runJSON(t, t.Context(), at("edit", "plain", "--force")...).mustBe(t, 1, mirror.Failed, mirror.ErrOriginUnreadable)
-	// It has per-key TTL already: the origin has nothing to say.
-	runJSON(t, t.Context(), at("edit", "m", "--force")...).mustBe(t, 0, mirror.Unchanged, "")
 	if o := runJSON(t, t.Context(), at("info", "m")...); o.code != 0 || o.report.Origin.Reachable {
 		t.Errorf("info: exit code %d, origin %+v", o.code, o.report.Origin)
 	}
@@ -55,7 +53,7 @@ func TestDomainCut(t *testing.T) {
 		}
 	}
 	runFleet(t, t.Context(), at("repair", "plain", "--force")...).mustBe(t, 1, mirror.Failed, mirror.ErrOriginUnreadable)
-	runFleet(t, t.Context(), at("prune", "m", "--force")...).mustBe(t, 1, mirror.Failed, mirror.ErrIncomplete)
+	runFleet(t, t.Context(), at("prune", "m", "--gone", "--force")...).mustBe(t, 1, mirror.Failed, mirror.ErrIncomplete)
 	runJSON(t, t.Context(), at("recreate", "m", "--force")...).mustBe(t, 1, mirror.Failed, mirror.ErrOriginUnreadable)
 	if took := time.Since(begin); took > time.Minute {
 		t.Errorf("it took %v", took)
@@ -127,6 +125,6 @@ func TestAccountsOverLeafnode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	runFleet(t, t.Context(), at("prune", "demo", "--force")...).mustBe(t, 0, mirror.Updated, "")
+	runFleet(t, t.Context(), at("prune", "demo", "--gone", "--force")...).mustBe(t, 0, mirror.Updated, "")
 	runJSON(t, t.Context(), at("recreate", "demo", "--force")...).mustBe(t, 0, mirror.Recreated, "")
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -57,15 +58,15 @@ func (o *lsOptions) run(ctx context.Context, rt *runtime) (mirror.Fleet, error) 
 	}
 	defer c.Close()
 	f, err := c.List(ctx)
-	if err != nil {
+	if err != nil && len(f.Problems) == 0 {
 		return *f, err
 	}
 	rt.noteProblems(*f)
 	f.Mirrors = slices.DeleteFunc(f.Mirrors, func(m mirror.Member) bool { return !o.wants(m) })
 	if rt.json {
-		return *f, nil
+		return *f, err
 	}
-	return *f, o.show(rt, *f)
+	return *f, errors.Join(o.show(rt, *f), err)
 }
 
 // noteProblems says what could not be read.
@@ -113,7 +114,11 @@ func (o *lsOptions) show(rt *runtime, f mirror.Fleet) error {
 	case o.dot:
 		return render.Dot(rt.Out, f.Mirrors)
 	case len(f.Mirrors) == 0:
-		_, err := io.WriteString(rt.Out, "No mirrors found\n")
+		found := "No mirrors found\n"
+		if len(f.Problems) > 0 {
+			found = "No mirrors could be read\n"
+		}
+		_, err := io.WriteString(rt.Out, found)
 		return err
 	}
 	slices.SortStableFunc(f.Mirrors, func(a, b mirror.Member) int { return b.State.Compare(a.State) })

@@ -34,7 +34,7 @@ func TestHugeAnswer(t *testing.T) {
 	}{
 		{[]string{"edit", "huge", "--force"}, exitFailed, `"kind": "not-a-bucket"`},
 		{[]string{"info", "huge"}, exitFailed, `"kind": "not-a-bucket"`},
-		{[]string{"ls"}, exitOK, "the list leaves them out"}, // of which there are none that it could show
+		{[]string{"ls"}, exitFailed, "the list leaves them out"}, // of which there are none that it could show
 		{[]string{"check"}, 3, "the list leaves them out"},
 		{[]string{"repair", "huge", "--force"}, exitFailed, "could not be read"},
 	} {

@@ -80,6 +80,7 @@ func (o *promoteOptions) inPlace(ctx context.Context, rt *runtime, c *mirror.Cli
 	if err != nil || r.Action != mirror.Promoted {
 		return r, err
 	}
+	rt.say("Bucket %s was promoted: it is a bucket of its own, takes values itself and follows no origin", o.bucket)
 	rt.space()
 	return r, rt.show(r, "")
 }
@@ -101,5 +102,7 @@ func (o *promoteOptions) copyInto(ctx context.Context, rt *runtime, c *mirror.Cl
 	case r.Action == mirror.WouldPromote:
 		return r, rt.show(r, fmt.Sprintf("Would make Key-Value Store Bucket %s of bucket %s", o.into, o.bucket))
 	}
+	rt.say("Bucket %s was made of bucket %s: it is a bucket of its own and takes values itself; bucket %s is as it was", o.into, o.bucket, o.bucket)
+	rt.space()
 	return r, rt.show(r, "")
 }

@@ -24,7 +24,7 @@ func (o *manyFlags) addTo(cmd *fisk.CmdClause, rt *runtime, verb string) {
 	cmd.Arg("bucket", "The mirrors to "+verb).StringsVar(&o.buckets)
 	cmd.Flag("all", "Mean all mirrors").UnNegatableBoolVar(&o.all)
 	cmd.Flag("force", "Change without asking").Short('f').UnNegatableBoolVar(&o.force)
-	cmd.Flag("dry-run", "Show what would be changed and change nothing; exit code 2 when there is something to change").UnNegatableBoolVar(&o.dryRun)
+	dryRunFlag(cmd, rt, "Show what would be changed and change nothing; exit code 2 when there is something to change, 3 when that is not known", &o.dryRun)
 	jsonFlag(cmd, rt)
 }
 

@@ -40,8 +40,10 @@ func (rt *runtime) finishFleet(f mirror.Fleet, err error) int {
 func (rt *runtime) outcome(done mirror.Action, err error) (mirror.Action, *mirror.Failure, int) {
 	code, failed := rt.verdict(err)
 	switch {
-	case failed != nil && code == exitUnknown:
+	case failed != nil && failed.Kind == mirror.ErrOutcomeUnknown:
 		return mirror.Unknown, failed, code
+	case failed != nil && code == exitDifferences:
+		return done, failed, code
 	case failed != nil:
 		return mirror.Failed, failed, code
 	case done.Planned():
@@ -59,11 +61,7 @@ func (rt *runtime) verdict(err error) (int, *mirror.Failure) {
 	f := rt.explain(err)
 	fmt.Fprintf(rt.Err, "%s: error: %s\n", appName, render.Clean(f.Error()))
 	rt.showHints(f.hint)
-	code := exitFailed
-	if f.kind == mirror.ErrOutcomeUnknown {
-		code = exitUnknown
-	}
-	return code, &mirror.Failure{Kind: f.kind, Message: f.Error(), Hint: f.hint}
+	return rt.exitCode(err, f.kind), &mirror.Failure{Kind: f.kind, Message: f.Error(), Hint: f.hint}
 }
 
 // showHints writes hints, line by line.

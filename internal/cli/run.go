@@ -46,14 +46,18 @@ type runtime struct {
 	globals globals
 	prompt  prompter
 	json    bool
-	log     *log.Logger // for --trace
-	style   render.Style
-	self    string // how this program is called
+	// comparing is set by --dry-run of commands that say by their exit code whether a
+	// mirror differs from its origin.
+	comparing bool
+	log       *log.Logger // for --trace
+	style     render.Style
+	self      string // how this program is called
 }
 
 // Run is the whole program but for the process: it parses args, runs the
 // command that they name and returns the exit code: 0 done, or nothing to do; 1
-// failed; 2 --dry-run found differences; 3 the outcome of a write is unknown. Those of
+// failed; 2 --dry-run found differences; 3 the outcome of a write, or with --dry-run whether
+// anything differs, is unknown. Those of
 // check are those of monitoring plugins. ctx ends on an interrupt. The environment is
 // the process's, because fisk, natscontext and columns read it there.
 func Run(ctx context.Context, args []string, s Streams) int {

@@ -20,7 +20,7 @@ type settings struct {
 // addSettings declares the flags of `nats kv add` and `nats kv edit` that make
 // sense on a mirror. whose says in the helps where a setting comes from when
 // the flag is not given.
-func (s *settings) addSettings(cmd *fisk.CmdClause, whose string) {
+func (s *settings) addSettings(cmd *fisk.CmdClause, rt *runtime, whose string) {
 	w := &s.Settings
 	textFlag(cmd.Flag("description", "What the bucket is for"), "description", &w.Description).PlaceHolder("TEXT")
 	countFlag(cmd.Flag("history", fmt.Sprintf("Values to keep of each key, 1 to %d%s", kvcfg.MaxHistory, whose)), "history", &w.History).PlaceHolder("VALUES")
@@ -36,7 +36,17 @@ func (s *settings) addSettings(cmd *fisk.CmdClause, whose string) {
 	nameFlag(cmd.Flag("republish-destination", "Where to republish what the mirror stores"), "republish-destination", &s.republishDestination).PlaceHolder("DEST")
 	boolFlag(cmd.Flag("republish-headers", "Republish the headers alone"), "republish-headers", &s.republishHeaders)
 	boolFlag(cmd.Flag("allow-msg-ttl", "Let keys and delete markers expire, whatever the origin has"), "allow-msg-ttl", &w.AllowMsgTTL)
-	cmd.Flag("dry-run", "Show what would be done and do nothing; exit code 2 when there is something to do").UnNegatableBoolVar(&s.dryRun)
+	dryRunFlag(cmd, rt, "Show what would be done and do nothing; exit code 2 when there is something to do, 3 when that is not known", &s.dryRun)
+}
+
+// dryRunFlag declares --dry-run of a command that compares mirrors with their origins.
+func dryRunFlag(cmd *fisk.CmdClause, rt *runtime, help string, target *bool) {
+	flag := cmd.Flag("dry-run", help)
+	flag.PreAction(func(*fisk.ParseContext) error {
+		rt.comparing = true
+		return nil
+	})
+	flag.UnNegatableBoolVar(target)
 }
 
 // complete validates the settings and fills in what several flags make up.

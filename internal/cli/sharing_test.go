@@ -71,7 +71,7 @@ func TestPastedSharing(t *testing.T) {
 	if _, err := connectTo(t, urlA).Request("$JS.API.STREAM.PURGE.KV_demo", []byte(`{"filter":"$KV.demo.key.2"}`), longest); err != nil {
 		t.Fatal(err)
 	}
-	pruned := runFleet(t, t.Context(), append(at, "prune", "m", "--force")...)
+	pruned := runFleet(t, t.Context(), append(at, "prune", "m", "--gone", "--force")...)
 	pruned.mustBe(t, 0, mirror.Updated, "")
 	if n := pruned.fleet.Mirrors[0].Purge.Purged; n != 1 {
 		t.Errorf("%d messages were purged, want 1", n)

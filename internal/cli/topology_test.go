@@ -98,7 +98,7 @@ func TestContentOverAccounts(t *testing.T) {
 			if o.code != test.code {
 				t.Errorf("exit code %d, want %d: %+v\n%s", o.code, test.code, o.fleet.Mirrors, o.stderr)
 			}
-			pruned := runFleet(t, t.Context(), "prune", "m", "--force", "--server", b, "--timeout", (2 * brief).String())
+			pruned := runFleet(t, t.Context(), "prune", "m", "--gone", "--force", "--server", b, "--timeout", (2 * brief).String())
 			if test.code == 0 {
 				pruned.mustBe(t, 0, mirror.Unchanged, "")
 			} else if pruned.code == 0 || readStream(t, connectTo(t, b), "m").State.Msgs != 1 {
@@ -158,7 +158,7 @@ func TestStallOverAccounts(t *testing.T) {
 			if c := compared.fleet.Mirrors[0].Content; compared.code != 2 || c.Verdict == content.Identical || c.Behind != keys-has.Last || content.Sum(c.LeftOver) > 0 {
 				t.Errorf("exit code %d, %+v", compared.code, c)
 			}
-			pruned := runFleet(t, t.Context(), at("prune", "m", "--force")...)
+			pruned := runFleet(t, t.Context(), at("prune", "m", "--gone", "--force")...)
 			pruned.mustBe(t, 1, mirror.Failed, mirror.ErrIncomplete)
 			if n := pruned.fleet.Mirrors[0].Purge.Keys; n > 0 {
 				t.Errorf("%d keys were to be purged", n)
@@ -206,7 +206,7 @@ func TestTwoClusters(t *testing.T) {
 	stepDown(t, hub, "KV_demo")
 	leaf[2].Shutdown()
 	waitUntil(t, "m1 is repaired", func() bool {
-		r := play(t, t.Context(), append(at, "repair", "m1", "--force")...)
+		r := play(t, t.Context(), append(at, "repair", "m1", "--only", "ttl-off", "--force")...)
 		if r.code == exitOK && !readFromLeader(t, direct, "m1").Config.TTL {
 			t.Fatalf("it is not repaired: %s", r.stdout)
 		}
@@ -214,12 +214,12 @@ func TestTwoClusters(t *testing.T) {
 	})
 	askLeader(t, connectTo(t, hub[0].URL()), "STREAM.PURGE.KV_demo", `{"filter":"$KV.demo.a"}`)
 	waitUntil(t, "m1 is pruned", func() bool {
-		r := play(t, t.Context(), append(at, "prune", "m1", "--force")...)
+		r := play(t, t.Context(), append(at, "prune", "m1", "--gone", "--force")...)
 		return r.code == exitOK && readFromLeader(t, direct, "m1").State.Msgs == 1
 	})
 	restart(t, leaf, 2, "KV_m0", "KV_m1")
 	waitUntil(t, "both hold what their origin holds", func() bool {
-		r := play(t, t.Context(), append(at, "prune", "m0", "m1", "--force")...)
+		r := play(t, t.Context(), append(at, "prune", "m0", "m1", "--gone", "--force")...)
 		return r.code == exitOK
 	})
 }

@@ -204,7 +204,7 @@ func TestOlderServers(t *testing.T) {
 		{"2.10, add without TTL", level0, append(add, "--no-allow-msg-ttl"), 0, "", "stays here forever"},
 		{"2.10, edit something else", level0, append(edit, "--description", "x"), 0, "", "the mirror's server must be 2.11 or later"},
 		{"2.11.0, edit something else", hosted("2.11.0"), append(edit, "--description", "x"), 0, "", "run `nats-kvmirror recreate plain --js-api-prefix FAKE.API`"},
-		{"2.11.6, edit something else", hosted("2.11.6"), append(edit, "--description", "x"), 0, "", "edit plain --js-api-prefix FAKE.API` turns it on"},
+		{"2.11.6, edit something else", hosted("2.11.6"), append(edit, "--description", "x"), 0, "", "edit plain --allow-msg-ttl --js-api-prefix FAKE.API` turns it on"},
 		{"2.10, edit", level0, edit, 1, mirror.ErrOldServer, "API level 1"},
 		{"drops TTL on create", drops, add, 1, mirror.ErrNotKept, "allow_msg_ttl is false and not true"},
 		{"drops TTL on update", drops, edit, 1, mirror.ErrNotKept, "allow_msg_ttl is false and not true"},
@@ -249,9 +249,8 @@ func TestEditFindsLeftovers(t *testing.T) {
 	if _, err := kv.PutString(t.Context(), "key", "value"); err != nil {
 		t.Fatal(err)
 	}
-	if o := runJSON(t, t.Context(), "add", "plain", "--mirror", "demo", "--mirror-domain", "hub", "--no-allow-msg-ttl", "--wait", "1m", "--server", sites.Leaf.URL()); o.code != 0 {
-		t.Fatal(o.stderr)
-	}
+	leaf := connectTo(t, sites.Leaf.URL())
+	waitUntil(t, "the mirror has the value", func() bool { return readStream(t, leaf, "plain").State.Msgs == 1 })
 	// A purge through the API is not replicated, so the mirror keeps the value.
 	nc, err := nats.Connect(sites.Hub.URL(), nats.Timeout(longest))
 	if err != nil {

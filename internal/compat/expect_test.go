@@ -29,6 +29,8 @@ var (
 	recreated = outcome{0, "recreated", ""}
 	unchanged = outcome{0, "unchanged", ""}
 	oldServer = outcome{1, "failed", "old-server"}
+	// What no update fixes remains.
+	incomplete = outcome{1, "failed", "incomplete"}
 )
 
 // versions are the versions and what they do. What is not said in a word was
@@ -51,11 +53,12 @@ func versions() []versionCase {
 		Fix:    "upgrade the mirror's server to 2.11 or later",
 		File:   old{Before: tooOld, Edit: oldServer, After: tooOld},
 		Memory: old{Before: tooOld, Edit: oldServer, After: tooOld},
-		Repair: unchanged, Repaired: tooOld,
+		Repair: incomplete, Repaired: tooOld,
 		Restarted: tooOld,
 		Pruned:    []string{"server-too-old", "ttl-off"}, PrunedMemory: []string{"server-too-old", "ttl-off"},
-		Recreated: []string{"server-too-old", "ttl-off"},
-		Added:     []string{"server-too-old", "ttl-off"},
+		// Without per-key TTL by choice.
+		Recreated: nothing,
+		Added:     nothing,
 	}
 	keepsAll := old{Before: nothing, Edit: unchanged, After: nothing}
 	noneAbove := behaviour{
@@ -73,7 +76,7 @@ func versions() []versionCase {
 		Fix:    byRecreate,
 		File:   old{Before: leaves, Edit: oldServer, After: leaves},
 		Memory: old{Before: leaves, Edit: oldServer, After: leaves},
-		Repair: unchanged, Repaired: leaves,
+		Repair: incomplete, Repaired: leaves,
 		Restarted: leaves,
 		Pruned:    []string{"server-keeps-expired", "ttl-off"}, PrunedMemory: []string{"server-keeps-expired", "ttl-off"},
 		Recreated: nothing,
@@ -82,11 +85,13 @@ func versions() []versionCase {
 	afterRestart := works
 	afterRestart.File = old{Before: leaves, Edit: updated, After: stillLeft}
 	afterRestart.Memory = afterRestart.File
+	afterRestart.Repair = incomplete
 	afterRestart.Repaired, afterRestart.Restarted, afterRestart.Pruned = stillLeft, stillLeft, nothing
 	afterRestart.PrunedMemory, afterRestart.Recreated, afterRestart.LaterRestarted = nothing, nothing, true
 	newOnly := works
 	newOnly.File = old{Before: leaves, Edit: updated, After: stillLeft, Later: true}
 	newOnly.Memory = newOnly.File
+	newOnly.Repair = incomplete
 	newOnly.Repaired, newOnly.Restarted, newOnly.Pruned, newOnly.PrunedMemory = stillLeft, stillLeft, nothing, nothing
 	newOnly.Recreated = nothing
 	filesPartly := newOnly

@@ -145,6 +145,9 @@ func (b *binaries) differing(ctx context.Context, t *testing.T, p *pair) []strin
 	if r.outcome != created || len(r.Warnings) == 0 {
 		t.Errorf("a mirror that differs from its origin is %+v, with the warnings %+v", r.outcome, r.Warnings)
 	}
+	if r := b.run(ctx, t, p, "edit", differing, "--follow", "allow-msg-ttl", "--force"); r.outcome != updated {
+		t.Errorf("the choice is not taken back: %+v: %s", r.outcome, r.stderr)
+	}
 	// What has expired goes, which the origin still has.
 	p.waitHolds(ctx, t, p.atLeaf, differing, lasting)
 	return b.findings(ctx, t, p, differing)

@@ -93,7 +93,7 @@ func (b behaviour) removed() string {
 	switch {
 	case !slices.Contains(b.File.After, leftOver):
 		return none
-	case b.File.Edit.Exit != 0 && b.Recreated != nil && len(b.Recreated) == 0:
+	case b.File.Edit.Exit != 0 && b.AddTTL && b.Recreated != nil && len(b.Recreated) == 0:
 		return "`recreate`"
 	case b.Pruned == nil || slices.Contains(b.Pruned, leftOver):
 		return "not removed"

@@ -1,9 +1,7 @@
 package content
 
 import (
-	"slices"
-	"strings"
-
+	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/stream"
 )
 
@@ -14,9 +12,5 @@ const (
 	fieldHistory = "max_msgs_per_subject"
 )
 
-// chosen says whether a mirror's setting differs from its origin's by choice, as its
-// metadata records it.
-func chosen(mirror stream.Config, field string) bool {
-	fields := strings.Split(mirror.Metadata["nats-kvmirror.chosen"], ",")
-	return slices.ContainsFunc(fields, func(f string) bool { return strings.TrimSpace(f) == field })
-}
+// chosen says whether a mirror's setting differs from its origin's by choice.
+func chosen(mirror stream.Config, field string) bool { return kvcfg.IsChosen(mirror, field) }

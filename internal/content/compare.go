@@ -63,6 +63,9 @@ type Comparer struct {
 	Rate int
 	// Quick accepts a sample where all counts agree.
 	Quick bool
+	// Foreign says that the origin is not the stream that the mirror was filled from:
+	// nothing has gone by the origin's settings, but only by the mirror's own.
+	Foreign bool
 	// Found gets each item; nil to only count them. They come by rising sequence, those
 	// that were rechecked for longer last. Its error ends the comparison.
 	Found func(Item) error
@@ -285,6 +288,9 @@ func (c *Comparer) classifier(ctx context.Context, now snapshot) (*classifier, e
 	cl, err := now.classifier()
 	if err != nil {
 		return nil, err
+	}
+	if c.Foreign {
+		cl.origin.AllowMsgTTL, cl.origin.MaxAge = cl.mirror.AllowMsgTTL, cl.mirror.MaxAge
 	}
 	differ, onMirror := historiesDiffer(now.mirror.Config, now.origin.Config)
 	if !differ {

@@ -114,7 +114,7 @@ func TestMissingAbove(t *testing.T) {
 	purge(t, c.mirror, keysOf("k", 15)...)
 	purge(t, c.origin, "k.0000003", "k.0000050")
 	var items []Item
-	leftovers := &Leftovers{Max: 1_000}
+	leftovers := &Leftovers{Max: 1_000, Gone: true}
 	comparer := &Comparer{
 		Mirror: c.mirror, Origin: c.mirror, Top: c.origin, MirrorStream: "KV_bottom", OriginStream: "KV_demo", TopStream: "KV_demo", Waits: short,
 		Found: func(i Item) error { items = append(items, i); leftovers.Add(i); return nil },

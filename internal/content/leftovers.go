@@ -5,40 +5,60 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
+
+// Replaced is the reason of a message that is left over because a newer message of
+// its key took its place, which the mirror has as well.
+const Replaced = "replaced"
+
+// Explained says whether a reason tells why a message is left over, so that the
+// mirror loses nothing with it. What is gone without a trace may be the last copy.
+func Explained(reason string) bool {
+	return reason == Expired || reason == TooOld || reason == Replaced
+}
 
 // Leftovers are messages that are left over on a mirror, by subject. A purge of a
 // subject up to a sequence removes every message of it up to there. So a subject
 // cannot be purged when an older message of it is not left over, when the mirror
-// lacks messages of it (the sequences of both sides may then differ), or when it
-// has wildcards, because the purge would remove other keys as well.
+// lacks messages of it (the sequences of both sides may then differ), when it
+// has wildcards, because the purge would remove other keys as well, or when it is not
+// valid UTF-8, because JSON would make another key of it.
 type Leftovers struct {
 	// Max limits how many subjects are held; those beyond it are left for the next
 	// run.
 	Max int
+	// Gone is consent to purge also what is gone at the origin without a trace: it
+	// may be the last copy.
+	Gone bool
 
 	subjects map[string]leftover
+	full     bool
 }
 
 type leftover struct {
-	last        uint64 // the last sequence that is left over
+	first, last uint64 // the sequences that are left over
 	messages    uint64 // how many messages are left over
-	unpurgeable bool
+	gone        uint64 // the first that is gone without a trace; 0 when none is
+	// explained is how many messages come before the first that is gone without a
+	// trace, and explainedTo the last of them.
+	explained, explainedTo uint64
+	unpurgeable            bool
 }
 
 // Add adds an item that is left over or missing; others are ignored.
 func (l *Leftovers) Add(i Item) {
 	have, known := l.subjects[i.Subject]
-	switch {
-	case i.Kind == Different, i.Kind == MissingAbove, i.Kind == LeftOver && i.Reason == Unchosen:
-		return // what a setting keeps is not removed: the setting is changed, or chosen
-	case i.Kind == Missing:
+	switch i.Kind {
+	case Missing:
 		have.unpurgeable = true
+	case LeftOver:
+		have.add(i)
 	default:
-		have.last, have.messages = max(have.last, i.Seq), have.messages+1
-		have.unpurgeable = have.unpurgeable || hasWildcard(i.Subject)
+		return
 	}
 	if !known && len(l.subjects) >= l.Max {
+		l.full = true
 		return
 	}
 	if l.subjects == nil {
@@ -46,6 +66,27 @@ func (l *Leftovers) Add(i Item) {
 	}
 	l.subjects[i.Subject] = have
 }
+
+// add adds a message that is left over. They come mostly by rising sequence: where one
+// that is gone comes late, what was explained after it is no longer.
+func (s *leftover) add(i Item) {
+	if s.messages == 0 || i.Seq < s.first {
+		s.first = i.Seq
+	}
+	s.last, s.messages = max(s.last, i.Seq), s.messages+1
+	s.unpurgeable = s.unpurgeable || !utf8.ValidString(i.Subject) || hasWildcard(i.Subject)
+	switch explained := Explained(i.Reason); {
+	case explained && (s.gone == 0 || i.Seq < s.gone):
+		s.explained, s.explainedTo = s.explained+1, max(s.explainedTo, i.Seq)
+	case !explained && (s.gone == 0 || i.Seq < s.gone):
+		if s.gone = i.Seq; s.explainedTo > i.Seq {
+			s.explained, s.explainedTo = 0, 0
+		}
+	}
+}
+
+// Full says that there is more left over than what is held.
+func (l *Leftovers) Full() bool { return l.full }
 
 // hasWildcard says whether a subject matches others when it is a filter. Servers
 // store messages with such subjects (seen on 2.15.2).
@@ -69,11 +110,39 @@ type Purge struct {
 func (l *Leftovers) Purges() []Purge {
 	var purges []Purge
 	for _, subject := range slices.Sorted(maps.Keys(l.subjects)) {
-		if s := l.subjects[subject]; !s.unpurgeable {
+		s := l.subjects[subject]
+		switch {
+		case s.unpurgeable:
+		case s.gone == 0 || l.Gone:
 			purges = append(purges, Purge{subject, s.last + 1, s.messages})
+		case s.explained > 0:
+			purges = append(purges, Purge{subject, s.explainedTo + 1, s.explained})
 		}
 	}
 	return purges
+}
+
+// GoneMessages is how many messages can be purged only with consent, because one of
+// their key is gone at the origin without a trace.
+func (l *Leftovers) GoneMessages() uint64 {
+	var n uint64
+	for _, s := range l.subjects {
+		if s.gone > 0 && !s.unpurgeable {
+			n += s.messages - s.explained
+		}
+	}
+	return n
+}
+
+// StillHeld is how many of some purges, that were made, have messages left over.
+func (l *Leftovers) StillHeld(purges []Purge) int {
+	n := 0
+	for _, p := range purges {
+		if s := l.subjects[p.Subject]; s.messages > 0 && s.first < p.Before {
+			n++
+		}
+	}
+	return n
 }
 
 // Unpurgeable lists the subjects that have messages left over and cannot be purged.
@@ -88,8 +157,9 @@ func (l *Leftovers) Unpurgeable() []string {
 }
 
 // FindUnpurgeable reads the mirror once more to find the subjects that cannot be
-// purged because an older message is not left over. A mirror that keeps one value
-// of each key has none.
+// purged because an older message is not left over, and those whose messages are
+// replaced, and not gone without a trace, because there is a newer one. A mirror that
+// keeps one value of each key has neither.
 func (c *Comparer) FindUnpurgeable(ctx context.Context, l *Leftovers) error {
 	mirror, err := c.mirrorSide().info(ctx)
 	if err != nil {
@@ -98,16 +168,18 @@ func (c *Comparer) FindUnpurgeable(ctx context.Context, l *Leftovers) error {
 	if mirror.Config.MaxMsgsPerSubject == 1 || len(l.subjects) == 0 {
 		return nil
 	}
-	var last uint64
-	for _, s := range l.subjects {
-		last = max(last, s.last)
-	}
-	messages, err := c.openMirror(ctx, snapshot{mirror: mirror}, Range{1, last}, false)
+	messages, err := c.openMirror(ctx, snapshot{mirror: mirror}, Range{1, mirror.State.LastSeq}, false)
 	if err != nil {
 		return err
 	}
 	defer messages.close()
+	return l.checkHeld(messages)
+}
+
+// checkHeld is FindUnpurgeable with the messages of a mirror.
+func (l *Leftovers) checkHeld(messages Messages) error {
 	held := map[string]uint64{} // how many messages up to the last that is left over, by subject
+	newer := map[string]bool{}  // whether there is one after that
 	for {
 		m, err := next(messages)
 		if err != nil {
@@ -116,15 +188,24 @@ func (c *Comparer) FindUnpurgeable(ctx context.Context, l *Leftovers) error {
 		if m == nil {
 			break
 		}
-		if s, ok := l.subjects[string(m.Subject)]; ok && m.Seq <= s.last {
-			held[string(m.Subject)]++
+		subject := string(m.Subject)
+		s, ok := l.subjects[subject]
+		switch {
+		case !ok || s.messages == 0:
+		case m.Seq <= s.last:
+			held[subject]++
+		default:
+			newer[subject] = true
 		}
 	}
-	for subject, n := range held {
-		if s := l.subjects[subject]; n > s.messages {
+	for subject, s := range l.subjects {
+		if held[subject] > s.messages {
 			s.unpurgeable = true
-			l.subjects[subject] = s
 		}
+		if newer[subject] && s.gone > 0 {
+			s.gone, s.explained, s.explainedTo = 0, s.messages, s.last
+		}
+		l.subjects[subject] = s
 	}
 	return nil
 }

@@ -10,7 +10,6 @@ package fleet
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -74,8 +73,9 @@ type Mirror struct {
 // Problem is something that could not be read, so that nothing can be said of
 // the mirrors that may be there.
 type Problem struct {
-	What string // what was to be read
-	Err  error
+	What   string // what was to be read
+	Err    error
+	Bucket string // the bucket of which nothing is known, if it is about one
 }
 
 // Error is a line.
@@ -91,15 +91,18 @@ func (p Problem) Unreadable() check.Unreadable { return unreadable(p) }
 type Fleet struct {
 	Mirrors  []Mirror // by name
 	Problems []Problem
+	// NotBuckets are streams that mirror, and are no mirror of a bucket though either
+	// side is named like one; each error says why.
+	NotBuckets []error
 }
 
 // All reads all mirrors. It fails only when nothing at all could be read, or
 // when ctx ends.
 func (r *Reader) All(ctx context.Context) (Fleet, error) {
 	var fleet Fleet
-	var level *int
+	var account *jsapi.Account
 	var wg sync.WaitGroup
-	wg.Go(func() { level = r.level(ctx) })
+	wg.Go(func() { account = r.account(ctx) })
 	own := r.open(ctx, r.Own, isBucket, "")
 	lists := r.listAhead(ctx, own)
 	r.readOn(ctx, own)
@@ -107,9 +110,9 @@ func (r *Reader) All(ctx context.Context) (Fleet, error) {
 	if own.err != nil {
 		return fleet, own.err
 	}
-	fleet.Problems = own.problems
+	fleet.Problems, fleet.NotBuckets = own.problems, own.notBuckets
 	for bucket, f := range own.mirrors() {
-		fleet.Mirrors = append(fleet.Mirrors, newMirror(bucket, f, level))
+		fleet.Mirrors = append(fleet.Mirrors, newMirror(bucket, f, account))
 	}
 	slices.SortFunc(fleet.Mirrors, func(a, b Mirror) int { return strings.Compare(a.Bucket, b.Bucket) })
 	return fleet, r.complete(ctx, &fleet, lists)
@@ -172,9 +175,9 @@ func (r *Reader) Names(ctx context.Context) ([]string, error) {
 // no mirror is a [Problem] whose cause says so.
 func (r *Reader) Named(ctx context.Context, buckets []string) (Fleet, error) {
 	var fleet Fleet
-	var level *int
+	var account *jsapi.Account
 	var wg sync.WaitGroup
-	wg.Go(func() { level = r.level(ctx) })
+	wg.Go(func() { account = r.account(ctx) })
 	read := make([]*stream.Info, len(buckets))
 	errs := make([]error, len(buckets))
 	r.each(len(buckets), underWay, func(i int) {
@@ -190,29 +193,35 @@ func (r *Reader) Named(ctx context.Context, buckets []string) (Fleet, error) {
 			err = kvcfg.CheckMirror(read[i].Config)
 		}
 		if err != nil {
-			fleet.Problems = append(fleet.Problems, Problem{fmt.Sprintf("bucket %q", bucket), err})
+			fleet.Problems = append(fleet.Problems, Problem{fmt.Sprintf("bucket %q", bucket), err, bucket})
 			continue
 		}
-		fleet.Mirrors = append(fleet.Mirrors, newMirror(bucket, read[i], level))
+		fleet.Mirrors = append(fleet.Mirrors, newMirror(bucket, read[i], account))
 	}
 	return fleet, r.complete(ctx, &fleet, nil)
 }
 
-func newMirror(bucket string, s *stream.Info, level *int) Mirror {
+// newMirror is a mirror as it was read; account is nil when it was not.
+func newMirror(bucket string, s *stream.Info, account *jsapi.Account) Mirror {
 	origin, err := kvcfg.OriginOf(s.Config)
 	if err != nil {
 		panic("fleet: not a mirror: " + err.Error())
 	}
-	return Mirror{Bucket: bucket, Origin: origin, Facts: check.Facts{Mirror: s, Level: level}}
+	facts := check.Facts{Mirror: s}
+	if account != nil {
+		facts.Level = &account.Level
+		facts.Stored, facts.MayStore = account.Usage(s.Config.Storage, s.Config.Replicas)
+	}
+	return Mirror{Bucket: bucket, Origin: origin, Facts: facts}
 }
 
-// level is the API level of the mirrors' server, nil when it does not say.
-func (r *Reader) level(ctx context.Context) *int {
+// account is what the mirrors' server says of the account, nil when it does not.
+func (r *Reader) account(ctx context.Context) *jsapi.Account {
 	account, err := r.Own.Account(ctx)
 	if err != nil {
 		return nil
 	}
-	return &account.Level
+	return &account
 }
 
 // complete reads the origins and what is above them, and reads again what
@@ -232,193 +241,4 @@ func (r *Reader) complete(ctx context.Context, fleet *Fleet, lists lists) error 
 		return err
 	}
 	return r.readSuspectsAgain(ctx, fleet, lists == nil)
-}
-
-// readOrigins reads the origins, those of a prefix together.
-func (r *Reader) readOrigins(ctx context.Context, mirrors []Mirror, lists lists) {
-	byPrefix := map[string][]*Mirror{}
-	for i := range mirrors {
-		prefix := mirrors[i].Origin.Prefix(r.Own.Prefix())
-		byPrefix[prefix] = append(byPrefix[prefix], &mirrors[i])
-	}
-	var wg sync.WaitGroup
-	for prefix, group := range byPrefix {
-		wg.Go(func() { r.readGroup(ctx, r.Conn.At(prefix), group, lists[prefix]) })
-	}
-	wg.Wait()
-}
-
-// readGroup reads the origins of mirrors that share a prefix: all that there is
-// in a list, unless they are few, and one by one what is then left. ahead is the
-// list if it is being read already.
-func (r *Reader) readGroup(ctx context.Context, api *jsapi.API, group []*Mirror, ahead func() *listing) {
-	wanted := map[string][]*Mirror{}
-	for _, m := range group {
-		wanted[m.Origin.Stream()] = append(wanted[m.Origin.Stream()], m)
-	}
-	isWanted := func(name string) bool { return wanted[name] != nil }
-	list := &listing{api: api}
-	switch {
-	case ahead != nil:
-		list = ahead()
-	case len(wanted) > few:
-		list = r.open(ctx, api, isWanted, oneOf(wanted))
-	}
-	takeOrigins(list, wanted)
-	if list.worthReading(len(wanted)) {
-		list.keep = isWanted
-		r.readOn(ctx, list)
-		takeOrigins(list, wanted)
-	}
-	// A list that is not whole says nothing of who is not in it, and one that is
-	// may have been read before the origin was made.
-	r.readSingly(ctx, list, wanted)
-	var listed []*stream.Config
-	for _, m := range group {
-		if m.Facts.Origin != nil {
-			listed = append(listed, &m.Facts.Origin.Config)
-		}
-	}
-	r.sayVersion(ctx, list, listed)
-}
-
-// readSingly reads the origins that a list did not show, one by one. Where the list
-// was not answered in time, and none of the first of them is, nobody is there: the
-// others are not asked for, as each would cost a timeout.
-func (r *Reader) readSingly(ctx context.Context, list *listing, wanted map[string][]*Mirror) {
-	names := slices.Sorted(maps.Keys(wanted))
-	var answered atomic.Bool
-	read := func(names []string) {
-		r.each(len(names), underWay, func(i int) {
-			f, err := list.one(ctx, r, names[i])
-			if !errors.Is(err, jsapi.ErrTimeout) {
-				answered.Store(true)
-			}
-			setOrigins(wanted[names[i]], f, err)
-		})
-	}
-	if list.timedOut() && len(names) > underWay {
-		read(names[:underWay])
-		names = names[underWay:]
-		if !answered.Load() {
-			for _, name := range names {
-				setOrigins(wanted[name], nil, errSilent)
-			}
-			return
-		}
-	}
-	read(names)
-}
-
-// errSilent is why a stream was not asked for.
-var errSilent = fmt.Errorf("it was not asked for, since neither the list nor any of %d other streams was answered: %w", underWay, jsapi.ErrTimeout)
-
-// takeOrigins takes from a list what is wanted and there.
-func takeOrigins(list *listing, wanted map[string][]*Mirror) {
-	for name, mirrors := range wanted {
-		f, ok := list.streams[name]
-		if !ok {
-			continue
-		}
-		setOrigins(mirrors, f, nil)
-		delete(wanted, name)
-	}
-}
-
-// setOrigins notes for mirrors of one origin what was read of it, or why nothing was.
-func setOrigins(mirrors []*Mirror, f *stream.Info, err error) {
-	for _, m := range mirrors {
-		setOrigin(m, f, err)
-	}
-}
-
-// setOrigin notes what was read of an origin, or why nothing was.
-func setOrigin(m *Mirror, f *stream.Info, err error) {
-	if err == nil {
-		err = kvcfg.CheckBucket(f.Config)
-	}
-	if err != nil {
-		m.Facts.Origin, m.Facts.OriginUnread = nil, unreadable(err)
-		return
-	}
-	m.Facts.Origin = f
-}
-
-// unreadable is an error as a reason that is known to the findings.
-func unreadable(err error) check.Unreadable {
-	u := check.Unreadable{Reason: check.ReasonUnreachable, Detail: err.Error()}
-	switch {
-	case errors.Is(err, jsapi.ErrNotFound):
-		u.Reason = check.ReasonMissing
-	case errors.Is(err, kvcfg.ErrNotBucket):
-		u.Reason = check.ReasonNotBucket
-	case errors.Is(err, kvcfg.ErrNotMirror):
-		u.Reason = check.ReasonNotMirror
-	case errors.Is(err, jsapi.ErrDenied):
-		u.Reason = check.ReasonDenied
-	}
-	return u
-}
-
-// one reads a single stream.
-func (r *Reader) one(ctx context.Context, api *jsapi.API, name string) (*stream.Info, error) {
-	defer r.request()()
-	s, err := api.Stream(ctx, name)
-	return s, r.failed(err)
-}
-
-// failed is the failure of a request; a lost connection is remembered.
-func (r *Reader) failed(err error) error {
-	if errors.Is(err, jsapi.ErrDisconnected) {
-		r.lost.Store(true)
-	}
-	return err
-}
-
-// each calls f for 0 to n-1, so many at a time, and waits.
-func (r *Reader) each(n, atOnce int, f func(i int)) {
-	var wg sync.WaitGroup
-	slots := make(chan struct{}, atOnce)
-	for i := range n {
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			f(i)
-		})
-	}
-	wg.Wait()
-}
-
-// request waits until a request may be made; the function that it returns says
-// that it is done.
-func (r *Reader) request() (done func()) {
-	r.begin.Do(func() { r.slots = make(chan struct{}, allUnderWay) })
-	r.slots <- struct{}{}
-	counted := r.count.begin(r.Progress)
-	return func() {
-		counted()
-		<-r.slots
-	}
-}
-
-// counter counts requests for the progress.
-type counter struct {
-	mu          sync.Mutex
-	done, known int
-}
-
-// begin counts a request; the function that it returns counts it as done.
-func (c *counter) begin(tell func(done, known int)) func() {
-	c.mu.Lock()
-	c.known++
-	c.mu.Unlock()
-	return func() {
-		c.mu.Lock()
-		c.done++
-		done, known := c.done, c.known
-		c.mu.Unlock()
-		if tell != nil {
-			tell(done, known)
-		}
-	}
 }

@@ -26,8 +26,10 @@ type listing struct {
 	short    bool                    // a page shows less than it must: the total is not to be trusted
 	streams  map[string]*stream.Info // by name
 	problems []Problem
-	said     bool   // some stream says the version of its server
-	unsaid   string // a stream that does not
+	// notBuckets says of mirrors that are no mirror of a bucket why.
+	notBuckets []error
+	said       bool   // some stream says the version of its server
+	unsaid     string // a stream that does not
 
 	example    string // a stream that is read singly, for the version
 	asking     sync.WaitGroup
@@ -231,6 +233,11 @@ func (l *listing) take(p jsapi.Page, offset int) {
 	defer l.mu.Unlock()
 	l.short = l.short || shown < min(jsapi.PageSize, l.total-offset)
 	for _, s := range p.Streams {
+		if m := s.Config.Mirror; m != nil && (isBucket(s.Config.Name) || isBucket(m.Name)) {
+			if err := kvcfg.CheckMirror(s.Config); err != nil {
+				l.notBuckets = append(l.notBuckets, err)
+			}
+		}
 		// What a list has of a stream whose servers are all offline is no state.
 		if !l.keep(s.Config.Name) || slices.Contains(p.Missing, s.Config.Name) {
 			continue
@@ -244,16 +251,16 @@ func (l *listing) take(p jsapi.Page, offset int) {
 	}
 	for _, name := range p.Missing {
 		if l.keep(name) {
-			l.problems = append(l.problems, Problem{fmt.Sprintf("stream %q at %q", name, prefix), errOffline})
+			l.problems = append(l.problems, Problem{fmt.Sprintf("stream %q at %q", name, prefix), errOffline, kvcfg.DisplayName(name)})
 		}
 	}
 	if p.Malformed > 0 {
-		l.problems = append(l.problems, Problem{fmt.Sprintf("%d streams at %q", p.Malformed, prefix), jsapi.ErrMalformed})
+		l.problems = append(l.problems, Problem{What: fmt.Sprintf("%d streams at %q", p.Malformed, prefix), Err: jsapi.ErrMalformed})
 	}
 }
 
 func (l *listing) note(what string, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.problems = append(l.problems, Problem{what, err})
+	l.problems = append(l.problems, Problem{What: what, Err: err})
 }

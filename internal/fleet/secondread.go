@@ -97,7 +97,7 @@ func (r *Reader) readSuspectsAgain(ctx context.Context, fleet *Fleet, named bool
 		return nil
 	}
 	if err := r.stillLost(ctx, suspects[0]); err != nil {
-		fleet.Problems = append(fleet.Problems, Problem{fmt.Sprintf("%d mirrors that seem to be wrong, a second time", len(suspects)), err})
+		fleet.Problems = append(fleet.Problems, Problem{What: fmt.Sprintf("%d mirrors that seem to be wrong, a second time", len(suspects)), Err: err})
 		return nil
 	}
 	select {
@@ -125,7 +125,7 @@ func (r *Reader) readSuspectsAgain(ctx context.Context, fleet *Fleet, named bool
 		bucket := suspects[i].Bucket
 		gone[bucket] = errors.Is(err, jsapi.ErrNotFound) || errors.Is(err, kvcfg.ErrNotMirror) || errors.Is(err, kvcfg.ErrNotBucket)
 		if err != nil && (named || !gone[bucket]) {
-			fleet.Problems = append(fleet.Problems, Problem{fmt.Sprintf("bucket %q", bucket), err})
+			fleet.Problems = append(fleet.Problems, Problem{What: fmt.Sprintf("bucket %q", bucket), Err: err})
 		}
 	}
 	fleet.Mirrors = slices.DeleteFunc(fleet.Mirrors, func(m Mirror) bool { return gone[m.Bucket] })
@@ -147,11 +147,11 @@ func (r *Reader) stillLost(ctx context.Context, m *Mirror) error {
 }
 
 // again reads a mirror and then its origin once more. In this order the origin
-// can only be ahead of what the mirror could have, never short of it. The error
-// is why the mirror was not looked at a second time.
+// can only be ahead of what the mirror could have, never short of it. An origin that
+// could not be read is not asked again. The error is why the mirror was not read a
+// second time.
 func (r *Reader) again(ctx context.Context, m *Mirror) error {
-	origins := r.Conn.At(m.Origin.Prefix(r.Own.Prefix()))
-	earlier := check.States{Mirror: m.Facts.Mirror.State, Origin: m.Facts.Origin.State, NextPending: m.Facts.NextPending}
+	earlier := &check.States{Mirror: m.Facts.Mirror.State, NextPending: m.Facts.NextPending}
 	mirror, err := r.one(ctx, r.Own, m.Facts.Mirror.Config.Name)
 	if err == nil {
 		err = sameOrigin(m, mirror.Config)
@@ -159,20 +159,24 @@ func (r *Reader) again(ctx context.Context, m *Mirror) error {
 	if err != nil {
 		return err
 	}
+	if m.Facts.Origin == nil {
+		m.Facts.Mirror, m.Facts.Earlier = mirror, earlier
+		return nil
+	}
+	earlier.Origin = m.Facts.Origin.State
+	origins := r.Conn.At(m.Origin.Prefix(r.Own.Prefix()))
 	origin, err := r.one(ctx, origins, m.Origin.Stream())
 	if err != nil && !errors.Is(err, jsapi.ErrNotFound) {
 		return err
 	}
-	m.Facts.Mirror = mirror
+	m.Facts.Mirror, m.Facts.Earlier = mirror, earlier
 	if err != nil {
 		setOrigin(m, nil, err)
 		return nil
 	}
-	m.Facts.Earlier = &earlier
 	setOrigin(m, origin, nil)
-	m.Facts.NextPending = nil
-	if c, ok := m.Facts.Compare(); ok && c.Behind > 0 {
-		m.Facts.NextPending = left(ctx, origins, m)
+	if m.Facts.Origin != nil {
+		m.Facts.NextPending = origins.Pending(ctx, origin, mirror)
 	}
 	return nil
 }
@@ -184,16 +188,4 @@ func sameOrigin(m *Mirror, now stream.Config) error {
 		return fmt.Errorf("%w: it is now a mirror of %v", errChanged, origin)
 	}
 	return err
-}
-
-// left asks the origin for the next message that the mirror has to take.
-func left(ctx context.Context, origins *jsapi.API, m *Mirror) *uint64 {
-	if m.Facts.Origin.State.Msgs == 0 {
-		return new(uint64(0))
-	}
-	seq, err := origins.NextPending(ctx, m.Origin.Stream(), m.Facts.Mirror.State.LastSeq, m.Facts.Mirror.Config.Filters())
-	if err != nil {
-		return nil
-	}
-	return &seq
 }

@@ -28,33 +28,6 @@ func (a *API) Prefix() string { return a.prefix }
 // InfoSubject is the subject on which a stream's information is asked for.
 func (a *API) InfoSubject(stream string) string { return a.prefix + ".STREAM.INFO." + stream }
 
-// Account is what the API says about itself.
-type Account struct {
-	Domain string // the JetStream domain; "" when there is none
-	Level  int    // the API level: 0 before 2.11, 1 in 2.11
-}
-
-// Account asks the API about itself.
-func (a *API) Account(ctx context.Context) (Account, error) {
-	subject := a.prefix + ".INFO"
-	data, err := a.conn.query(ctx, subject, nil)
-	if err != nil {
-		return Account{}, err
-	}
-	return accountOf(subject, data)
-}
-
-func accountOf(subject string, data []byte) (Account, error) {
-	var r struct {
-		Domain string `json:"domain"`
-		API    struct {
-			Level int `json:"level"`
-		} `json:"api"`
-	}
-	err := decode(subject, data, &r)
-	return Account{Domain: r.Domain, Level: r.API.Level}, err
-}
-
 // Stream reads a stream.
 func (a *API) Stream(ctx context.Context, name string) (*stream.Info, error) {
 	subject := a.InfoSubject(name)

@@ -43,10 +43,15 @@ const CodeMirrorStays = 10055
 
 // Error codes of the JetStream API (server/errors.json).
 const (
+	codeAccountResources = 10002
 	codeNoLeader         = 10008
 	codeConsumerNotFound = 10014
+	codeNoResources      = 10023
+	codeMaxStreams       = 10027
+	codeNoMemory         = 10028
 	codeMessageNotFound  = 10037
 	codeNotEnabledForAcc = 10039
+	codeNoStorage        = 10047
 	codeStoreFailed      = 10049
 	codeNameInUse        = 10058
 	codeStreamNotFound   = 10059

@@ -99,7 +99,7 @@ func (c Copy) fits(have stream.Config, holds stream.State) bool {
 
 func (c Copy) mark(config stream.Raw, mirror stream.Config) error {
 	for key := range mirror.Metadata {
-		if strings.HasPrefix(key, stream.ReservedMetadata) || key == CopiedFrom {
+		if strings.HasPrefix(key, stream.ReservedMetadata) || key == CopiedFrom || key == ChosenKey {
 			if err := config.SetIn("metadata", key, nil); err != nil {
 				return err
 			}

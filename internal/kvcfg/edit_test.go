@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"maps"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -14,12 +15,37 @@ import (
 func edit(t *testing.T, current stream.Raw, origin *stream.Config, s Settings) Plan {
 	t.Helper()
 	before := maps.Clone(current)
-	p, err := Edit(current, origin, s)
+	if origin == nil && !s.Empty() {
+		origin = like(t, current, s)
+	}
+	p, err := Edit(current, origin, Edits{Settings: s})
 	if err != nil {
 		t.Fatal(err)
 	}
 	wantTouched(t, before, current) // the plan is a copy
 	return p
+}
+
+// like is an origin that has what is asked of its mirror, so that nothing is chosen.
+func like(t *testing.T, mirror stream.Raw, s Settings) *stream.Config {
+	t.Helper()
+	c := streamtest.Typed(t, mirror)
+	if s.History != nil {
+		c.MaxMsgsPerSubject = *s.History
+	}
+	if s.TTL != nil {
+		c.MaxAge = *s.TTL
+	}
+	if s.MaxValueSize != nil {
+		c.MaxMsgSize = *s.MaxValueSize
+	}
+	if s.MaxBucketSize != nil {
+		c.MaxBytes = *s.MaxBucketSize
+	}
+	if s.AllowMsgTTL != nil {
+		c.AllowMsgTTL = *s.AllowMsgTTL
+	}
+	return &c
 }
 
 // oneSetting is an edit of mirror-odd.json that sets one thing.
@@ -150,35 +176,35 @@ func TestEditOneWish(t *testing.T) {
 	}
 }
 
-// TestEditWithoutWish turns TTL on if the origin has it, and does nothing else,
-// whatever else the origin has.
+// TestEditWithoutWish brings a mirror in line with its origin in what it follows, and
+// does nothing else.
 func TestEditWithoutWish(t *testing.T) {
-	on := change{"allow_msg_ttl", "false", "true", FromOrigin}
+	day := change{"max_age", "86400000000000", "3600000000000", FromOrigin}
 	tests := map[string]struct {
 		file   string
 		origin *stream.Config
 		want   []change
 	}{
-		"2.10":                  {"mirror-2.10.29.json", ttlOrigin(), []change{{"allow_msg_ttl", "null", "true", FromOrigin}}},
-		"2.11":                  {"mirror-2.11.6.json", ttlOrigin(), []change{on}},
-		"2.15":                  {"mirror-2.15.2.json", ttlOrigin(), []change{on}},
-		"odd":                   {"mirror-odd.json", ttlOrigin(), []change{{"allow_msg_ttl", "null", "true", FromOrigin}}},
-		"origin without ttl":    {"mirror-2.15.2.json", &stream.Config{MaxAge: time.Hour, MaxMsgsPerSubject: 9}, nil},
-		"odd, origin without":   {"mirror-odd.json", &stream.Config{}, nil},
-		"origin with a marker":  {"mirror-2.15.2.json", &stream.Config{AllowMsgTTL: true, SubjectDeleteMarkerTTL: time.Hour}, []change{on}},
-		"origin of other limit": {"mirror-2.15.2.json", &stream.Config{AllowMsgTTL: true, MaxMsgsPerSubject: 64}, []change{on}},
+		"2.10":                {"mirror-2.10.29.json", ttlOrigin(), []change{{"allow_msg_ttl", "null", "true", FromOrigin}, day, {"max_msg_size", "-1", "1048576", FromOrigin}}},
+		"2.15":                {"mirror-2.15.2.json", ttlOrigin(), []change{{"allow_msg_ttl", "false", "true", FromOrigin}, day, {"max_msg_size", "-1", "1048576", FromOrigin}}},
+		"odd":                 {"mirror-odd.json", ttlOrigin(), []change{{"allow_msg_ttl", "null", "true", FromOrigin}, {"max_msgs_per_subject", "7", "5", FromOrigin}, {"max_msg_size", "null", "1048576", FromOrigin}}},
+		"origin without ttl":  {"mirror-2.15.2.json", &stream.Config{MaxAge: time.Hour, MaxMsgsPerSubject: 9}, []change{day, {"max_msgs_per_subject", "5", "9", FromOrigin}}},
+		"odd, origin without": {"mirror-odd.json", &stream.Config{MaxMsgsPerSubject: 7}, []change{{"max_age", "3600000000000", "0", FromOrigin}}},
+		"a short window":      {"mirror-2.15.2.json", &stream.Config{MaxAge: time.Second, MaxMsgsPerSubject: 5}, []change{{"max_age", "86400000000000", "1000000000", FromOrigin}, {"duplicate_window", "120000000000", "1000000000", FromDerived}}},
+		"in line":             {"mirror-2.15.2.json", &stream.Config{MaxAge: 24 * time.Hour, MaxMsgsPerSubject: 5}, nil},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			current := streamtest.Recorded(t, test.file)
 			p := edit(t, current, test.origin, Settings{})
 			wantChanges(t, p.Changes, test.want...)
-			if len(test.want) > 0 {
-				wantTouched(t, current, p.Config, "allow_msg_ttl")
-			} else {
-				wantTouched(t, current, p.Config)
+			var fields []string
+			for _, c := range test.want {
+				fields = append(fields, c.field)
 			}
-			if p.EnablesTTL() != (len(test.want) > 0) {
+			slices.Sort(fields)
+			wantTouched(t, current, p.Config, fields...)
+			if want := test.origin.AllowMsgTTL; p.EnablesTTL() != want {
 				t.Errorf("EnablesTTL is %v", p.EnablesTTL())
 			}
 			again := edit(t, p.Config, test.origin, Settings{})
@@ -188,14 +214,6 @@ func TestEditWithoutWish(t *testing.T) {
 			}
 		})
 	}
-}
-
-// TestEditKeepsTTL: a mirror with TTL keeps it when its origin has none.
-func TestEditKeepsTTL(t *testing.T) {
-	current := streamtest.Recorded(t, "mirror-2.15.2.json")
-	current["allow_msg_ttl"] = json.RawMessage("true")
-	wantChanges(t, edit(t, current, &stream.Config{}, Settings{}).Changes)
-	wantChanges(t, edit(t, current, nil, Settings{AllowMsgTTL: new(true)}).Changes)
 }
 
 // TestEditSameValue sets what is there, in another spelling.
@@ -260,7 +278,7 @@ func TestEditStopsAt(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			p, err := Edit(test.current, test.origin, test.settings)
+			p, err := Edit(test.current, test.origin, Edits{Settings: test.settings})
 			wantErr(t, err, test.want)
 			if p.Config != nil || p.Changes != nil {
 				t.Errorf("there is a plan all the same: %v", p)
@@ -407,12 +425,15 @@ func FuzzEdit(f *testing.F) {
 		s, about := settingsOf(mask, text, n, yes)
 		switch {
 		case s.Empty():
-			about = []string{"allow_msg_ttl"} // the origin's
+			about = []string{"allow_msg_ttl", "max_age", "max_msgs_per_subject", "max_msg_size", "max_msgs", "max_bytes", "discard", "duplicate_window"} // the origin's
 		case s.TTL != nil:
 			about = append(about, "duplicate_window")
 		}
 		origin := &stream.Config{AllowMsgTTL: originTTL}
-		p, err := Edit(current, origin, s)
+		if len(s.followed()) > 0 {
+			about = append(about, "metadata") // what is chosen
+		}
+		p, err := Edit(current, origin, Edits{Settings: s})
 		wantTouched(t, before, current)
 		if err != nil {
 			wantKnown(t, err, known)
@@ -420,7 +441,7 @@ func FuzzEdit(f *testing.F) {
 		}
 		wantPlanned(t, current, p, about)
 
-		again, err := Edit(p.Config, origin, s)
+		again, err := Edit(p.Config, origin, Edits{Settings: s})
 		if err != nil {
 			t.Fatalf("planning again: %v", err)
 		}

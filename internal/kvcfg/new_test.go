@@ -85,7 +85,7 @@ func TestNewWithAllWishes(t *testing.T) {
 		"max_msgs_per_subject": 64, "max_age": 30000000000, 
 		"allow_msg_ttl": false, "compression": "s2", "description": "the site's \u003cown\u003e",
 		"allow_direct": true, "mirror_direct": true, "allow_rollup_hdrs": true, "deny_delete": true, "deny_purge": false,
-		"placement": {"cluster": "east", "tags": ["ssd", "eu"]}, "metadata": {"owner": "ops"},
+		"placement": {"cluster": "east", "tags": ["ssd", "eu"]}, "metadata": {"nats-kvmirror.chosen": "allow_msg_ttl,max_age,max_msg_size,max_msgs_per_subject", "owner": "ops"},
 		"republish": {"dest": "copy.\u003e", "headers_only": true, "src": "\u003e"},
 		"mirror": {
 			"name": "KV_demo",
@@ -97,7 +97,7 @@ func TestNewWithAllWishes(t *testing.T) {
 		}
 	}`)
 	for _, c := range p.Changes {
-		if c.Source != FromFlag {
+		if c.Source != FromFlag && c.Field != "metadata" { // to which the choices are added
 			t.Errorf("%s is said to be from %s, and a flag said it", c.Field, c.Source)
 		}
 	}
@@ -120,7 +120,10 @@ func TestNewIsWhatNatsSends(t *testing.T) {
 			if different := sent.NotIn(p.Config); len(different) > 0 {
 				t.Errorf("recorded and not as planned: %q", different)
 			}
-			wantChanges(t, p.Against(sent))
+			wantChanges(t, p.Unchangeable(sent))
+			again, err := Edit(sent, origin, Edits{Settings: m.Settings, InLine: true, Usable: true})
+			wantErr(t, err, nil)
+			wantChanges(t, again.Changes)
 		})
 	}
 }
@@ -286,36 +289,8 @@ func TestNewWithEmptyTexts(t *testing.T) {
 	}
 }
 
-func TestAgainst(t *testing.T) {
-	origin := &stream.Config{AllowMsgTTL: true, MaxMsgsPerSubject: 5, MaxAge: 24 * time.Hour}
-	existing := streamtest.Recorded(t, "mirror-2.15.2.json")
-	described := Settings{Description: new("demo at the site")}
-
-	p := plan(t, demoMirror(described), origin)
-	wantChanges(t, p.Against(p.Config))
-	wantChanges(t, p.Against(existing), change{"allow_msg_ttl", "false", "true", FromOrigin})
-
-	s := described
-	s.AllowMsgTTL, s.History = new(false), new(int64(7))
-	p = plan(t, demoMirror(s), origin)
-	wantChanges(t, p.Against(existing), change{"max_msgs_per_subject", "5", "7", FromFlag})
-
-	// What nobody asked for, and the existing mirror has all the same.
-	p = plan(t, demoMirror(Settings{AllowMsgTTL: new(false)}), origin)
-	wantChanges(t, p.Against(existing), change{"description", `"demo at the site"`, "null", FromDerived})
-	existing["metadata"] = json.RawMessage(`{"owner":"ops","_nats.ver":"2.15.2"}`)
-	existing["placement"] = json.RawMessage(`{"cluster":"east"}`)
-	existing["republish"] = json.RawMessage(`{"dest":"x"}`)
-	wantChanges(t, p.Against(existing),
-		change{"description", `"demo at the site"`, "null", FromDerived},
-		change{"metadata", `{"owner":"ops","_nats.ver":"2.15.2"}`, "null", FromDerived},
-		change{"placement", `{"cluster":"east"}`, "null", FromDerived},
-		change{"republish", `{"dest":"x"}`, "null", FromDerived},
-	)
-}
-
-// TestAgainstAnotherMirror finds the fields that no update can change.
-func TestAgainstAnotherMirror(t *testing.T) {
+// TestUnchangeable finds the fields that no update can change.
+func TestUnchangeable(t *testing.T) {
 	s := Settings{Description: new("demo at the site"), AllowMsgTTL: new(false)}
 	origin := &stream.Config{MaxMsgsPerSubject: 5, MaxAge: 24 * time.Hour}
 	existing := streamtest.Recorded(t, "mirror-2.11.6.json")
@@ -325,42 +300,10 @@ func TestAgainstAnotherMirror(t *testing.T) {
 		"filtered":     {Bucket: "demo", Origin: Origin{Bucket: "demo", APIPrefix: "$JS.hub.API"}, Filters: []string{"a"}, Settings: s},
 	} {
 		t.Run(name, func(t *testing.T) {
-			changes := plan(t, m, origin).Against(existing)
+			changes := plan(t, m, origin).Unchangeable(existing)
 			if len(changes) != 1 || changes[0].Field != "mirror" || changes[0].Source != FromFlag {
 				t.Errorf("changes are %q, want the mirror alone", readable(changes))
 			}
-		})
-	}
-}
-
-func TestFollowed(t *testing.T) {
-	all := stream.Config{AllowMsgTTL: true, MaxAge: time.Hour, MaxMsgsPerSubject: 5, MaxMsgSize: 1024}
-	tests := map[string]struct {
-		mirror, origin stream.Config
-		want           []change
-	}{
-		"follows":         {all, all, nil},
-		"unlimited alike": {stream.Config{MaxAge: -1, MaxMsgsPerSubject: -1, MaxMsgSize: 0}, stream.Config{MaxMsgsPerSubject: 0, MaxMsgSize: -1}, nil},
-		"what a site chooses itself": {
-			stream.Config{Name: "KV_a", Storage: "memory", Replicas: 3, MaxBytes: 5, Compression: "s2", Description: "x", Metadata: map[string]string{"a": "b"}},
-			stream.Config{Name: "KV_b", Storage: "file", Replicas: 1, SubjectDeleteMarkerTTL: time.Hour}, nil,
-		},
-		"nothing of it": {stream.Config{}, all, []change{
-			{"allow_msg_ttl", "false", "true", FromOrigin},
-			{"max_age", "0", "3600000000000", FromOrigin},
-			{"max_msgs_per_subject", "-1", "5", FromOrigin},
-			{"max_msg_size", "-1", "1024", FromOrigin},
-		}},
-		"more than the origin": {all, stream.Config{MaxMsgsPerSubject: 1, MaxMsgSize: -1}, []change{
-			{"allow_msg_ttl", "true", "false", FromOrigin},
-			{"max_age", "3600000000000", "0", FromOrigin},
-			{"max_msgs_per_subject", "5", "1", FromOrigin},
-			{"max_msg_size", "1024", "-1", FromOrigin},
-		}},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			wantChanges(t, Followed(test.mirror, test.origin), test.want...)
 		})
 	}
 }

@@ -60,14 +60,15 @@ type NewMirror struct {
 }
 
 // New plans a mirror. What the settings leave open of per-key TTL, maximum age,
-// history and maximum value size is the origin's; origin is nil when it could
+// history and maximum value size is the origin's, and so are the limits of the bucket
+// where the origin drops its oldest values at them; origin is nil when it could
 // not be read, which is [ErrUnread] unless the settings say AllowMsgTTL.
 //
 // The rest is what every client gives a bucket (jetstream/kv.go), so that they
 // all take the mirror for one, but for the duplicate window: servers call it
 // invalid on a mirror and drop it when they restart, and in a cluster at once
-// (server/jetstream.go, fixCfgMirrorWithDedupWindow). The errors of [Settings.Validate] and
-// [ValidateBucket] are returned as well.
+// (server/jetstream.go, fixCfgMirrorWithDedupWindow). The errors of [Settings.Validate],
+// [CheckRetention] and [ValidateBucket] are returned as well.
 func New(m NewMirror, origin *stream.Config) (Plan, error) {
 	if err := m.validate(); err != nil {
 		return Plan{}, err
@@ -76,45 +77,60 @@ func New(m NewMirror, origin *stream.Config) (Plan, error) {
 	if origin == nil && s.AllowMsgTTL == nil {
 		return Plan{}, ErrUnread
 	}
+	if err := checkRepublish(s, origin); err != nil {
+		return Plan{}, err
+	}
+	if origin != nil {
+		if err := CheckRetention(*origin); err != nil {
+			return Plan{}, err
+		}
+	}
 
-	p := Plan{Config: stream.Raw{}}
+	p := Plan{Config: baseOf(m, origin)}
 	put := func(field string, v any, source string) {
 		if v == nil {
 			return // what is not there yet cannot be taken away
 		}
 		p.Config.Set(field, v)
+		p.Changes = slices.DeleteFunc(p.Changes, func(c Change) bool { return c.Field == field })
 		p.Changes = append(p.Changes, Change{Field: field, From: json.RawMessage("null"), To: p.Config[field], Source: source})
 	}
-	fixed := func(field string, v any) { p.Config.Set(field, v) }
 	inherit(s, origin, put)
-
-	fixed("name", StreamName(m.Bucket))
-	fixed("retention", "limits")
-	fixed("discard", "new")
-	fixed("max_consumers", -1)
-	fixed("max_msgs", -1)
-	fixed("allow_direct", true)
-	switch {
-	case m.Origin.External():
-		fixed("mirror_direct", true)
-	case origin != nil:
-		// Beside the origin, the server does that itself (server/stream.go).
-		fixed("mirror_direct", origin.AllowDirect)
-	}
-	fixed("allow_rollup_hdrs", true)
-	fixed("deny_delete", true)
-	fixed("deny_purge", false)
 	put("mirror", m.Origin.source(m.Filters), FromFlag)
-
-	fixed("storage", "file")
-	fixed("num_replicas", 1)
-	fixed("max_bytes", -1)
-	fixed("compression", "none")
+	storage := "file"
+	if s.Storage != nil {
+		storage = *s.Storage
+	}
+	if origin != nil && DropsOldest(*origin) && s.takesLimits(*origin, storage) {
+		limits := limitsBelow(*origin, storage)
+		put("discard", limits.Discard, FromOrigin)
+		put("max_msgs", limits.MaxMsgs, FromOrigin)
+		put("max_bytes", limits.MaxBytes, FromOrigin)
+	}
 	if err := apply(s, p.Config, put); err != nil {
 		return Plan{}, err
 	}
+	return p, p.choose(choices{settings: s}, origin)
+}
 
-	return p, nil
+// baseOf is what every mirror begins with.
+func baseOf(m NewMirror, origin *stream.Config) stream.Raw {
+	base := stream.Raw{}
+	for field, v := range map[string]any{
+		"name": StreamName(m.Bucket), "retention": "limits", "max_consumers": -1, "allow_direct": true, "allow_rollup_hdrs": true,
+		"deny_delete": true, "deny_purge": false, "storage": "file", "num_replicas": 1, "compression": "none",
+		"discard": "new", "max_msgs": -1, "max_bytes": -1,
+	} {
+		base.Set(field, v)
+	}
+	switch {
+	case m.Origin.External():
+		base.Set("mirror_direct", true)
+	case origin != nil:
+		// Beside the origin, the server does that itself (server/stream.go).
+		base.Set("mirror_direct", origin.AllowDirect)
+	}
+	return base
 }
 
 func (m NewMirror) validate() error {
@@ -181,22 +197,11 @@ func apply(s Settings, current stream.Raw, put func(field string, v any, source 
 		put("compression", compression(*s.Compress, current["compression"]), FromFlag)
 	}
 	if s.RePublish != nil {
-		republish := stream.Raw{"republish": current["republish"]}
-		set := map[string]any{"dest": s.RePublish.Destination}
-		if s.RePublish.Source != nil {
-			set["src"] = *s.RePublish.Source
-		} else if stream.IsNull(current["republish"]) {
-			set["src"] = ">"
+		republish, err := s.RePublish.over(current["republish"])
+		if err != nil {
+			return err
 		}
-		if s.RePublish.HeadersOnly != nil {
-			set["headers_only"] = *s.RePublish.HeadersOnly
-		}
-		for key, value := range set {
-			if err := republish.SetIn("republish", key, value); err != nil {
-				return err
-			}
-		}
-		put("republish", republish["republish"], FromFlag)
+		put("republish", republish, FromFlag)
 	}
 	if s.AllowMsgTTL != nil {
 		put("allow_msg_ttl", *s.AllowMsgTTL, FromFlag)
@@ -209,144 +214,103 @@ func apply(s Settings, current stream.Raw, put func(field string, v any, source 
 		put("metadata", metadata, FromFlag)
 	}
 	if s.Cluster != nil || s.Tags != nil {
-		placement := stream.Raw{"placement": current["placement"]}
-		if s.Cluster != nil {
-			if err := placement.SetIn("placement", "cluster", orNil(*s.Cluster)); err != nil {
-				return err
-			}
+		placement, err := s.placement(current["placement"])
+		if err != nil {
+			return err
 		}
-		if s.Tags != nil {
-			if err := placement.SetIn("placement", "tags", s.Tags); err != nil {
-				return err
-			}
-		}
-		if placement["placement"] == nil {
-			put("placement", nil, FromFlag)
-		} else {
-			put("placement", placement["placement"], FromFlag)
-		}
+		put("placement", placement, FromFlag)
 	}
 	return nil
 }
 
-// Edit plans the change of an existing mirror. Only the fields that the settings
-// name are touched, and of those only the ones that really change. With no
-// setting at all, per-key TTL is turned on if the origin has it; origin is nil
-// when it could not be read, which is then [ErrUnread] unless the mirror has
-// per-key TTL, which nothing turns off.
-//
-// Errors wrap [ErrNotBucket], [ErrNotMirror], [ErrTTLStays],
-// [ErrStorageStays], [ErrUnread], [stream.ErrMalformed] or [ErrInvalidSetting].
-func Edit(current stream.Raw, origin *stream.Config, s Settings) (Plan, error) {
-	have, err := current.Config()
-	if err != nil {
-		return Plan{}, err
+// over is a republishing with what is set of it.
+func (r *RePublishSettings) over(current json.RawMessage) (any, error) {
+	republish := stream.Raw{"republish": current}
+	set := map[string]any{"dest": r.Destination}
+	if r.Source != nil {
+		set["src"] = *r.Source
+	} else if stream.IsNull(current) {
+		set["src"] = ">"
 	}
-	if err := CheckMirror(have); err != nil {
-		return Plan{}, err
+	if r.HeadersOnly != nil {
+		set["headers_only"] = *r.HeadersOnly
 	}
-	if err := s.Validate(); err != nil {
-		return Plan{}, err
-	}
-	if s.AllowMsgTTL != nil && !*s.AllowMsgTTL && have.AllowMsgTTL {
-		return Plan{}, ErrTTLStays
-	}
-	if s.Storage != nil && !stream.SameValue("storage", stream.JSON(*s.Storage), stream.JSON(have.Storage)) {
-		return Plan{}, ErrStorageStays
-	}
-
-	p := Update(current)
-
-	if s.Empty() {
-		switch {
-		case have.AllowMsgTTL:
-		case origin == nil:
-			return Plan{}, ErrUnread
-		case origin.AllowMsgTTL:
-			p.Set("allow_msg_ttl", true, FromOrigin)
+	for key, value := range set {
+		if err := republish.SetIn("republish", key, value); err != nil {
+			return nil, err
 		}
-		return p, nil
 	}
-	if err := apply(s, current, p.Set); err != nil {
-		return Plan{}, err
+	return republish["republish"], nil
+}
+
+// placement is a placement with what is set of it; nil when nothing is left of it.
+func (s Settings) placement(current json.RawMessage) (any, error) {
+	placement := stream.Raw{"placement": current}
+	if s.Cluster != nil {
+		if err := placement.SetIn("placement", "cluster", orNil(*s.Cluster)); err != nil {
+			return nil, err
+		}
 	}
-	if s.TTL != nil {
-		// The server refuses a max_age below the duplicate window (10052).
-		p.Set("duplicate_window", DuplicateWindow(*s.TTL, have.DuplicateWindow), FromDerived)
+	if s.Tags != nil {
+		if err := placement.SetIn("placement", "tags", s.Tags); err != nil {
+			return nil, err
+		}
 	}
-	return p, nil
+	if left, ok := placement["placement"]; ok {
+		return left, nil
+	}
+	return nil, nil
 }
 
 // Update is a plan that changes nothing of a configuration yet.
 func Update(current stream.Raw) Plan { return Plan{Config: maps.Clone(current)} }
 
 // Set puts a value into the plan if it is not what the configuration means already.
-// A nil v takes the field away.
+// A nil v takes the field away. Of a field that is set twice, the last value counts.
 func (p *Plan) Set(field string, v any, source string) {
 	next := stream.Raw{}
 	next.Set(field, v)
-	from := orNull(p.Config[field])
-	if stream.SameValue(field, from, next[field]) {
+	if stream.SameValue(field, p.Config[field], next[field]) {
 		return
+	}
+	change := Change{Field: field, From: orNull(p.Config[field]), To: orNull(next[field]), Source: source}
+	if i := slices.IndexFunc(p.Changes, func(c Change) bool { return c.Field == field }); i >= 0 {
+		change.From = p.Changes[i].From
+		p.Changes = slices.Delete(p.Changes, i, i+1)
 	}
 	// What is taken away is null in the plan, so that the comparison with the
 	// server's answer finds it where it was kept.
-	p.Config[field] = orNull(next[field])
-	p.Changes = append(p.Changes, Change{Field: field, From: from, To: p.Config[field], Source: source})
+	p.Config[field] = change.To
+	if !stream.SameValue(field, change.From, change.To) {
+		p.Changes = append(p.Changes, change)
+	}
 }
 
-// Against lists in which of the planned fields an existing stream differs, as
-// changes from what it has to what is planned. Fields that a plan does not
-// speak of are compared with what a server gives a stream by default, when a
-// user can set them.
-func (p Plan) Against(existing stream.Raw) []Change {
-	asked := maps.Clone(p.Config)
-	for _, field := range []string{"description", "metadata", "placement", "republish", "allow_msg_ttl"} {
-		if _, ok := asked[field]; !ok {
-			asked[field] = json.RawMessage("null")
-		}
-	}
+// Unchangeable lists in what an existing mirror differs from the planned one that no
+// update can change: where it is stored, and what it reads.
+func (p Plan) Unchangeable(existing stream.Raw) []Change {
 	var changes []Change
-	for _, field := range asked.NotIn(existing) {
-		source := FromDerived
-		if i := slices.IndexFunc(p.Changes, func(c Change) bool { return c.Field == field }); i >= 0 {
-			source = p.Changes[i].Source
-			if source == FromDerived {
-				continue // a stand-in for what an unread origin would have said
-			}
+	for _, field := range []string{"mirror", "storage"} {
+		if !stream.SameValue(field, p.Config[field], existing[field]) {
+			changes = append(changes, Change{Field: field, From: orNull(existing[field]), To: orNull(p.Config[field]), Source: FromFlag})
 		}
-		changes = append(changes, Change{Field: field, From: orNull(existing[field]), To: asked[field], Source: source})
 	}
 	return changes
 }
 
-// Followed lists the settings in which a mirror does not follow its origin, as
-// changes from the mirror's value to the origin's.
-func Followed(mirror, origin stream.Config) []Change {
-	var changes []Change
-	compare := func(field string, have, want any) {
-		from, to := stream.JSON(have), stream.JSON(want)
-		if !stream.SameValue(field, from, to) {
-			changes = append(changes, Change{Field: field, From: from, To: to, Source: FromOrigin})
-		}
-	}
-	compare("allow_msg_ttl", mirror.AllowMsgTTL, origin.AllowMsgTTL)
-	compare("max_age", max(mirror.MaxAge, 0), max(origin.MaxAge, 0))
-	compare("max_msgs_per_subject", stream.Limit(mirror.MaxMsgsPerSubject), stream.Limit(origin.MaxMsgsPerSubject))
-	compare("max_msg_size", stream.Limit(mirror.MaxMsgSize), stream.Limit(origin.MaxMsgSize))
-	return changes
-}
-
-// mergedMetadata is the wished metadata with the server's own keys kept.
-func mergedMetadata(wished map[string]string, current json.RawMessage) (map[string]string, error) {
+// mergedMetadata is the metadata that was asked for, with the keys of the server and of
+// this program kept.
+func mergedMetadata(asked map[string]string, current json.RawMessage) (map[string]string, error) {
 	merged := map[string]string{}
 	if !stream.IsNull(current) {
 		if err := json.Unmarshal(current, &merged); err != nil {
 			return nil, fmt.Errorf("%w: metadata: %w", stream.ErrMalformed, err)
 		}
-		maps.DeleteFunc(merged, func(k, _ string) bool { return !strings.HasPrefix(k, stream.ReservedMetadata) })
+		maps.DeleteFunc(merged, func(k, _ string) bool {
+			return !strings.HasPrefix(k, stream.ReservedMetadata) && !strings.HasPrefix(k, OwnMetadata)
+		})
 	}
-	maps.Copy(merged, wished)
+	maps.Copy(merged, asked)
 	return merged, nil
 }
 

@@ -61,13 +61,19 @@ func FuzzNew(f *testing.F) {
 		if err != nil {
 			t.Fatalf("without the settings: %v", err)
 		}
+		if len(s.followed()) > 0 {
+			about = append(about, "metadata") // what is chosen
+		}
+		if s.MaxBucketSize != nil {
+			about = append(about, limitFields()...)
+		}
 		for _, field := range touched(plain.Config, p.Config) {
 			if !slices.Contains(about, field) {
 				t.Errorf("%s is %s and not %s, which nobody asked for", field, p.Config[field], plain.Config[field])
 			}
 		}
-		wantChanges(t, p.Against(p.Config))
-		again, err := Edit(p.Config, found, s)
+		wantChanges(t, p.Unchangeable(p.Config))
+		again, err := Edit(p.Config, found, Edits{Settings: s})
 		if err != nil {
 			t.Fatalf("editing what was made: %v", err)
 		}
@@ -123,6 +129,7 @@ func FuzzPlans(f *testing.F) {
 		}
 		if ttl {
 			r.AllowMsgTTL = &elsewhere
+			about = append(about, "metadata") // what is chosen
 		}
 		p, err := Recreate(current, r, found)
 		if err != nil {
@@ -153,7 +160,7 @@ func FuzzPlans(f *testing.F) {
 			wantKnown(t, err, []error{ErrNoHistory, ErrMarkerNeedsTTL, ErrInvalidSetting})
 			return
 		}
-		wantPlanned(t, current, p, []string{"mirror", "subjects", "mirror_direct", "duplicate_window", "subject_delete_marker_ttl"}, "duplicate_window")
+		wantPlanned(t, current, p, []string{"mirror", "subjects", "mirror_direct", "duplicate_window", "subject_delete_marker_ttl", "metadata"}, "duplicate_window")
 		wantValue(t, p.Config, "mirror", "null")
 		wantValue(t, p.Config, "subjects", string(stream.JSON([]string{Subject(bucket)})))
 	})

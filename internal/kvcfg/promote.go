@@ -98,6 +98,13 @@ func Promote(current stream.Raw, storedAs string, markerTTL *time.Duration) (Pla
 	p.Set("subjects", []string{Subject(bucket)}, FromDerived)
 	p.Set("mirror_direct", false, FromDerived)
 	p.fitDuplicateWindow(have)
+	if _, ok := have.Metadata[ChosenKey]; ok { // nothing is followed any more
+		metadata := stream.Raw{"metadata": current["metadata"]}
+		if err := metadata.SetIn("metadata", ChosenKey, nil); err != nil {
+			return Plan{}, err
+		}
+		p.Set("metadata", metadata["metadata"], FromDerived)
+	}
 	if markerTTL != nil {
 		p.Set("subject_delete_marker_ttl", *markerTTL, FromFlag)
 	}

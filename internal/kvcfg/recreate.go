@@ -19,13 +19,13 @@ var ErrRenames = errors.New("the mirror renames keys")
 type Recreation struct {
 	Origin      Origin   // that it is to have, which may be the one that it has
 	Filters     []string // keys to mirror; nil for those of before
-	AllowMsgTTL *bool    // nil for what it had, or on if the origin has it
+	AllowMsgTTL *bool    // nil for what it had, or on if the origin has it and nothing else was chosen
 }
 
 // Recreate plans the mirror that takes the place of current. All that the
 // recreation does not name stays as it was, also fields that this program does
 // not know. found is the configuration of the recreation's origin. The errors are
-// those of [CheckMirror] and [ValidateFilter], [ErrRenames] and [stream.ErrMalformed].
+// those of [CheckMirror], [CheckRetention] and [ValidateFilter], [ErrRenames] and [stream.ErrMalformed].
 func Recreate(current stream.Raw, r Recreation, found stream.Config) (Plan, error) {
 	have, err := current.Config()
 	if err != nil {
@@ -33,6 +33,9 @@ func Recreate(current stream.Raw, r Recreation, found stream.Config) (Plan, erro
 	}
 	was, err := OriginOf(have)
 	if err != nil {
+		return Plan{}, err
+	}
+	if err := CheckRetention(found); err != nil {
 		return Plan{}, err
 	}
 	p := Update(current)
@@ -52,8 +55,11 @@ func Recreate(current stream.Raw, r Recreation, found stream.Config) (Plan, erro
 	switch {
 	case r.AllowMsgTTL != nil:
 		p.Set("allow_msg_ttl", *r.AllowMsgTTL, FromFlag)
-	case found.AllowMsgTTL:
+	case found.AllowMsgTTL && !IsChosen(have, "allow_msg_ttl"):
 		p.Set("allow_msg_ttl", true, FromOrigin)
+	}
+	if err := p.choose(choices{settings: Settings{AllowMsgTTL: r.AllowMsgTTL}}, &found); err != nil {
+		return Plan{}, err
 	}
 	return p, forCreation(p.Config)
 }

@@ -38,7 +38,7 @@ type Settings struct {
 	Tags          []string
 	Cluster       *string
 	Compress      *bool
-	Metadata      map[string]string // replaces all that is not the server's own
+	Metadata      map[string]string // replaces all that is not the server's or this program's own
 	RePublish     *RePublishSettings
 	AllowMsgTTL   *bool
 }
@@ -86,7 +86,32 @@ func (s Settings) Validate() error {
 			return invalid("a metadata key is empty")
 		case strings.HasPrefix(key, stream.ReservedMetadata):
 			return invalid("metadata key %q is reserved for the server", key)
+		case strings.HasPrefix(key, OwnMetadata):
+			return invalid("metadata key %q is reserved for this program", key)
 		}
 	}
 	return nil
+}
+
+// takesLimits says whether the settings let a mirror take over the limits of the whole
+// bucket from an origin that has them, in this storage.
+func (s Settings) takesLimits(origin stream.Config, storage string) bool {
+	return s.MaxBucketSize == nil || stream.Limit(*s.MaxBucketSize) == limitsBelow(origin, storage).MaxBytes
+}
+
+// followed are the fields of the settings in which a mirror follows its origin.
+func (s Settings) followed() []string {
+	var fields []string
+	for _, f := range []struct {
+		field string
+		given bool
+	}{
+		{"allow_msg_ttl", s.AllowMsgTTL != nil}, {"max_age", s.TTL != nil}, {"max_bytes", s.MaxBucketSize != nil},
+		{"max_msg_size", s.MaxValueSize != nil}, {"max_msgs_per_subject", s.History != nil},
+	} {
+		if f.given {
+			fields = append(fields, f.field)
+		}
+	}
+	return fields
 }

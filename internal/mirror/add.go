@@ -4,23 +4,35 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
+	"nats-kvmirror/internal/check"
 	"nats-kvmirror/internal/jsapi"
 	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/stream"
 )
 
 // AddRequest is a mirror to create. A bucket without a name gets its origin's.
-type AddRequest = kvcfg.NewMirror
+type AddRequest struct {
+	Bucket   string
+	Origin   kvcfg.Origin
+	Filters  []string // keys to mirror; none means all
+	Settings kvcfg.Settings
+	// Update says that a mirror of that origin that exists is brought in line with its
+	// origin and the settings.
+	Update bool
+}
 
-// AddPlan is a mirror that would be created, or that exists as it was asked for.
+// AddPlan is a mirror that would be created, or updated, or that exists as it was asked
+// for.
 type AddPlan struct {
 	Report
 	client *Client
 	plan   kvcfg.Plan
 	read   addRead
+	edit   *EditPlan // of a mirror that exists
 }
 
 // addRead is what is read before a mirror is created.
@@ -30,14 +42,17 @@ type addRead struct {
 	existing   *stream.Info
 	existErr   error
 	origin     originRead
+	at         time.Time // when that was
 }
 
 // PlanAdd plans a mirror that follows its origin. What the request leaves open of
 // per-key TTL, maximum age, history and maximum value size is the origin's. The plan
-// has the action [WouldCreate], or [Unchanged] when the mirror exists so already; one
-// that exists and is different is an error, [ErrExists]. An origin that does not exist
-// is [ErrNotFound], and one that cannot be read [ErrOriginUnreadable], unless the
-// request says AllowMsgTTL. The plan is valid also with an error.
+// has the action [WouldCreate], or [Unchanged] when the mirror exists and needs no
+// change. One that exists and needs some has the action [WouldUpdate], and is an error,
+// [ErrExists], unless the request says Update; so is one that no update can make what
+// is asked for. An origin that does not exist is [ErrNotFound], and one that cannot be
+// read [ErrOriginUnreadable], unless the request says AllowMsgTTL. The plan is valid
+// also with an error.
 func (c *Client) PlanAdd(ctx context.Context, req AddRequest) (*AddPlan, error) {
 	p := &AddPlan{client: c}
 	p.Bucket = req.Bucket
@@ -59,13 +74,8 @@ func (c *Client) PlanAdd(ctx context.Context, req AddRequest) (*AddPlan, error) 
 	if err := p.decide(ctx, req); err != nil {
 		return p, AsError(err)
 	}
-	if existing := p.read.existing; existing != nil {
-		if err := p.sameAs(existing); err != nil {
-			return p, err
-		}
-		p.Action = Unchanged
-		p.set(existing)
-		return p, nil
+	if p.read.existing != nil {
+		return p, p.planUpdate(ctx, req)
 	}
 	config, err := p.plan.Config.Config()
 	if err != nil {
@@ -89,6 +99,7 @@ func (c *Client) readForAdd(ctx context.Context, req AddRequest) addRead {
 	wg.Go(func() { r.existing, r.existErr = c.own.Stream(ctx, kvcfg.StreamName(req.Bucket)) })
 	wg.Go(func() { r.origin = c.readOrigin(ctx, req.Origin) })
 	wg.Wait()
+	r.at = time.Now()
 	return r
 }
 
@@ -118,11 +129,15 @@ func (p *AddPlan) decide(ctx context.Context, req AddRequest) error {
 	}
 	if origin := p.read.origin; origin.info == nil {
 		if origin.missing() || req.Settings.AllowMsgTTL == nil {
-			return origin.failure()
+			err := AsError(origin.failure())
+			if err.Kind == ErrOriginUnreadable {
+				err.advise(Advice{Code: DecideTTL})
+			}
+			return err
 		}
 		p.Warnings.add("origin-unreadable", "the origin was not read (%v): that it exists, and its history, maximum age and maximum value size, are not verified", origin.err)
 	}
-	plan, err := kvcfg.New(req, p.read.origin.config())
+	plan, err := kvcfg.New(kvcfg.NewMirror{Bucket: req.Bucket, Origin: req.Origin, Filters: req.Filters, Settings: req.Settings}, p.read.origin.config())
 	if err != nil {
 		return err
 	}
@@ -132,8 +147,60 @@ func (p *AddPlan) decide(ctx context.Context, req AddRequest) error {
 			return err
 		}
 	}
-	warnOfSettings(&p.Warnings, req.Settings, p.read.origin.config())
+	if p.read.existing == nil {
+		if !req.Origin.External() {
+			p.Warnings.add("beside-origin", "clients that open bucket %q find no keys in it: beside its origin they look for them under its own name, and it stores them under that of %q", req.Bucket, req.Origin.Bucket)
+		}
+		warnOfSettings(&p.Warnings, req.Settings, p.read.origin.config())
+	}
 	return nil
+}
+
+// planUpdate plans what makes a mirror that exists the one that is asked for. What a
+// flag chose before and the request does not name stays.
+func (p *AddPlan) planUpdate(ctx context.Context, req AddRequest) error {
+	existing := p.read.existing
+	p.Action = Unchanged
+	p.set(existing)
+	if changes := p.plan.Unchangeable(existing.Config.Raw()); len(changes) > 0 {
+		return p.differs(changes, howToChange(changes))
+	}
+	p.edit = &EditPlan{client: p.client, mirror: existing, origin: p.read.origin, again: existing, readAt: p.read.at}
+	p.edit.edits = kvcfg.Edits{Settings: req.Settings, InLine: p.read.origin.info != nil, Usable: true, KeepChosen: !req.Update}
+	if p.read.accountErr == nil {
+		p.edit.account = &p.read.account
+	}
+	p.edit.Report = p.Report
+	if err := p.edit.decide(ctx); err != nil {
+		return AsError(about(p.Bucket, err))
+	}
+	p.edit.Changes = p.edit.plan.Changes
+	if len(p.edit.Changes) > 0 {
+		p.edit.Action = WouldUpdate
+	}
+	p.edit.warn()
+	p.Report = p.edit.Report
+	if p.Action == WouldUpdate && !req.Update {
+		return p.differs(p.Changes, UpdateOrRepair)
+	}
+	return nil
+}
+
+// differs is the failure that a mirror exists and is not what is asked for.
+func (p *AddPlan) differs(changes []kvcfg.Change, advice AdviceCode) *Error {
+	e := fail(ErrExists, "bucket %q exists with another configuration", p.Bucket).advise(Advice{Code: advice, Bucket: p.Bucket})
+	for _, c := range changes {
+		e.Differs = append(e.Differs, stream.Difference{Field: c.Field, Have: c.From, Want: c.To})
+	}
+	return e
+}
+
+// howToChange says how a mirror gets what no update changes.
+func howToChange(changes []kvcfg.Change) AdviceCode {
+	if slices.ContainsFunc(changes, func(c kvcfg.Change) bool { return c.Field == "storage" }) {
+		return RemoveCopy
+	}
+	return RecreateFilter
 }
 
 // sameAPI says whether a prefix leads to the mirror's own API.
@@ -190,6 +257,9 @@ func warnOfSettings(w *Warnings, s kvcfg.Settings, origin *stream.Config) {
 	if s.AllowMsgTTL != nil && *s.AllowMsgTTL != origin.AllowMsgTTL {
 		w.add("ttl-differs", "%s", ttlDiffers(origin.AllowMsgTTL))
 	}
+	if origin.RaisesTTL() && (s.AllowMsgTTL == nil || *s.AllowMsgTTL) {
+		w.add(check.OriginRaisesTTL, "%s; upgrade the origin's server to 2.11.9 or later", check.RaisesTTL(*origin))
+	}
 	if s.MaxValueSize != nil && tooSmall(*s.MaxValueSize, origin.MaxMsgSize) {
 		w.add("values-too-large", "the origin allows larger values than the mirror: the first one stops the mirror")
 	}
@@ -214,38 +284,14 @@ func (r *Report) warnOfReplicas(s kvcfg.Settings) {
 	}
 }
 
-// sameAs returns nil when the existing mirror is what would be created.
-func (p *AddPlan) sameAs(existing *stream.Info) error {
-	changes := p.plan.Against(existing.Config.Raw())
-	if len(changes) == 0 {
-		return nil
-	}
-	e := fail(ErrExists, "bucket %q exists with another configuration", p.Bucket).advise(Advice{Code: howToChange(changes), Bucket: p.Bucket})
-	for _, c := range changes {
-		e.Differs = append(e.Differs, stream.Difference{Field: c.Field, Have: c.From, Want: c.To})
-	}
-	return e
-}
-
-// howToChange says how a mirror gets what it differs in.
-func howToChange(changes []kvcfg.Change) AdviceCode {
-	code := Edit
-	for _, c := range changes {
-		switch c.Field {
-		case "storage":
-			return RemoveCopy
-		case "mirror":
-			return RecreateFilter
-		case "allow_rollup_hdrs", "deny_delete", "allow_direct", "mirror_direct":
-			code = Repair
-		}
-	}
-	return code
-}
-
-// Apply creates the mirror. The result is valid also with an error.
+// Apply creates or updates the mirror. The result is valid also with an error.
 func (p *AddPlan) Apply(ctx context.Context) (*Report, error) {
-	if p.Action != WouldCreate {
+	switch {
+	case p.Action == WouldUpdate:
+		r, err := p.edit.Apply(ctx)
+		p.Report = *r
+		return &p.Report, err
+	case p.Action != WouldCreate:
 		return &p.Report, nil
 	}
 	created, err := p.client.create(ctx, p.plan.Config)
@@ -270,7 +316,11 @@ func (p *AddPlan) Wait(ctx context.Context, limit time.Duration) error {
 	}
 	target := origin.info.State.LastSeq
 	end := time.Now().Add(limit)
-	info, err := p.client.waitForSeq(ctx, p.Info, origin, target, func(time.Duration) bool { return time.Now().After(end) })
+	stalled := false
+	info, err := p.client.waitForSeq(ctx, p.Info, origin, target, func(idle time.Duration) bool {
+		stalled = idle >= p.client.waits.SecondRead
+		return time.Now().After(end)
+	})
 	p.set(info)
 	p.Origin = origin.report(info)
 	switch {
@@ -279,23 +329,30 @@ func (p *AddPlan) Wait(ctx context.Context, limit time.Duration) error {
 		p.client.observer.Reached(p.Bucket, fmt.Sprintf("reached sequence %d of its origin", target))
 		return nil
 	case errors.Is(err, errGivenUp):
-		return p.notCaughtUp(ErrNotCaughtUp, target, fmt.Sprintf("after %v", limit))
+		if account, err := p.client.own.Account(ctx); err == nil {
+			p.read.account = account // with what the mirror stores by now
+		}
+		return p.notCaughtUp(ErrNotCaughtUp, target, fmt.Sprintf("after %v", limit), stalled)
 	case ctx.Err() != nil:
-		return p.notCaughtUp(ErrInterrupted, target, "when interrupted")
+		return p.notCaughtUp(ErrInterrupted, target, "when interrupted", stalled)
 	}
 	return AsError(err).wrap("bucket %q %s, and cannot be read since", p.Bucket, p.wasCreated())
 }
 
 // wasCreated says what became of the mirror.
 func (p *AddPlan) wasCreated() string {
-	if p.Action == Unchanged {
+	switch p.Action {
+	case Unchanged:
 		return "is unchanged"
+	case Updated:
+		return "was updated"
 	}
 	return "was created"
 }
 
-// notCaughtUp says how far the mirror came, and what it says is wrong.
-func (p *AddPlan) notCaughtUp(kind Kind, target uint64, when string) error {
+// notCaughtUp says how far the mirror came, and what it says is wrong, or, of one that
+// has stalled, what is known to be.
+func (p *AddPlan) notCaughtUp(kind Kind, target uint64, when string, stalled bool) error {
 	cause, link := "", p.Info.Mirror
 	var advice []Advice
 	switch {
@@ -305,6 +362,12 @@ func (p *AddPlan) notCaughtUp(kind Kind, target uint64, when string) error {
 	case !link.EverActive():
 		cause = "; it has never been connected to its origin"
 		advice = []Advice{{Code: CheckLink}}
+	case stalled:
+		facts := check.Facts{Mirror: p.Info, Origin: p.read.origin.info}
+		facts.Stored, facts.MayStore = p.read.account.Usage(p.Info.Config.Storage, p.Info.Config.Replicas)
+		if why, _ := facts.StallCause(); why != "" {
+			cause = "; " + why
+		}
 	}
 	return fail(kind, "bucket %q %s, and %s it is at sequence %d of %d%s", p.Bucket, p.wasCreated(), when, p.Info.State.LastSeq, target, cause).advise(advice...)
 }

@@ -24,7 +24,7 @@ func TestNotCaughtUp(t *testing.T) {
 		{"it never connected, in other words", isAt + "; it has never been connected to its origin", true, &stream.SourceInfo{Active: math.MaxInt64}},
 	} {
 		p := &AddPlan{Report: Report{Bucket: "m", Action: Created, Info: &stream.Info{State: stream.State{LastSeq: 3}, Mirror: test.link}}}
-		err := AsError(p.notCaughtUp(ErrNotCaughtUp, 9, "after 1s"))
+		err := AsError(p.notCaughtUp(ErrNotCaughtUp, 9, "after 1s", true))
 		checkLink := slices.Contains(err.Advice, Advice{Code: CheckLink})
 		if err.Error() != test.says || err.Kind != ErrNotCaughtUp || checkLink != test.advice {
 			t.Errorf("%s: %v, of kind %q, with the advice %v", test.name, err, err.Kind, err.Advice)

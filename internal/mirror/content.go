@@ -18,6 +18,8 @@ type ContentOptions struct {
 	// Found, if set, is told of each message that differs. Its error ends the
 	// operation.
 	Found func(bucket string, i Item) error
+
+	foreign bool // the origin's settings explain nothing, see [content.Comparer]
 }
 
 // The words of a comparison.
@@ -65,7 +67,7 @@ func (c *Client) compare(ctx context.Context, m fleet.Mirror, o ContentOptions, 
 	comparer := content.Comparer{
 		Mirror: c.own, MirrorStream: m.Facts.Mirror.Config.Name,
 		Origin: c.conn.At(m.Origin.Prefix(c.Prefix())), OriginStream: m.Origin.Stream(),
-		DeliverPrefix: m.Origin.DeliverPrefix, Bodies: o.Bodies, Rate: o.Rate, Quick: o.Quick, Progress: at,
+		DeliverPrefix: m.Origin.DeliverPrefix, Bodies: o.Bodies, Rate: o.Rate, Quick: o.Quick, Foreign: o.foreign, Progress: at,
 		Waits: content.Waits{Recheck: c.waits.Recheck, CatchUp: c.waits.CatchUp, Poll: c.waits.Poll},
 		Found: func(i Item) error {
 			if len(r.Items) < o.Shown {
@@ -105,7 +107,7 @@ func contentFacts(r *Content, err error) *check.Content {
 	case r.Ahead > 0:
 		f.Unverified = fmt.Sprintf("the mirror is %s ahead of its origin, which is not the one that it was filled from", count(r.Ahead, "sequence"))
 	case r.Uncertain > 0:
-		f.Unverified = fmt.Sprintf("%s older than the mirror's first, which it has dropped at its limit, or lacks", count(r.Uncertain, "message is", "messages are"))
+		f.Unverified = fmt.Sprintf("whether %s on one side alone by design cannot be told", count(r.Uncertain, "message is", "messages are"))
 	case r.Unresolved > 0:
 		f.Unverified = fmt.Sprintf("%s about to expire on one side alone, and did not go", count(r.Unresolved, "message is", "messages are"))
 	case r.Unreadable > 0:

@@ -13,11 +13,14 @@ import (
 	"nats-kvmirror/internal/stream"
 )
 
-// EditRequest is what to change of a mirror. With no settings, per-key TTL is turned
-// on if the origin has it.
+// EditRequest is what to change of a mirror. With no settings and nothing to follow, the
+// mirror is made to follow its origin in all that nobody chose.
 type EditRequest struct {
 	Bucket   string
 	Settings kvcfg.Settings
+	// Follow are fields in which the mirror is to follow its origin again (see
+	// [kvcfg.FollowField]).
+	Follow []string
 	// AtOnce says that Apply follows at once, without a question: then the mirror is
 	// read a second time beside its origin, which costs no time, and not by Apply.
 	AtOnce bool
@@ -27,7 +30,7 @@ type EditRequest struct {
 type EditPlan struct {
 	Report
 	client  *Client
-	request EditRequest
+	edits   kvcfg.Edits
 	plan    kvcfg.Plan
 	mirror  *stream.Info
 	account *jsapi.Account // nil when the server did not say
@@ -44,7 +47,7 @@ const maxReadAge = time.Second
 // action [WouldUpdate], or [Unchanged] when there is nothing to change; it is valid
 // also with an error.
 func (c *Client) PlanEdit(ctx context.Context, req EditRequest) (*EditPlan, error) {
-	p := &EditPlan{client: c, request: req}
+	p := &EditPlan{client: c, edits: kvcfg.Edits{Settings: req.Settings, Follow: req.Follow}}
 	p.Bucket, p.Stream = req.Bucket, kvcfg.StreamName(req.Bucket)
 	var err error
 	if p.mirror, p.account, err = c.readMirror(ctx, req.Bucket); err != nil {
@@ -55,10 +58,13 @@ func (c *Client) PlanEdit(ctx context.Context, req EditRequest) (*EditPlan, erro
 	if err != nil {
 		return p, AsError(err)
 	}
-	p.readBoth(ctx, origin)
+	p.readBoth(ctx, origin, req.AtOnce)
 	p.Origin = p.origin.report(p.mirror)
 	if err := p.decide(ctx); err != nil {
 		return p, about(p.Bucket, err)
+	}
+	if p.origin.info == nil {
+		p.Warnings.add("origin-unreadable", "the origin was not read: %v", p.origin.err)
 	}
 	p.Action = Unchanged
 	if p.Changes = p.plan.Changes; len(p.Changes) > 0 {
@@ -68,12 +74,12 @@ func (c *Client) PlanEdit(ctx context.Context, req EditRequest) (*EditPlan, erro
 	return p, nil
 }
 
-// readBoth reads the origin and, if Apply follows at once, the mirror once more side
+// readBoth reads the origin and, if Apply follows at once, the mirror a second time side
 // by side with it: what somebody else writes meanwhile is seen.
-func (p *EditPlan) readBoth(ctx context.Context, origin kvcfg.Origin) {
+func (p *EditPlan) readBoth(ctx context.Context, origin kvcfg.Origin, twice bool) {
 	var wg sync.WaitGroup
 	wg.Go(func() { p.origin = p.client.readOrigin(ctx, origin) })
-	if p.request.AtOnce {
+	if twice {
 		wg.Go(func() {
 			p.again, _ = p.client.own.Stream(ctx, p.Stream)
 			p.readAt = time.Now()
@@ -87,7 +93,7 @@ func (p *EditPlan) decide(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	plan, err := kvcfg.Edit(p.mirror.Config.Raw(), p.origin.config(), p.request.Settings)
+	plan, err := kvcfg.Edit(p.mirror.Config.Raw(), p.origin.config(), p.edits)
 	switch {
 	case errors.Is(err, kvcfg.ErrUnread):
 		return p.origin.failure()
@@ -95,8 +101,6 @@ func (p *EditPlan) decide(ctx context.Context) error {
 		return fmt.Errorf("bucket %q: %w", p.Bucket, err)
 	case err != nil:
 		return err
-	case p.origin.info == nil:
-		p.Warnings.add("origin-unreadable", "the origin was not read: %v", p.origin.err)
 	}
 	p.plan = plan
 	if !plan.EnablesTTL() {
@@ -114,10 +118,10 @@ func (p *EditPlan) decide(ctx context.Context) error {
 // warn tells what is to be known before the changes are made.
 func (p *EditPlan) warn() {
 	origin := p.origin.config()
-	s := p.request.Settings
+	s := p.edits.Settings
 	if p.plan.EnablesTTL() {
 		p.Warnings.add("ttl-stays", "per-key TTL cannot be turned off again; the server has %d messages to scan", p.State.Msgs)
-	} else if origin != nil && origin.AllowMsgTTL && !p.mirror.Config.AllowMsgTTL {
+	} else if origin != nil && origin.AllowMsgTTL && !p.mirror.Config.AllowMsgTTL && !kvcfg.IsChosen(p.mirror.Config, "allow_msg_ttl") {
 		p.Warnings.add("ttl-differs", "%s", ttlDiffers(true))
 		p.Warnings.advise(p.waysToTTL())
 		s.AllowMsgTTL = nil
@@ -153,7 +157,8 @@ func (p *EditPlan) Apply(ctx context.Context) (*Report, error) {
 		return &p.Report, err
 	}
 	p.Action = Updated
-	p.warnOfReplicas(p.request.Settings)
+	p.Origin = p.origin.report(updated)
+	p.warnOfReplicas(p.edits.Settings)
 	if p.plan.EnablesTTL() {
 		p.checkExpired(ctx)
 	}
@@ -180,7 +185,7 @@ func (p *EditPlan) checkExpired(ctx context.Context) {
 	}
 	mirror, origin := p.Info, p.origin
 	compare := func() check.Comparison {
-		return check.Compare(mirror.Config, origin.info.Config, mirror.State, origin.info.State)
+		return check.Compare(mirror.Config, origin.info.Config, mirror.State, origin.info.State, origin.pending)
 	}
 	start, first := time.Now(), true
 	lost := jsapi.Poll(ctx, p.client.waits.Poll, func() (bool, error) {
@@ -189,7 +194,8 @@ func (p *EditPlan) checkExpired(ctx context.Context) {
 			mirror, origin, err = p.client.readAgain(ctx, mirror, origin)
 		}
 		first = false
-		return compare().Same() || mirror.Config.Filtered() || time.Since(start) >= p.client.waits.Settle, err
+		c := compare()
+		return c.Same() || c.Behind == 0 && !c.Counted || mirror.Config.Filtered() || time.Since(start) >= p.client.waits.Settle, err
 	})
 	p.set(mirror)
 	p.Origin = origin.report(mirror)

@@ -117,6 +117,9 @@ func AsError(err error) *Error {
 		{kvcfg.ErrNotBucket, ErrNotBucket, ""},
 		{kvcfg.ErrTTLStays, ErrRefused, RecreateWithoutTTL},
 		{kvcfg.ErrNoHistory, ErrRefused, SetHistory},
+		{kvcfg.ErrRetention, ErrRefused, ""},
+		{kvcfg.ErrConsumer, ErrRefused, RecreateAllKeys},
+		{kvcfg.ErrNotRecreatable, ErrRefused, ""},
 		{kvcfg.ErrRenames, ErrRefused, RecreateAsItIs},
 		{content.ErrRenames, ErrRefused, ""},
 		{kvcfg.ErrMarkerNeedsTTL, ErrRefused, MarkerNeedsTTL},
@@ -196,11 +199,13 @@ const (
 	DecideTTL          AdviceCode = "decide-ttl"           // say whether per-key TTL is wanted, to go on without the origin
 	OtherName          AdviceCode = "other-name"           // or remove the bucket that exists
 	OtherNameOrDomain  AdviceCode = "other-name-or-domain" // the mirror has the name of its origin
-	Edit               AdviceCode = "edit"                 // Bucket: change it by an edit
+	UpdateOrRepair     AdviceCode = "update-or-repair"     // Bucket: consent to an update, or repair it
 	Repair             AdviceCode = "repair"               // Bucket
 	Recreate           AdviceCode = "recreate"             // Bucket: delete it and create it again
 	RecreateFilter     AdviceCode = "recreate-filter"      // Bucket: with the filters wanted
 	RecreateWithoutTTL AdviceCode = "recreate-without-ttl" // Bucket, where known
+	RecreateAllKeys    AdviceCode = "recreate-all-keys"    // Bucket: with a filter, which leaves its consumer out
+	EditMaxBytes       AdviceCode = "edit-max-bytes"       // Bucket: give it a maximum bucket size
 	RecreateAsItIs     AdviceCode = "recreate-as-it-is"    // without another filter or origin
 	UpgradeTo          AdviceCode = "upgrade-to"           // Version: the mirror's server
 	AddWithoutTTL      AdviceCode = "add-without-ttl"      // a mirror that keeps what expires at the origin
@@ -228,8 +233,10 @@ const (
 	EnableMirrorDirect AdviceCode = "enable-mirror-direct" // Bucket, if nothing is to be promoted
 	DisableMirrorDir   AdviceCode = "disable-mirror-dir"   // or consent to it
 	SeeRemedies        AdviceCode = "see-remedies"         // listed with the findings
+	SeeFixes           AdviceCode = "see-fixes"            // listed with the findings
 	RunAgainLater      AdviceCode = "run-again-later"      // when the cause is gone
 	Prune              AdviceCode = "prune"                // Bucket
+	PruneGone          AdviceCode = "prune-gone"           // consent to purge what may be the last copies
 	RepairRollups      AdviceCode = "repair-rollups"       // Bucket
 	EditSizeOfCopy     AdviceCode = "edit-size"            // Bucket: set a maximum bucket size
 	EditRepublish      AdviceCode = "edit-republish"       // Bucket

@@ -39,6 +39,9 @@ func (c *Client) readFleet(ctx context.Context, buckets []string) (fleet.Fleet, 
 func (f *Fleet) note(read fleet.Fleet) {
 	for _, p := range read.Problems {
 		f.Problems = append(f.Problems, p.Error())
+		if r := p.Unreadable().Reason; p.Bucket != "" && (r == check.ReasonDenied || r == check.ReasonUnreachable) {
+			f.Unread++
+		}
 	}
 }
 
@@ -82,7 +85,8 @@ func (c *Client) chain(m fleet.Mirror) []Node {
 	return nodes
 }
 
-// List reads all mirrors and what is found of them, by name.
+// List reads all mirrors and what is found of them, by name. When parts could not be
+// read the result has the others, and the error is one of why.
 func (c *Client) List(ctx context.Context) (*Fleet, error) {
 	f := &Fleet{Action: Listed}
 	read, err := c.readFleet(ctx, nil)
@@ -93,7 +97,7 @@ func (c *Client) List(ctx context.Context) (*Fleet, error) {
 	for _, m := range read.Mirrors {
 		f.Mirrors = append(f.Mirrors, c.member(m, check.Findings(m.Facts, check.DefaultThresholds())))
 	}
-	return f, nil
+	return f, unreadableParts(read)
 }
 
 // CheckRequest is what to check.
@@ -146,7 +150,7 @@ func (c *Client) compareFor(ctx context.Context, m *fleet.Mirror, o ContentOptio
 
 // fleetFindings are the findings about the fleet as a whole.
 func fleetFindings(read fleet.Fleet, req CheckRequest) []check.Finding {
-	facts := check.FleetFacts{Mirrors: len(read.Mirrors), Expected: req.Expect, Named: len(req.Buckets) > 0}
+	facts := check.FleetFacts{Mirrors: len(read.Mirrors), Expected: req.Expect, Named: len(req.Buckets) > 0, NotBuckets: read.NotBuckets}
 	for _, p := range read.Problems {
 		facts.Problems = append(facts.Problems, p.Unreadable())
 	}

@@ -36,29 +36,33 @@ func (c *Client) Info(ctx context.Context, bucket string) (*Report, error) {
 	return r, nil
 }
 
-// compareWithOrigin reads the origin and, for a mirror that takes only some of its
-// keys, the next message that it has to take, side by side. It fails only when ctx
-// ends.
+// compareWithOrigin reads the origin and the next message that the mirror has to take:
+// side by side for a mirror that takes only some of its keys, whose last sequence is
+// mostly another than the origin's, and else only where the sequences differ. It fails
+// only when ctx ends.
 func (c *Client) compareWithOrigin(ctx context.Context, mirror *stream.Info, origin kvcfg.Origin) (*Origin, error) {
-	caughtUp := make(chan bool, 1)
+	pending := make(chan *uint64, 1)
 	if mirror.Config.Filtered() {
 		go func() {
 			next, err := c.conn.At(origin.Prefix(c.Prefix())).NextPending(ctx, origin.Stream(), mirror.State.LastSeq, mirror.Config.Filters())
-			caughtUp <- err == nil && next == 0
+			if err != nil {
+				pending <- nil
+				return
+			}
+			pending <- &next
 		}()
-	} else {
-		caughtUp <- false
 	}
 	read := c.readOrigin(ctx, origin)
-	done := <-caughtUp
+	if mirror.Config.Filtered() {
+		read.pending = <-pending
+	}
+	if read.pending == nil && read.info != nil {
+		read.pending = read.api.Pending(ctx, read.info, mirror)
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	r := read.report(mirror)
-	if r.Behind != nil && done {
-		r.Behind, r.BehindBound = new(uint64), false
-	}
-	return r, nil
+	return read.report(mirror), nil
 }
 
 // Names reads the names of all mirrors, sorted. Of what could not be read, those are

@@ -2,17 +2,11 @@ package mirror
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"slices"
-	"strings"
-	"sync"
-	"sync/atomic"
 
 	"nats-kvmirror/internal/check"
 	"nats-kvmirror/internal/content"
 	"nats-kvmirror/internal/fleet"
-	"nats-kvmirror/internal/jsapi"
 	"nats-kvmirror/internal/kvcfg"
 )
 
@@ -22,12 +16,19 @@ const (
 	// maxPurgedKeys is how many keys are purged between two comparisons: what is
 	// known of them is held in memory.
 	maxPurgedKeys = 250_000
+	// maxPruneRounds is how often a mirror is purged of what is left over since the
+	// round before.
+	maxPruneRounds = 3
 )
 
 // PruneRequest is what to prune.
 type PruneRequest struct {
 	Buckets []string // none means all
 	Content ContentOptions
+	// Gone is consent to purge also what is gone at the origin without a trace, as
+	// after a purge of its stream or a restored backup: the mirror may hold the last
+	// copy.
+	Gone bool
 }
 
 // PrunePlan is what would be purged of many mirrors.
@@ -35,11 +36,13 @@ type PrunePlan struct {
 	Fleet
 	client  *Client
 	options ContentOptions
+	gone    bool
 	jobs    []*pruneJob
 	unread  error // what could not be read
 }
 
-// pruneJob is a mirror that left-over messages are purged from.
+// pruneJob is a mirror that left-over messages can be purged from, with consent or
+// without.
 type pruneJob struct {
 	mirror    fleet.Mirror
 	member    *Member
@@ -50,7 +53,7 @@ type pruneJob struct {
 // after the other, and plans to purge what is left over. The error tells what could
 // not be read; the rest of the plan is valid and can be applied.
 func (c *Client) PlanPrune(ctx context.Context, req PruneRequest) (*PrunePlan, error) {
-	p := &PrunePlan{client: c, options: req.Content}
+	p := &PrunePlan{client: c, options: req.Content, gone: req.Gone}
 	p.Action = Unchanged
 	read, err := c.readFleet(ctx, req.Buckets)
 	if err != nil {
@@ -64,16 +67,46 @@ func (c *Client) PlanPrune(ctx context.Context, req PruneRequest) (*PrunePlan, e
 			return p, AsError(err)
 		}
 	}
-	if len(p.jobs) > 0 {
-		p.Action = WouldUpdate
-		return p, p.unread
+	return p, p.decide()
+}
+
+// AcceptGone is consent to purge also what is gone at the origin without a trace. The
+// error takes the place of that of [Client.PlanPrune].
+func (p *PrunePlan) AcceptGone() error {
+	p.gone = true
+	return p.decide()
+}
+
+// GoneMessages is how many messages are gone at the origin without a trace, which are
+// purged only with consent.
+func (p *PrunePlan) GoneMessages() (n uint64) {
+	for _, j := range p.jobs {
+		n += j.member.Purge.Gone
 	}
-	return p, together(p.unverified(), p.unread)
+	return n
+}
+
+// decide says of each mirror what is purged from it. The error tells what is not known,
+// and, where nothing is purged, what is left.
+func (p *PrunePlan) decide() error {
+	for _, j := range p.jobs {
+		j.leftovers.Gone = p.gone
+		purges := j.leftovers.Purges()
+		j.member.Purge.Keys, j.member.Purge.Messages = len(purges), messagesOf(purges)
+		j.member.Purge.Gone = j.leftovers.GoneMessages()
+		if len(purges) > 0 {
+			j.member.Action, p.Action = WouldUpdate, WouldUpdate
+		}
+	}
+	if p.Action == WouldUpdate {
+		return together(p.notCompared(), p.unread)
+	}
+	return together(p.unverified(), p.unread)
 }
 
 // plan compares one mirror and plans what to purge.
 func (p *PrunePlan) plan(ctx context.Context, m fleet.Mirror) error {
-	leftovers := &content.Leftovers{Max: maxPurgedKeys}
+	leftovers := &content.Leftovers{Max: maxPurgedKeys, Gone: p.gone}
 	compared, foundErr, err := p.client.compare(ctx, m, p.options, leftovers)
 	switch {
 	case ctx.Err() != nil:
@@ -90,7 +123,6 @@ func (p *PrunePlan) plan(ctx context.Context, m fleet.Mirror) error {
 		return nil
 	}
 	if p.purgeable(m, member, leftovers) {
-		member.Action = WouldUpdate
 		p.jobs = append(p.jobs, &pruneJob{mirror: m, member: member, leftovers: leftovers})
 	}
 	return nil
@@ -100,20 +132,17 @@ func (p *PrunePlan) plan(ctx context.Context, m fleet.Mirror) error {
 // cannot.
 func (p *PrunePlan) purgeable(m fleet.Mirror, member *Member, leftovers *content.Leftovers) bool {
 	kept := leftovers.Unpurgeable()
-	purges := leftovers.Purges()
 	member.Purge = &Purge{UnpurgeableKeys: len(kept), Unpurgeable: []string{}}
 	for _, subject := range kept[:min(len(kept), p.options.Shown)] {
 		member.Purge.Unpurgeable = append(member.Purge.Unpurgeable, kvcfg.Key(subject))
 	}
-	if member.Content.OriginUnreadable == "" && len(purges) == 0 {
+	if member.Content.OriginUnreadable == "" && len(leftovers.Purges()) == 0 && leftovers.GoneMessages() == 0 {
 		return false
 	}
 	if why := unsafeToPurge(m, member); why != "" {
 		member.Note = "nothing is purged, because " + why
 		return false
 	}
-	member.Purge.Keys = len(purges)
-	member.Purge.Messages = messagesOf(purges)
 	return true
 }
 
@@ -138,201 +167,16 @@ func unsafeToPurge(m fleet.Mirror, member *Member) string {
 // Jobs is how many mirrors would be purged, and of how many messages.
 func (p *PrunePlan) Jobs() (mirrors int, messages uint64) {
 	for _, j := range p.jobs {
-		messages += j.member.Purge.Messages
+		if j.member.Action == WouldUpdate {
+			mirrors++
+			messages += j.member.Purge.Messages
+		}
 	}
-	return len(p.jobs), messages
+	return mirrors, messages
 }
 
 // Compared says whether all mirrors could be compared.
 func (p *PrunePlan) Compared() bool { return !slices.ContainsFunc(p.Mirrors, notCompared) }
-
-// Apply purges what is left over, one mirror after the other, and compares again. A
-// purge whose answer does not come is not sent again: the comparison shows that it was
-// done, or it is not known. The result is valid also with an error.
-func (p *PrunePlan) Apply(ctx context.Context) (*Fleet, error) {
-	p.Action = Updated
-	var members []*Member
-	var purged uint64
-	for _, j := range p.jobs {
-		if ctx.Err() != nil {
-			j.member.skip(notReached)
-			j.member.interrupted = true
-		} else {
-			p.prune(ctx, j)
-		}
-		p.client.observer.Finished(*j.member)
-		members = append(members, j.member)
-		purged += j.member.Purge.Purged
-	}
-	return &p.Fleet, together(summary(members, count(purged, "message")+" purged; ", "pruned"), p.unverified(), p.unread)
-}
-
-// prune purges round after round, until nothing is left over that can be purged.
-func (p *PrunePlan) prune(ctx context.Context, j *pruneJob) {
-	for {
-		if err := p.client.verifyPair(ctx, j.mirror); err != nil {
-			if ctx.Err() != nil {
-				j.interrupt()
-			} else {
-				j.fail(err)
-			}
-			return
-		}
-		planned := messagesOf(j.leftovers.Purges())
-		purged, purgeErr := p.purge(ctx, j)
-		j.member.Purge.Purged += purged
-		unknown := purgeErr != nil && jsapi.OutcomeUnknown(purgeErr)
-		switch {
-		case purgeErr == nil && ctx.Err() != nil:
-			j.interrupt()
-			return
-		case purgeErr != nil && !unknown:
-			j.fail(purgeErr)
-			return
-		}
-		before := j.member.Content.LeftOverCount()
-		left, done := p.verifyPurged(ctx, j, purgeErr)
-		if done {
-			return
-		}
-		if left && purged > 0 && j.member.Content.LeftOverCount() >= before {
-			j.member.writeFailed(fail(ErrNotKept, "the server answered that %s purged, and as many are left over as before", count(j.member.Purge.Purged, "message is", "messages are")))
-			return
-		}
-		if unknown {
-			j.member.Purge.Purged += max(planned, purged) - purged // no answer counted them, and they are gone
-		}
-		if !left || purged == 0 {
-			j.finish()
-			return
-		}
-	}
-}
-
-// verifyPurged compares the mirror again. left says whether something can be purged
-// still; done that the job has ended, with a failure. purgeErr is of an unknown
-// outcome, if it is not nil.
-func (p *PrunePlan) verifyPurged(ctx context.Context, j *pruneJob, purgeErr error) (left, done bool) {
-	j.leftovers = &content.Leftovers{Max: maxPurgedKeys}
-	options := p.options
-	options.Found = nil // they were told of
-	compared, _, err := p.client.compare(ctx, j.mirror, options, j.leftovers)
-	verified := err == nil && compared.OriginUnreadable == ""
-	left = len(j.leftovers.Purges()) > 0
-	switch {
-	case purgeErr == nil && ctx.Err() != nil:
-		j.interrupt()
-		return left, true
-	case purgeErr != nil && (!verified || left):
-		j.member.writeFailed(fail(ErrOutcomeUnknown, "what became of some purges is not known: %w", purgeErr).advise(Advice{Code: RunAgainSafe}))
-		return left, true
-	case !verified:
-		if err == nil {
-			err = errors.New(compared.OriginUnreadable)
-		}
-		j.fail(fmt.Errorf("the mirror could not be compared again: %w", err))
-		return left, true
-	case compared.DifferentCount() > 0:
-		left = false // what has come since cannot be told from what is in its place
-	}
-	j.member.Content = compared
-	return left, false
-}
-
-// messagesOf is how many messages some purges are about.
-func messagesOf(purges []content.Purge) uint64 {
-	var n uint64
-	for _, p := range purges {
-		n += p.Messages
-	}
-	return n
-}
-
-// fail notes a failure, after some messages may have been purged.
-func (j *pruneJob) fail(err error) {
-	e := AsError(err)
-	if n := j.member.Purge.Purged; n > 0 {
-		e = e.wrap("%s purged, and then", count(n, "message"))
-	}
-	j.member.writeFailed(e)
-}
-
-// interrupt notes that ctx ended.
-func (j *pruneJob) interrupt() {
-	j.member.skip(fmt.Sprintf("interrupted after %s purged", count(j.member.Purge.Purged, "message was", "messages were")))
-	j.member.interrupted = true
-}
-
-// finish tells what a mirror holds after it was pruned.
-func (j *pruneJob) finish() {
-	m := j.member
-	j.mirror.Facts.Content = contentFacts(m.Content, nil)
-	m.Findings = check.Findings(j.mirror.Facts, check.DefaultThresholds())
-	m.State = check.Worst(m.Findings)
-	m.Action = Updated
-}
-
-// purge sends the purges of a job, several at a time, and returns how many
-// messages went. When ctx ends no further one is begun. Of several failures, which
-// are mostly the same, it returns one, of unknown outcome if there is such a one.
-func (p *PrunePlan) purge(ctx context.Context, j *pruneJob) (uint64, error) {
-	at, end := p.client.observer.Begin(TaskPurge, j.mirror.Bucket)
-	name := j.mirror.Facts.Mirror.Config.Name
-	purges := j.leftovers.Purges()
-	var next, purged atomic.Int64
-	var first error
-	var mu sync.Mutex
-	var wg sync.WaitGroup
-	failed := func() bool {
-		mu.Lock()
-		defer mu.Unlock()
-		return first != nil
-	}
-	for range min(maxPurges, len(purges)) {
-		wg.Go(func() {
-			for {
-				i := int(next.Add(1)) - 1
-				if i >= len(purges) || ctx.Err() != nil || failed() {
-					return
-				}
-				n, err := p.client.own.Purge(context.WithoutCancel(ctx), name, purges[i].Subject, purges[i].Before)
-				if err != nil {
-					mu.Lock()
-					if first == nil || jsapi.OutcomeUnknown(err) && !jsapi.OutcomeUnknown(first) {
-						first = err
-					}
-					mu.Unlock()
-					return
-				}
-				purged.Add(int64(n))
-				at(uint64(i)+1, uint64(len(purges)))
-			}
-		})
-	}
-	wg.Wait()
-	end(first == nil && ctx.Err() == nil)
-	return uint64(purged.Load()), first
-}
-
-// verifyPair is nil when a mirror, and its origin, are what they were when the plan
-// was made.
-func (c *Client) verifyPair(ctx context.Context, m fleet.Mirror) error {
-	now, err := c.own.Stream(ctx, m.Facts.Mirror.Config.Name)
-	if err != nil {
-		return err
-	}
-	origin, err := c.requireOrigin(ctx, m.Origin, "nothing more is purged")
-	if err != nil {
-		return err
-	}
-	if before := m.Facts.Origin; before != nil && !origin.info.Created.Equal(before.Created) || origin.info.State.LastSeq < now.State.LastSeq {
-		return fail(ErrConflict, "the origin was created again since the mirror was compared, nothing more was purged").advise(Advice{Code: RunAgain})
-	}
-	if !now.SameStream(m.Facts.Mirror) {
-		return fail(ErrConflict, "the mirror was changed since it was compared, nothing more was purged").advise(Advice{Code: RunAgain})
-	}
-	return nil
-}
 
 // notCompared says that nothing is known of a mirror's messages.
 func notCompared(m Member) bool {
@@ -342,29 +186,46 @@ func notCompared(m Member) bool {
 // unverified is the failure that some mirrors do not hold what their origins hold, or
 // are not known to; nil when all do.
 func (p *PrunePlan) unverified() error {
-	var differ, unknown int
+	var differ, gone int
+	var messages uint64
 	for _, m := range p.Mirrors {
-		pruned := m.Purge != nil && (m.Action == Failed || m.Action == Skipped || m.Action == Unknown)
 		switch {
-		case pruned: // the summary has it
-		case notCompared(m):
-			unknown++
-		case m.Content.Verdict != Identical:
+		case m.endedWithout() || notCompared(m) || m.Content.Verdict == Identical:
+		case !p.gone && m.Purge != nil && m.Purge.Gone > 0:
+			gone++
+			messages += m.Purge.Gone
+		default:
 			differ++
 		}
 	}
-	var parts []string
-	var advice []Advice
+	var errs []error
+	if gone > 0 {
+		errs = append(errs, fail(ErrIncomplete, "%s left alone on %s: gone at the origin without a trace, and maybe the last copies",
+			count(messages, "message is", "messages are"), count(gone, "mirror")).advise(Advice{Code: PruneGone}))
+	}
 	if differ > 0 {
-		parts = append(parts, count(differ, "mirror")+" cannot be made to hold what the origin holds by purging")
-		advice = append(advice, Advice{Code: SeeRemedies})
+		errs = append(errs, fail(ErrIncomplete, "%s cannot be made to hold what the origin holds by purging", count(differ, "mirror")).advise(Advice{Code: SeeRemedies}))
 	}
-	if unknown > 0 {
-		parts = append(parts, count(unknown, "mirror")+" could not be compared with the origin, so nothing is known")
-		advice = append(advice, Advice{Code: RunAgainLater})
+	return together(append(errs, p.notCompared())...)
+}
+
+// notCompared is the failure that some mirrors could not be compared; nil when all
+// could.
+func (p *PrunePlan) notCompared() error {
+	unknown := 0
+	for _, m := range p.Mirrors {
+		if !m.endedWithout() && notCompared(m) {
+			unknown++
+		}
 	}
-	if len(parts) == 0 {
+	if unknown == 0 {
 		return nil
 	}
-	return fail(ErrIncomplete, "%s", strings.Join(parts, "; ")).advise(advice...)
+	return fail(ErrIncomplete, "%s could not be compared with the origin, so nothing is known", count(unknown, "mirror")).advise(Advice{Code: RunAgainLater})
+}
+
+// endedWithout says of a mirror that was to be pruned that it was not: the summary has
+// it.
+func (m *Member) endedWithout() bool {
+	return m.Purge != nil && (m.Action == Failed || m.Action == Skipped || m.Action == Unknown)
 }

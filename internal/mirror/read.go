@@ -69,6 +69,9 @@ type originRead struct {
 	api    *jsapi.API
 	info   *stream.Info // nil when it could not be read
 	err    error        // why not
+	// pending is the next message that the mirror has to take; nil when it is not
+	// known.
+	pending *uint64
 }
 
 // readOrigin reads an origin through the prefix that its mirror uses.
@@ -126,13 +129,15 @@ func (r originRead) report(mirror *stream.Info) *Origin {
 	o.PerKeyTTL = &r.info.Config.AllowMsgTTL
 	o.LastSeq = &r.info.State.LastSeq
 	if mirror != nil {
-		c := check.Compare(mirror.Config, r.info.Config, mirror.State, r.info.State)
-		o.Behind, o.BehindBound = &c.Behind, mirror.Config.Filtered()
-		if c.Counted {
-			leftOver := c.LeftOver()
-			o.LeftOver, o.Missing = &leftOver, &c.Missing
+		c := check.Compare(mirror.Config, r.info.Config, mirror.State, r.info.State, r.pending)
+		o.Behind, o.BehindBound = &c.Behind, c.Behind > 0 && mirror.Config.Filtered()
+		if c.Bounded {
+			o.LeftOver = new(c.LeftOver())
 		}
-		o.Differs = kvcfg.Followed(mirror.Config, r.info.Config)
+		if c.Counted {
+			o.Missing = &c.Missing
+		}
+		o.Differs, o.Chosen = kvcfg.Followed(mirror.Config, r.info.Config)
 		follows := len(o.Differs) == 0
 		o.Follows = &follows
 	}
@@ -153,7 +158,7 @@ func (r originRead) failure() error {
 	case errors.Is(r.err, kvcfg.ErrNotBucket):
 		return fail(ErrNotBucket, "the origin cannot be mirrored as a bucket: %w", r.err)
 	}
-	return fail(ErrOriginUnreadable, "the origin, %v, cannot be read: %w", r.origin, r.err).advise(r.advice()...).advise(Advice{Code: DecideTTL})
+	return fail(ErrOriginUnreadable, "the origin, %v, cannot be read: %w", r.origin, r.err).advise(r.advice()...)
 }
 
 // advice is what makes an origin readable that was not: of one in another account,

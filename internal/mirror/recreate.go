@@ -62,8 +62,10 @@ type RecreatePlan struct {
 	before  *stream.Info // nil when it was deleted already
 	origin  originRead
 	plan    kvcfg.Plan
-	backup  string // file with the saved configuration
-	ours    bool   // the file was made here, and goes when it is no longer needed
+	// provedAt is when it was proved that the new mirror can be created.
+	provedAt time.Time
+	backup   string // file with the saved configuration
+	ours     bool   // the file was made here, and goes when it is no longer needed
 }
 
 // PlanRecreate plans to delete a mirror and to create it again, after it was found
@@ -98,6 +100,9 @@ func (c *Client) PlanRecreate(ctx context.Context, req RecreateRequest) (*Recrea
 	if err := p.checkLevel(ctx); err != nil {
 		return p, err
 	}
+	if err := p.verifyCreatable(ctx); err != nil {
+		return p, err
+	}
 	if p.Loss, p.LossUnknown, err = p.loss(ctx, p.options); err != nil {
 		return p, err
 	}
@@ -128,9 +133,11 @@ func (p *RecreatePlan) pair(mirror *stream.Info) fleet.Mirror {
 }
 
 // loss compares the mirror with what is to be its origin and returns how many of
-// its messages the origin does not hold. What has expired is no loss. When that is
-// not known it is all of them, and unknown says why.
+// its messages the origin does not hold. What has expired is no loss; by the settings
+// of another stream than the one that the mirror was filled from, nothing has. When
+// the loss is not known it is all of them, and unknown says why.
 func (p *RecreatePlan) loss(ctx context.Context, o ContentOptions) (lost uint64, unknown string, err error) {
+	o.Quick, o.foreign = false, p.foreign()
 	compared, foundErr, err := p.client.compare(ctx, p.pair(p.before), o, nil)
 	switch {
 	case ctx.Err() != nil:
@@ -145,7 +152,24 @@ func (p *RecreatePlan) loss(ctx context.Context, o ContentOptions) (lost uint64,
 	case compared.OriginUnreadable != "":
 		return p.before.State.Msgs, compared.OriginUnreadable, nil
 	}
-	return compared.LeftOver[content.Gone] + compared.LeftOver[content.Unchosen] + compared.MissingAbove + compared.DifferentCount() + compared.Pending + compared.Kept, "", nil
+	// What could not be compared, or may be gone at the origin, is not known to be held.
+	lost = compared.DifferentCount() + compared.Pending + compared.Kept + compared.MissingAbove + compared.Unresolved + compared.Unreadable
+	if here, there := p.before.Config.MaxMsgsPerSubject, p.origin.info.Config.MaxMsgsPerSubject; there > 0 && (here <= 0 || here > there) {
+		lost += compared.Uncertain
+	}
+	for reason, n := range compared.LeftOver {
+		if !content.Explained(reason) {
+			lost += n
+		}
+	}
+	return lost, "", nil
+}
+
+// foreign says that the origin is not known to be the stream that the mirror was filled
+// from: it is another one, or was created after the mirror.
+func (p *RecreatePlan) foreign() bool {
+	origin := p.origin.info
+	return !p.originStays() || p.before.Created.Before(origin.Created) || p.before.State.LastSeq > origin.State.LastSeq
 }
 
 // warn tells what goes with the mirror.
@@ -190,6 +214,11 @@ func (p *RecreatePlan) Apply(ctx context.Context) (*Report, error) {
 	}
 	if err := p.verifyHeld(ctx); err != nil {
 		return &p.Report, err
+	}
+	if time.Since(p.provedAt) > maxProofAge {
+		if err := p.verifyCreatable(ctx); err != nil {
+			return &p.Report, err
+		}
 	}
 	if _, err := p.client.verifyUnchanged(ctx, p.before); err != nil {
 		return &p.Report, err
@@ -237,6 +266,7 @@ func (p *RecreatePlan) replace(ctx context.Context) error {
 	steady := context.WithoutCancel(ctx)
 	if err := p.client.delete(steady, p.Stream); err != nil {
 		if errors.Is(err, ErrOutcomeUnknown) {
+			p.gone() // it may be
 			return p.withRestore(err)
 		}
 		p.removeBackup() // the mirror is there
@@ -265,12 +295,17 @@ func (p *RecreatePlan) create(ctx context.Context, config stream.Raw) (*stream.I
 
 // putBack creates the mirror as it was, since the new one could not be created.
 func (p *RecreatePlan) putBack(ctx context.Context, cause error) error {
+	p.gone()
 	if errors.Is(cause, ErrOutcomeUnknown) || errors.Is(cause, ErrNotKept) {
 		return p.withRestore(cause)
 	}
+	var created *stream.Info
 	old, err := kvcfg.ForCreation(p.before.Config.Raw())
 	if err == nil {
-		_, err = p.create(ctx, old)
+		created, err = p.create(ctx, old)
+	}
+	if created != nil {
+		p.set(created)
 	}
 	if err != nil {
 		return p.withRestore(AsError(cause).wrap("bucket %q was deleted and could not be created again", p.Bucket))

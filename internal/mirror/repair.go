@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"nats-kvmirror/internal/check"
 	"nats-kvmirror/internal/fleet"
+	"nats-kvmirror/internal/jsapi"
 	"nats-kvmirror/internal/stream"
 )
 
@@ -64,8 +66,31 @@ func (c *Client) PlanRepair(ctx context.Context, req RepairRequest) (*RepairPlan
 	if len(p.jobs) > 0 {
 		p.Action = WouldUpdate
 		p.warn()
+		return p, p.unread
 	}
-	return p, p.unread
+	return p, together(p.unread, p.remaining())
+}
+
+// remaining is the failure that what was to be fixed is critical and is not fixed; nil
+// when all is. Mirrors whose update failed are not among them.
+func (p *RepairPlan) remaining() error {
+	n, first := 0, ""
+	for _, m := range p.Mirrors {
+		i := slices.IndexFunc(m.Findings, func(f check.Finding) bool {
+			return f.Severity == check.Critical && (len(p.only) == 0 || slices.Contains(p.only, f.Code))
+		})
+		if i < 0 || m.Action != Updated && m.Action != Unchanged {
+			continue
+		}
+		if n++; n == 1 {
+			first = fmt.Sprintf("%q: %s", m.Bucket, m.Findings[i].Code)
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	return fail(ErrIncomplete, "%s critical, because of what no update fixes; the first is %s", count(n, "mirror remains", "mirrors remain"), first).
+		advise(Advice{Code: SeeFixes})
 }
 
 // plan plans the update of one mirror.
@@ -154,7 +179,7 @@ begin:
 	for _, j := range p.jobs {
 		members = append(members, j.member)
 	}
-	return &p.Fleet, together(summary(members, "", "changed"), p.unread)
+	return &p.Fleet, together(summary(members, "", "changed"), p.unread, p.remaining())
 }
 
 // skip notes that a mirror was left alone.
@@ -195,12 +220,43 @@ func (p *RepairPlan) repair(ctx context.Context, j *repairJob) {
 	if plan.EnablesTTL() && j.mirror.Facts.Origin != nil {
 		m.Note = leftOverNote(updated, j.mirror)
 	}
+	m.Findings = p.client.findingsAfter(ctx, j.mirror, updated)
+	m.State = check.Worst(m.Findings)
+}
+
+// findingsAfter are the findings of a mirror that was updated. What it holds that its
+// origin does not may be about to be removed: then both are read again until it is
+// gone, or Waits.Settle is over.
+func (c *Client) findingsAfter(ctx context.Context, m fleet.Mirror, updated *stream.Info) []check.Finding {
+	facts, origin := m.Facts, originRead{origin: m.Origin, info: m.Facts.Origin}
+	var findings []check.Finding
+	find := func(mirror *stream.Info, read originRead) (settled bool) {
+		if facts.Origin != nil {
+			facts.Earlier = &check.States{Mirror: facts.Mirror.State, Origin: facts.Origin.State}
+		}
+		facts.Mirror, facts.Origin = mirror, read.info
+		findings = check.Findings(facts, check.DefaultThresholds())
+		return !slices.ContainsFunc(findings, func(f check.Finding) bool { return f.Code == "left-over" })
+	}
+	if find(updated, origin) {
+		return findings
+	}
+	start := time.Now()
+	// What cannot be read stays as it was found.
+	_ = jsapi.Poll(ctx, c.waits.Poll, func() (bool, error) {
+		var lost error
+		if updated, origin, lost = c.readAgain(ctx, updated, origin); lost != nil {
+			return false, lost
+		}
+		return find(updated, origin) || time.Since(start) >= c.waits.Settle, nil
+	})
+	return findings
 }
 
 // leftOverNote says what the server left of what had expired, as far as the counts
 // that were read on the way tell.
 func leftOverNote(updated *stream.Info, m fleet.Mirror) string {
-	c := check.Compare(updated.Config, m.Facts.Origin.Config, updated.State, m.Facts.Origin.State)
+	c := check.Compare(updated.Config, m.Facts.Origin.Config, updated.State, m.Facts.Origin.State, nil)
 	if n := c.LeftOver(); n > 0 {
 		return fmt.Sprintf("the mirror holds at least %s that its origin does not; `check` tells more", count(n, "message"))
 	}

@@ -84,9 +84,11 @@ type Origin struct {
 	LeftOver *uint64 `json:"left_over"`
 	Missing  *uint64 `json:"missing"`
 	// Follows says whether the settings that a mirror takes from its origin are
-	// the same on both; Differs lists those that are not.
+	// the same on both, but for those that were chosen; Differs lists those that are
+	// not, and Chosen those that a flag set.
 	Follows *bool          `json:"follows"`
 	Differs []kvcfg.Change `json:"differs,omitempty"`
+	Chosen  []kvcfg.Change `json:"chosen,omitempty"`
 }
 
 // Link is the mirror's own view of its link to the origin, which is no proof of
@@ -138,8 +140,10 @@ type Fleet struct {
 	Mirrors  []Member        `json:"mirrors"`
 	Findings []check.Finding `json:"findings"` // about the fleet as a whole
 	Problems []string        `json:"problems"` // what could not be read
-	Warnings Warnings        `json:"warnings"`
-	Error    *Failure        `json:"error"` // filled in by the surface
+	// Unread is how many buckets could not be read: each may be a mirror.
+	Unread   int      `json:"unread"`
+	Warnings Warnings `json:"warnings"`
+	Error    *Failure `json:"error"` // filled in by the surface
 }
 
 // MarshalJSON spells empty lists as [] and never as null.
@@ -210,6 +214,9 @@ type Purge struct {
 	Messages uint64 `json:"messages"` // that are left over and can be purged
 	Keys     int    `json:"keys"`     // that they are of
 	Purged   uint64 `json:"purged"`   // messages
+	// Gone is how many of the messages that are left over are gone at the origin
+	// without a trace; they are purged only with consent.
+	Gone uint64 `json:"gone"`
 	// UnpurgeableKeys is of how many keys something is left over that cannot be
 	// purged, because a purge would take more, as an older value that the origin
 	// holds as well; Unpurgeable are the first of them.

@@ -45,7 +45,7 @@ func (c *Client) waitForSeq(ctx context.Context, mirror *stream.Info, origin ori
 		first = false
 		at(mirror.State.LastSeq, target)
 		switch {
-		case mirror.State.LastSeq >= target, isConnected(mirror) && origin.api.CaughtUp(ctx, origin.origin.Stream(), mirror, target):
+		case mirror.State.LastSeq >= target, isConnected(mirror) && origin.nothingPending(ctx, mirror):
 			return true, nil
 		case giveUp(time.Since(moved)):
 			return false, errGivenUp
@@ -54,6 +54,16 @@ func (c *Client) waitForSeq(ctx context.Context, mirror *stream.Info, origin ori
 	})
 	end(err == nil)
 	return mirror, err
+}
+
+// nothingPending says that a mirror has nothing more to take of its origin, as that says
+// now. What was read of it is only where to ask.
+func (r originRead) nothingPending(ctx context.Context, mirror *stream.Info) bool {
+	if r.info == nil {
+		return false
+	}
+	next := r.api.Pending(ctx, r.info, mirror)
+	return next != nil && *next == 0
 }
 
 // isConnected says that a mirror's link has been active and reports no error.

@@ -19,6 +19,9 @@ const (
 	// CrossAccountNoFlowControl lacks $JS.FC.>: the mirror stalls part-way once
 	// there is more to copy than the server sends without an answer.
 	CrossAccountNoFlowControl
+	// CrossAccountNoDelivery lacks the stream of the deliver prefix: the mirror is
+	// connected and gets nothing.
+	CrossAccountNoDelivery
 )
 
 // Accounts runs one server with two JetStream accounts: A (user a, password a)
@@ -72,7 +75,9 @@ func accountsConf(kind AccountsKind, domain string) string {
 
 	service("$JS.API.CONSUMER.CREATE.KV_demo", "JS.A.API.CONSUMER.CREATE.KV_demo")
 	service("$JS.API.CONSUMER.CREATE.KV_demo.>", "JS.A.API.CONSUMER.CREATE.KV_demo.>")
-	stream("deliver.B.>")
+	if kind != CrossAccountNoDelivery {
+		stream("deliver.B.>")
+	}
 	service("$KV.demo.>", "JS.A.API.$KV.demo.>")
 	if kind != CrossAccountNoFlowControl {
 		service("$JS.FC.>", "$JS.FC.>")

@@ -71,7 +71,7 @@ func Sentence(c *mirror.Content) string {
 		text += "; " + messages(c.Pending, "may go", "may go") + " when the mirror has caught up"
 	}
 	if c.Uncertain > 0 {
-		text += "; " + messages(c.Uncertain, "is", "are") + " older than the mirror's first, dropped at its limit or missing"
+		text += "; " + messages(c.Uncertain, "is", "are") + " on one side alone, by design or not: that cannot be told"
 	}
 	if c.Unresolved > 0 {
 		text += "; " + messages(c.Unresolved, "is", "are") + " about to expire on one side alone"

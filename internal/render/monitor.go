@@ -88,7 +88,7 @@ func addMetrics(r *monitor.Result, f mirror.Fleet, t check.Thresholds) {
 		&monitor.PerfDataItem{Name: "ok", Value: float64(counts[check.OK]), Help: "Mirrors that are fine"},
 		&monitor.PerfDataItem{Name: "warning", Value: float64(counts[check.Warning]), Help: "Mirrors with a warning at the worst"},
 		&monitor.PerfDataItem{Name: "critical", Value: float64(counts[check.Critical]), Help: "Mirrors that are critical"},
-		&monitor.PerfDataItem{Name: "unknown", Value: float64(counts[check.Unknown]), Help: "Mirrors that could not be looked at"},
+		&monitor.PerfDataItem{Name: "unknown", Value: float64(counts[check.Unknown] + f.Unread), Help: "Mirrors that could not be looked at"},
 		&monitor.PerfDataItem{Name: "behind_max", Value: float64(behind), Warn: float64(t.LagWarn), Crit: float64(t.LagCritical), Help: "Messages that the last of the mirrors is behind"},
 	)
 }

@@ -19,6 +19,9 @@ func Purges(w io.Writer, members []mirror.Member, style Style) error {
 		if m.Purge != nil && m.Purge.Messages > 0 {
 			fmt.Fprintf(&b, "- purge %s of %s\n", counted(m.Purge.Messages, "message"), counted(m.Purge.Keys, "key"))
 		}
+		if m.Purge != nil && m.Purge.Gone > 0 {
+			fmt.Fprintf(&b, "! %s gone at the origin without a trace: the mirror may hold the last copies\n", are(m.Purge.Gone))
+		}
 		if m.Purge != nil && m.Purge.UnpurgeableKeys > 0 {
 			b.WriteString(unpurgeable(m.Purge))
 		}
@@ -40,9 +43,17 @@ func Purges(w io.Writer, members []mirror.Member, style Style) error {
 	return nil
 }
 
+// are is so many messages and what they do.
+func are(n uint64) string {
+	if n == 1 {
+		return "1 message is"
+	}
+	return counted(n, "message") + " are"
+}
+
 // unpurgeable is a line about the keys that are left alone.
 func unpurgeable(p *mirror.Purge) string {
-	text := "! " + counted(p.UnpurgeableKeys, "key") + " are left alone, because a purge would remove more than what is left over"
+	text := "! " + counted(p.UnpurgeableKeys, "key") + " are left alone, because a purge would remove more than what is left over, or another key"
 	if p.UnpurgeableKeys == 1 {
 		text = strings.Replace(text, " are ", " is ", 1)
 	}

@@ -94,9 +94,29 @@ func addMirror(cols *columns.Writer, s *stream.Info) {
 	if origin.External != nil {
 		cols.AddRow("External API", Clean(origin.External.APIPrefix))
 	}
+	addTaken(cols, s.Config)
 	if s.Mirror != nil {
 		addLink(cols, *s.Mirror)
 	}
+}
+
+// addTaken adds what a mirror takes of its origin, and how, where that is not all.
+func addTaken(cols *columns.Writer, c stream.Config) {
+	origin := c.Mirror
+	cols.AddRowIf("Starts At Sequence", origin.OptStartSeq, origin.OptStartSeq > 0)
+	if origin.OptStartTime != nil {
+		cols.AddRow("Starts At Time", *origin.OptStartTime)
+	}
+	for _, t := range origin.SubjectTransforms {
+		if t.Destination != "" && t.Destination != t.Source && t.Destination != stream.IdentityTransform(t.Source) {
+			cols.AddRow("Keys Stored As", fmt.Sprintf("%s to %s", Clean(t.Source), Clean(t.Destination)))
+		}
+	}
+	if origin.Consumer != nil {
+		cols.AddRow("Origin Consumer", Clean(origin.Consumer.Name))
+	}
+	cols.AddRowIf("Sealed", true, c.Sealed)
+	cols.AddRowIf("Retention", Clean(c.Retention), c.Retention != "" && c.Retention != "limits")
 }
 
 func addSources(cols *columns.Writer, s *stream.Info) {
@@ -163,6 +183,9 @@ func addOrigin(cols *columns.Writer, r mirror.Report) {
 	}
 	if !o.Reachable {
 		cols.AddRow("Origin Reachable", "false, "+Clean(o.Problem))
+		for _, field := range kvcfg.Chosen(r.Info.Config) {
+			cols.AddRow("Chosen", Label(field)) // the origin's is not known
+		}
 		return
 	}
 	cols.AddRow("Origin Reachable", true)
@@ -186,8 +209,16 @@ func addOrigin(cols *columns.Writer, r mirror.Report) {
 		cols.AddRow("Follows Origin", *o.Follows)
 	}
 	for _, c := range o.Differs {
-		cols.AddRow("Differs", fmt.Sprintf("%s: %s here, %s at the origin", Label(c.Field), Value(c.Field, c.From), Value(c.Field, c.To)))
+		cols.AddRow("Differs", comparison(c))
 	}
+	for _, c := range o.Chosen {
+		cols.AddRow("Chosen", comparison(c))
+	}
+}
+
+// comparison is a setting on both sides.
+func comparison(c kvcfg.Change) string {
+	return fmt.Sprintf("%s: %s here, %s at the origin", Label(c.Field), Value(c.Field, c.From), Value(c.Field, c.To))
 }
 
 // mirroredKeys are a mirror's filters as keys of its origin.
@@ -224,8 +255,16 @@ func seen(active time.Duration) bool { return active > 0 && active < math.MaxInt
 
 func originBucket(stream string) string { return Clean(kvcfg.DisplayName(stream)) }
 
-// userMetadata is metadata without the server's own, fit for a terminal.
+// userMetadata is metadata fit for a terminal, without the server's own and what is
+// shown as chosen.
 func userMetadata(metadata map[string]string) map[string]string {
+	shown := withoutReserved(metadata)
+	delete(shown, kvcfg.ChosenKey)
+	return shown
+}
+
+// withoutReserved is metadata without the server's own, fit for a terminal.
+func withoutReserved(metadata map[string]string) map[string]string {
 	shown := map[string]string{}
 	for k, v := range metadata {
 		if !strings.HasPrefix(k, stream.ReservedMetadata) {

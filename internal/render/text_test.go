@@ -160,6 +160,11 @@ func unhealthyReports(t *testing.T, all map[string]mirror.Report) {
 	r.Origin = &mirror.Origin{Problem: "no\nanswer\xff"}
 	all["control-characters"] = r
 
+	s = bucketStream(t, `{"name":"KV_odd","max_msgs_per_subject":1,"storage":"file","retention":"workqueue","sealed":true,"mirror":{"name":"KV_demo","opt_start_seq":7,"opt_start_time":"2026-01-02T03:04:05Z",
+		"subject_transforms":[{"src":"$KV.demo.a","dest":"$KV.odd.a"},{"src":"$KV.demo.b","dest":""}],"consumer":{"name":"pre","deliver_subject":"d"}}}`)
+	s.Mirror = upstream(0, time.Second)
+	all["odd"] = shown(s)
+
 	s = bucketStream(t, farMirror)
 	s.Mirror = upstream(0, time.Second)
 	r = shown(s)
@@ -286,5 +291,24 @@ func TestTextThatCannotBeWritten(t *testing.T) {
 	// Once got wrong: columns drops the errors of the writer.
 	if err := Text(broken{}, reports(t)["local"], "", Style{}); !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("to a broken pipe: %v", err)
+	}
+}
+
+// What was chosen is shown with the origin, and not as metadata.
+func TestTextChosen(t *testing.T) {
+	config := strings.Replace(localMirror, `"_nats.ver"`, `"nats-kvmirror.chosen":"max_msgs_per_subject","_nats.ver"`, 1)
+	info := bucketStream(t, config)
+	chosen := []kvcfg.Change{{Field: "max_msgs_per_subject", From: stream.JSON(5), To: stream.JSON(7)}}
+	for name, origin := range map[string]*mirror.Origin{
+		"History: 5 here, 7 at the origin\n": {Bucket: "demo", Reachable: true, Chosen: chosen},
+		"History\n":                          {Bucket: "demo", Problem: "no responders"},
+	} {
+		got := text(t, mirror.Report{Action: mirror.Shown, Bucket: "copy", Info: info, Origin: origin})
+		if !strings.Contains(got, "Chosen: "+name) {
+			t.Errorf("%q is not in %s", "Chosen: "+name, got)
+		}
+		if strings.Contains(got, "nats-kvmirror") || strings.Contains(got, "Metadata") {
+			t.Errorf("the choice is shown as metadata in %s", got)
+		}
 	}
 }

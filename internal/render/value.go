@@ -41,6 +41,12 @@ func Label(field string) string {
 		return "History"
 	case "max_msg_size":
 		return "Maximum Value Size"
+	case "max_bytes":
+		return "Maximum Bucket Size"
+	case "max_msgs":
+		return "Maximum Messages"
+	case "discard":
+		return "Discard"
 	}
 	return Clean(field)
 }
@@ -102,7 +108,7 @@ func metadataValue(data json.RawMessage) string {
 	if json.Unmarshal(data, &metadata) != nil {
 		return Clean(string(data))
 	}
-	shown := userMetadata(metadata)
+	shown := withoutReserved(metadata)
 	if len(shown) == 0 {
 		return "none"
 	}

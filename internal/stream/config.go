@@ -17,6 +17,7 @@ type Config struct {
 	Description            string            `json:"description"`
 	Subjects               []string          `json:"subjects"`
 	Storage                string            `json:"storage"`
+	Retention              string            `json:"retention,omitempty"`
 	Replicas               int               `json:"num_replicas"`
 	MaxMsgs                int64             `json:"max_msgs"`
 	MaxBytes               int64             `json:"max_bytes"`
@@ -37,6 +38,8 @@ type Config struct {
 	AllowRollup            bool              `json:"allow_rollup_hdrs"`
 	DenyDelete             bool              `json:"deny_delete"`
 	DenyPurge              bool              `json:"deny_purge"`
+	Sealed                 bool              `json:"sealed,omitempty"`
+	ConsumerLimits         ConsumerLimits    `json:"consumer_limits,omitzero"`
 	Metadata               map[string]string `json:"metadata"`
 
 	raw json.RawMessage // as it was decoded; nil when it was not
@@ -76,6 +79,12 @@ type Placement struct {
 	Tags    []string `json:"tags,omitempty"`
 }
 
+// ConsumerLimits are what a stream lets its consumers ask for; 0 means no limit.
+type ConsumerLimits struct {
+	InactiveThreshold time.Duration `json:"inactive_threshold,omitempty"`
+	MaxAckPending     int           `json:"max_ack_pending,omitempty"`
+}
+
 // RePublish sends what a stream stores to other subjects.
 type RePublish struct {
 	Source      string `json:"src,omitempty"`
@@ -91,6 +100,15 @@ type Source struct {
 	FilterSubject     string             `json:"filter_subject,omitempty"`
 	SubjectTransforms []SubjectTransform `json:"subject_transforms,omitempty"`
 	External          *External          `json:"external,omitempty"`
+	Consumer          *ConsumerSource    `json:"consumer,omitempty"`
+}
+
+// ConsumerSource is the durable consumer of the origin, created beforehand, that a
+// mirror reads through (server 2.14 and later). It remembers what it has acknowledged:
+// a new mirror gets nothing of that.
+type ConsumerSource struct {
+	Name           string `json:"name,omitempty"`
+	DeliverSubject string `json:"deliver_subject,omitempty"`
 }
 
 // Begins says whether a mirror was told where to begin in its origin.

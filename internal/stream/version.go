@@ -83,6 +83,19 @@ func (v Version) TTLUpdate() TTLUpdate {
 	return UpdatePartly
 }
 
+// RaisesTTL says whether a server of this version may keep a message longer than the TTL
+// in its header says: one with a TTL below that of the limit markers, where a key can
+// have several messages. It expires as late as the markers do, and the header stays as
+// it was until 2.11.9 (server/stream.go, processJetStreamMsg), so that a mirror drops
+// what the origin serves.
+func (v Version) RaisesTTL() bool { return v.Major == 2 && v.Minor == 11 && v.Patch <= 8 }
+
+// RaisesTTL says whether the stream may keep messages longer than their headers say; see
+// [Version.RaisesTTL].
+func (c Config) RaisesTTL() bool {
+	return c.AllowMsgTTL && c.SubjectDeleteMarkerTTL > 0 && c.MaxMsgsPerSubject != 1 && c.ServerVersion().RaisesTTL()
+}
+
 // PromoteAPILevel is the JetStream API level from which on a mirror can be made
 // a stream of its own by an update: server 2.12. Older ones answer 10055
 // (server/stream.go, configUpdateCheck).

@@ -67,6 +67,14 @@ func TestTTLUpdate(t *testing.T) {
 	}
 }
 
+func TestRaisesTTL(t *testing.T) {
+	for version, want := range map[string]bool{"2.11.0": true, "2.11.8": true, "2.11.9": false, "2.12.0": false, "2.10.29": false, "": false} {
+		if got := stream.ParseVersion(version).RaisesTTL(); got != want {
+			t.Errorf("%q: %t, want %t", version, got, want)
+		}
+	}
+}
+
 func TestServerVersion(t *testing.T) {
 	tests := map[string]stream.Version{
 		"mirror-2.10.29.json": {}, // 2.10 does not say

@@ -62,7 +62,7 @@ func Seeds(t testing.TB) [][]byte {
 const Unfit = `{
 	"name": "KV_copy", "description": "odd", "storage": "file", "num_replicas": 1, "max_msgs": 1234567890123456789,
 	"max_msgs_per_subject": 2, "max_age": 0, "max_msg_size": 100, "discard": "old", "duplicate_window": 120000000000,
-	"deny_delete": false, "allow_rollup_hdrs": false, "unheard_of": {"a": [1, null, {"b": 1e3}]},
+	"deny_delete": false, "allow_rollup_hdrs": false, "consumer_limits": {"max_ack_pending": 7, "future": 1}, "unheard_of": {"a": [1, null, {"b": 1e3}]},
 	"metadata": {"owner": "ops", "_nats.ver": "2.15.2"},
 	"mirror": {"name": "KV_demo", "opt_start_seq": 1, "external": {"api": "$JS.hub.API", "deliver": ""}}
 }`

@@ -1,0 +1,599 @@
+package mirror
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
+	"nats-kvmirror/internal/kvcfg"
+	"nats-kvmirror/internal/natstest"
+)
+
+// lostLab is a hub and a leaf with a bucket demo and its mirror m, of which each test
+// makes its own state.
+type lostLab struct {
+	*natstest.Sites
+	hub, leaf *nats.Conn
+	client    *Client
+}
+
+// newLostLab makes them with so many keys.
+func newLostLab(t *testing.T, keys int) *lostLab {
+	t.Helper()
+	sites, err := natstest.HubAndLeaf()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(sites.Stop)
+	l := &lostLab{Sites: sites, hub: dial(t, sites.Hub.URL()), leaf: dial(t, sites.Leaf.URL())}
+	l.client = l.connect(t, sites.Leaf.URL(), Observer{})
+	l.origin(t, "demo", nil)
+	for i := range keys {
+		l.put(t, fmt.Sprint("demo.k", i))
+	}
+	l.mirror(t, nil)
+	l.isAt(t, uint64(keys))
+	return l
+}
+
+func dial(t *testing.T, url string) *nats.Conn {
+	t.Helper()
+	nc, err := nats.Connect(url, nats.Timeout(time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	return nc
+}
+
+// connect is a client that waits for nothing longer than a test has to.
+func (l *lostLab) connect(t *testing.T, url string, o Observer) *Client {
+	t.Helper()
+	c, err := Connect(t.Context(), url, Options{Timeout: 10 * time.Second, Observer: o, Waits: Waits{
+		Poll: 5 * time.Millisecond, SecondRead: 5 * time.Millisecond, Recheck: 5 * time.Millisecond, CatchUp: 2 * time.Second, Stall: 10 * time.Second, Watch: 50 * time.Millisecond,
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+// origin makes a bucket at the hub, with changes of its configuration.
+func (l *lostLab) origin(t *testing.T, bucket string, changes map[string]any) {
+	t.Helper()
+	config := map[string]any{
+		"name": "KV_" + bucket, "subjects": []string{"$KV." + bucket + ".>"}, "storage": "memory", "max_msgs_per_subject": 1, "discard": "new",
+		"allow_rollup_hdrs": true, "allow_direct": true, "allow_msg_ttl": true,
+	}
+	for field, value := range changes {
+		config[field] = value
+	}
+	api(t, l.hub, "STREAM.CREATE.KV_"+bucket, config, nil)
+}
+
+// mirror makes the mirror at the leaf, with changes of its configuration.
+func (l *lostLab) mirror(t *testing.T, changes map[string]any) {
+	t.Helper()
+	config := map[string]any{
+		"name": "KV_m", "storage": "memory", "max_msgs_per_subject": 1, "discard": "new", "deny_delete": true, "allow_rollup_hdrs": true, "allow_direct": true,
+		"mirror_direct": true, "allow_msg_ttl": true, "mirror": map[string]any{"name": "KV_demo", "external": map[string]any{"api": "$JS.hub.API"}},
+	}
+	for field, value := range changes {
+		config[field] = value
+	}
+	api(t, l.leaf, "STREAM.CREATE.KV_m", config, nil)
+}
+
+// again makes the mirror again.
+func (l *lostLab) again(t *testing.T, changes map[string]any) {
+	t.Helper()
+	api(t, l.leaf, "STREAM.DELETE.KV_m", nil, nil)
+	l.mirror(t, changes)
+}
+
+func (l *lostLab) put(t *testing.T, key string) {
+	t.Helper()
+	if _, err := l.hub.Request("$KV."+key, []byte("value"), time.Minute); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// isAt waits until the mirror is at a sequence.
+func (l *lostLab) isAt(t *testing.T, seq uint64) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+		if is := l.is(t); is.State.LastSeq >= seq {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the mirror is not at sequence %d", seq)
+		}
+	}
+}
+
+// lostState is the mirror as its server has it.
+type lostState struct {
+	Created time.Time `json:"created"`
+	State   struct {
+		Msgs    uint64 `json:"messages"`
+		LastSeq uint64 `json:"last_seq"`
+	} `json:"state"`
+	Config map[string]json.RawMessage `json:"config"`
+	Error  *struct {
+		Code int `json:"code"`
+	} `json:"error"`
+}
+
+func (s lostState) there() bool { return s.Error == nil }
+
+func (l *lostLab) is(t *testing.T) (s lostState) {
+	t.Helper()
+	answer, err := l.leaf.Request("$JS.API.STREAM.INFO.KV_m", nil, time.Minute)
+	if err == nil {
+		err = json.Unmarshal(answer.Data, &s)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// scratch are the scratch mirrors that were left.
+func (l *lostLab) scratch(t *testing.T) (left []string) {
+	t.Helper()
+	var list struct {
+		Streams []string `json:"streams"`
+	}
+	api(t, l.leaf, "STREAM.NAMES", nil, &list)
+	for _, name := range list.Streams {
+		if strings.Contains(name, "probe") {
+			left = append(left, name)
+		}
+	}
+	return left
+}
+
+// limit sets what the leaf's account may have.
+func (l *lostLab) limit(t *testing.T, change func(*server.JetStreamAccountLimits)) {
+	t.Helper()
+	limits := server.JetStreamAccountLimits{MaxMemory: -1, MaxStore: -1, MaxStreams: -1, MaxConsumers: -1, MaxAckPending: -1, MemoryMaxStreamBytes: -1, StoreMaxStreamBytes: -1}
+	change(&limits)
+	account, err := l.Leaf.Underlying().LookupAccount(server.DEFAULT_GLOBAL_ACCOUNT)
+	if err == nil {
+		err = account.UpdateJetStreamLimits(map[string]server.JetStreamAccountLimits{"": limits})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// api asks a JetStream API, which has to agree.
+func api(t *testing.T, nc *nats.Conn, subject string, body, reply any) {
+	t.Helper()
+	var data []byte
+	if body != nil {
+		data, _ = json.Marshal(body)
+	}
+	answer, err := nc.Request("$JS.API."+subject, data, time.Minute)
+	if err != nil || strings.Contains(string(answer.Data), `"error":{`) {
+		t.Fatalf("%s: %v %s", subject, err, answer.Data)
+	}
+	if reply != nil {
+		if err := json.Unmarshal(answer.Data, reply); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// unrecreatable are states of a mirror that, once deleted, could not be created again,
+// or not hold then what it has to.
+var unrecreatable = []struct {
+	name   string
+	change func(t *testing.T, l *lostLab)
+	says   string
+}{
+	{"the account requires max bytes", func(t *testing.T, l *lostLab) {
+		l.limit(t, func(a *server.JetStreamAccountLimits) { a.MaxBytesRequired = true })
+	}, "max bytes"},
+	{"the account has no storage", func(t *testing.T, l *lostLab) {
+		l.limit(t, func(a *server.JetStreamAccountLimits) { a.MaxMemory = 100 })
+	}, "needs"},
+	{"the account has too many streams", func(t *testing.T, l *lostLab) {
+		api(t, l.leaf, "STREAM.CREATE.other", map[string]any{"name": "other", "storage": "memory"}, nil)
+		l.limit(t, func(a *server.JetStreamAccountLimits) { a.MaxStreams = 1 })
+	}, "streams"},
+	{"it is sealed", func(t *testing.T, l *lostLab) {
+		config := map[string]any{}
+		for field, value := range l.is(t).Config {
+			config[field] = value
+		}
+		config["sealed"] = true
+		api(t, l.leaf, "STREAM.UPDATE.KV_m", config, nil)
+	}, "sealed"},
+	{"it takes fewer messages than there are", func(t *testing.T, l *lostLab) {
+		l.again(t, map[string]any{"max_msgs": 3})
+		l.isAt(t, 3)
+	}, "3 messages at the most"},
+	{"it takes fewer bytes than there are", func(t *testing.T, l *lostLab) {
+		l.again(t, map[string]any{"max_bytes": 150})
+		l.isAt(t, 1)
+	}, "150 bytes at the most"},
+	{"its retention is workqueue", func(t *testing.T, l *lostLab) {
+		l.again(t, map[string]any{"retention": "workqueue"})
+		l.isAt(t, 5)
+	}, "workqueue"},
+	{"it reads through a durable consumer", func(t *testing.T, l *lostLab) {
+		api(t, l.hub, "CONSUMER.CREATE.KV_demo.feed", map[string]any{"stream_name": "KV_demo", "config": map[string]any{
+			"durable_name": "feed", "name": "feed", "deliver_subject": "feed.demo", "ack_policy": "flow_control", "flow_control": true, "idle_heartbeat": time.Second, "max_ack_pending": 1000,
+		}}, nil)
+		l.again(t, map[string]any{"mirror": map[string]any{"name": "KV_demo", "external": map[string]any{"api": "$JS.hub.API"}, "consumer": map[string]any{"name": "feed", "deliver_subject": "feed.demo"}}})
+	}, `through the consumer "feed"`},
+}
+
+// A mirror that could not be created again, or not hold what it has to, is not deleted;
+// a plan says so.
+func TestRecreateRefuses(t *testing.T) {
+	t.Parallel()
+	for _, test := range unrecreatable {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			l := newLostLab(t, 5)
+			test.change(t, l)
+			before := l.is(t)
+			plan, err := l.client.PlanRecreate(t.Context(), RecreateRequest{Bucket: "m", AcceptLoss: 5, BackupDir: t.TempDir()})
+			if !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), test.says) || plan.Action == WouldRecreate {
+				t.Errorf("%v, action %q", err, plan.Action)
+			}
+			if now := l.is(t); !now.there() || !now.Created.Equal(before.Created) || len(l.scratch(t)) > 0 {
+				t.Errorf("the mirror is %+v, and left are %q", now, l.scratch(t))
+			}
+		})
+	}
+}
+
+// One that can be created is, also where there is just room for one.
+func TestRecreateAllows(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name   string
+		change func(t *testing.T, l *lostLab)
+	}{
+		{"as it is", func(*testing.T, *lostLab) {}},
+		{"no room for another stream", func(t *testing.T, l *lostLab) {
+			l.limit(t, func(a *server.JetStreamAccountLimits) { a.MaxStreams = 1 })
+		}},
+		{"its bytes are all that the account has", func(t *testing.T, l *lostLab) {
+			l.again(t, map[string]any{"max_bytes": 1 << 20})
+			l.isAt(t, 5)
+			l.limit(t, func(a *server.JetStreamAccountLimits) { a.MaxMemory, a.MaxBytesRequired = 1<<20, true })
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			l := newLostLab(t, 5)
+			test.change(t, l)
+			plan, err := l.client.PlanRecreate(t.Context(), RecreateRequest{Bucket: "m", BackupDir: t.TempDir()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r, err := plan.Apply(t.Context()); err != nil || r.Action != Recreated || l.is(t).State.Msgs != 5 || len(l.scratch(t)) > 0 {
+				t.Errorf("%v, %+v, left are %q", err, r, l.scratch(t))
+			}
+		})
+	}
+}
+
+// sameDomain is a server with a bucket demo and its mirror m beside it, and two users:
+// one that may do all, and one that may create and delete no other stream than m.
+const sameDomain = `
+listen: 127.0.0.1:-1
+jetstream: {store_dir: "{{dir}}", domain: hub}
+authorization: {users: [
+  {user: all, password: all}
+  {user: only, password: only, permissions: {subscribe: ">", publish: ["$JS.API.INFO", "$JS.API.STREAM.INFO.>", "$JS.API.CONSUMER.>", "$JS.API.STREAM.CREATE.KV_m", "$JS.API.STREAM.DELETE.KV_m", "$JS.FC.>"]}}
+]}
+`
+
+// In its origin's own domain a scratch mirror, which is empty, would answer the direct
+// gets of its origin. A user that may create only the mirror itself recreates it all
+// the same, and leaves nothing.
+func TestRecreateInSameDomain(t *testing.T) {
+	t.Parallel()
+	s, err := natstest.Start(sameDomain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Stop)
+	as := func(user string) string { return "nats://" + user + ":" + user + "@" + s.Addr() }
+	nc := dial(t, as("all"))
+	l := &lostLab{Sites: &natstest.Sites{Hub: s, Leaf: s}, hub: nc, leaf: nc}
+	l.origin(t, "demo", nil)
+	for i := range 5 {
+		l.put(t, fmt.Sprint("demo.k", i))
+	}
+	l.mirror(t, map[string]any{"mirror": map[string]any{"name": "KV_demo"}})
+	l.isAt(t, 5)
+	done := make(chan struct{})
+	got := make(chan string, 1)
+	go func() {
+		defer close(got)
+		for i := 0; ; i++ {
+			select {
+			case <-done:
+				return
+			default:
+			}
+			m, err := nc.Request(fmt.Sprint("$JS.API.DIRECT.GET.KV_demo.$KV.demo.k", i%5), nil, time.Minute)
+			if err != nil || string(m.Data) != "value" {
+				got <- fmt.Sprintf("%v %+v", err, m)
+				return
+			}
+		}
+	}()
+	c := l.connect(t, as("all"), Observer{})
+	for range 20 {
+		if _, err := c.PlanRecreate(t.Context(), RecreateRequest{Bucket: "m"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(done)
+	if wrong, ok := <-got; ok {
+		t.Errorf("a direct get of the origin: %s", wrong)
+	}
+	plan, err := l.connect(t, as("only"), Observer{}).PlanRecreate(t.Context(), RecreateRequest{Bucket: "m", BackupDir: t.TempDir()})
+	if err != nil || len(plan.Warnings) == 0 || plan.Warnings[0].Code != "not-tried" {
+		t.Fatalf("%v, %+v", err, plan.Warnings)
+	}
+	if r, err := plan.Apply(t.Context()); err != nil || r.Action != Recreated || len(l.scratch(t)) > 0 {
+		t.Errorf("%v, %+v, left are %q", err, r, l.scratch(t))
+	}
+}
+
+// What the settings of another stream say excuses no loss.
+func TestLossByAnotherOrigin(t *testing.T) {
+	t.Parallel()
+	young := map[string]any{"max_age": time.Second}
+	for _, test := range []struct {
+		name   string
+		change func(t *testing.T, l *lostLab) (origin *string)
+		loss   uint64
+	}{
+		{"the same origin", func(*testing.T, *lostLab) *string { return nil }, 0},
+		{"another with a shorter maximum age", func(t *testing.T, l *lostLab) *string {
+			l.origin(t, "other", young)
+			return new("other")
+		}, 5},
+		{"created again with a shorter maximum age", func(t *testing.T, l *lostLab) *string {
+			api(t, l.hub, "STREAM.DELETE.KV_demo", nil, nil)
+			l.origin(t, "demo", young)
+			return nil
+		}, 5},
+		{"purged", func(t *testing.T, l *lostLab) *string {
+			api(t, l.hub, "STREAM.PURGE.KV_demo", nil, nil)
+			return nil
+		}, 5},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			l := newLostLab(t, 5)
+			origin := test.change(t, l)
+			plan, err := l.client.PlanRecreate(t.Context(), RecreateRequest{Bucket: "m", Origin: OriginChange{Bucket: origin}, BackupDir: t.TempDir()})
+			if err != nil || plan.Loss != test.loss {
+				t.Fatalf("%v, a loss of %d", err, plan.Loss)
+			}
+			if test.loss == 0 {
+				return
+			}
+			if _, err := plan.Apply(t.Context()); !errors.Is(err, ErrRefused) || l.is(t).State.Msgs != 5 {
+				t.Errorf("%v, and the mirror holds %d messages", err, l.is(t).State.Msgs)
+			}
+		})
+	}
+}
+
+// What is gone without a trace needs consent, and what was named is what counts, also
+// while more is left over all the time.
+func TestPruneGone(t *testing.T) {
+	t.Parallel()
+	l := newLostLab(t, 5)
+	purge := func(key string) {
+		api(t, l.hub, "STREAM.PURGE.KV_demo", map[string]any{"filter": "$KV.demo." + key}, nil)
+	}
+	purge("k1")
+	purge("k2")
+	plan, err := l.client.PlanPrune(t.Context(), PruneRequest{Buckets: []string{"m"}})
+	if mirrors, _ := plan.Jobs(); !errors.Is(err, ErrIncomplete) || mirrors != 0 || plan.GoneMessages() != 2 || plan.Mirrors[0].Purge.Gone != 2 {
+		t.Fatalf("%v, %d mirrors, %+v", err, mirrors, plan.Mirrors[0].Purge)
+	}
+	if _, err := plan.Apply(t.Context()); !errors.Is(err, ErrIncomplete) || l.is(t).State.Msgs != 5 {
+		t.Fatalf("%v, and the mirror holds %d messages", err, l.is(t).State.Msgs)
+	}
+	more := 0
+	busy := l.connect(t, l.Leaf.URL(), Observer{Begin: func(task Task, _ string) (func(done, of uint64), func(ok bool)) {
+		if task == TaskPurge {
+			key := fmt.Sprint("more", more)
+			more++
+			l.put(t, "demo."+key)
+			l.isAt(t, uint64(5+more))
+			purge(key)
+		}
+		return func(uint64, uint64) {}, func(bool) {}
+	}})
+	plan, err = busy.PlanPrune(t.Context(), PruneRequest{Buckets: []string{"m"}})
+	if !errors.Is(err, ErrIncomplete) || plan.AcceptGone() != nil {
+		t.Fatal(err)
+	}
+	r, err := plan.Apply(t.Context())
+	if m := r.Mirrors[0]; !errors.Is(err, ErrIncomplete) || m.Action != Updated || m.Err != nil || m.Purge.Purged != uint64(1+maxPruneRounds) || !strings.Contains(m.Note, "1 message is left over since") {
+		t.Errorf("%v, %+v, %+v", err, m, m.Purge)
+	}
+}
+
+// Below an origin whose messages a mirror takes away, none is made.
+func TestAddRefusesRetention(t *testing.T) {
+	t.Parallel()
+	l := newLostLab(t, 0)
+	for _, retention := range []string{"workqueue", "interest"} {
+		l.origin(t, retention, map[string]any{"retention": retention})
+		request := AddRequest{Bucket: "w", Origin: kvcfg.Origin{Bucket: retention, APIPrefix: "$JS.hub.API"}}
+		if _, err := l.client.PlanAdd(t.Context(), request); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), retention) {
+			t.Errorf("%s: %v", retention, err)
+		}
+		if _, err := l.client.PlanRecreate(t.Context(), RecreateRequest{Bucket: "m", Origin: OriginChange{Bucket: &retention}}); !errors.Is(err, ErrRefused) {
+			t.Errorf("%s: %v", retention, err)
+		}
+	}
+	request := AddRequest{Bucket: "w", Origin: kvcfg.Origin{Bucket: "demo", APIPrefix: "$JS.hub.API"}}
+	request.Settings.RePublish = &kvcfg.RePublishSettings{Destination: "$KV.demo.>"}
+	if _, err := l.client.PlanAdd(t.Context(), request); !errors.Is(err, ErrInvalid) {
+		t.Errorf("republish: %v", err)
+	}
+}
+
+// A field that this program does not know, changed between plan and apply, is a
+// conflict for every command.
+func TestUnknownFieldChanged(t *testing.T) {
+	t.Parallel()
+	l := newLostLab(t, 2)
+	edited, repaired, promoted, recreated, pruned := func(ctx context.Context) error {
+		plan, err := l.client.PlanEdit(ctx, EditRequest{Bucket: "m", Settings: kvcfg.Settings{Description: new("x")}})
+		return l.changed(t, err, func() error { _, err := plan.Apply(ctx); return err })
+	}, func(ctx context.Context) error {
+		plan, err := l.client.PlanRepair(ctx, RepairRequest{Buckets: []string{"m"}})
+		return l.changed(t, err, func() error { _, err := plan.Apply(ctx); return err })
+	}, func(ctx context.Context) error {
+		plan, err := l.client.PlanPromote(ctx, PromoteRequest{Bucket: "m", OriginAlive: true})
+		if err == nil || plan.Action == WouldPromote {
+			return l.changed(t, err, func() error { _, err := plan.Apply(ctx); return err })
+		}
+		return err
+	}, func(ctx context.Context) error {
+		plan, err := l.client.PlanRecreate(ctx, RecreateRequest{Bucket: "m", AcceptLoss: 9, BackupDir: t.TempDir()})
+		return l.changed(t, err, func() error { _, err := plan.Apply(ctx); return err })
+	}, func(ctx context.Context) error {
+		plan, err := l.client.PlanPrune(ctx, PruneRequest{Buckets: []string{"m"}, Gone: true})
+		return l.changed(t, err, func() error { r, err := plan.Apply(ctx); return errors.Join(r.Mirrors[0].Err, err) })
+	}
+	if err := edited(t.Context()); !errors.Is(err, ErrConflict) {
+		t.Errorf("edit: %v", err)
+	}
+	if err := recreated(t.Context()); !errors.Is(err, ErrConflict) {
+		t.Errorf("recreate: %v", err)
+	}
+	api(t, l.hub, "STREAM.PURGE.KV_demo", map[string]any{"filter": "$KV.demo.k1"}, nil)
+	if err := pruned(t.Context()); !errors.Is(err, ErrConflict) {
+		t.Errorf("prune: %v", err)
+	}
+	l.again(t, map[string]any{"deny_delete": false})
+	l.isAt(t, 1)
+	if err := repaired(t.Context()); !errors.Is(err, ErrIncomplete) {
+		t.Errorf("repair: %v", err)
+	}
+	l.again(t, map[string]any{"mirror": map[string]any{"name": "KV_m", "external": map[string]any{"api": "$JS.hub.API"}}})
+	if err := promoted(t.Context()); !errors.Is(err, ErrConflict) {
+		t.Errorf("promote: %v", err)
+	}
+}
+
+// changed turns around a field that no type of this program has, and applies then.
+func (l *lostLab) changed(t *testing.T, planErr error, apply func() error) error {
+	t.Helper()
+	if planErr != nil {
+		t.Fatal(planErr)
+	}
+	config := map[string]any{}
+	for field, value := range l.is(t).Config {
+		config[field] = value
+	}
+	config["no_ack"] = string(l.is(t).Config["no_ack"]) != "true"
+	api(t, l.leaf, "STREAM.UPDATE.KV_m", config, nil)
+	return apply()
+}
+
+// Whatever the state, and wherever a request or its answer is lost, a mirror that cannot
+// be created again is there, and one that is not there has its configuration on disk.
+func TestRecreateInterrupted(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("it is slow")
+	}
+	for nth := 1; nth <= 12; nth++ {
+		for _, verdict := range []natstest.Verdict{natstest.Drop, natstest.Cut} {
+			t.Run(fmt.Sprint(nth, verdict), func(t *testing.T) {
+				t.Parallel()
+				l := newLostLab(t, 5)
+				state := (nth + int(verdict)) % (2 * len(unrecreatable))
+				if state < len(unrecreatable) {
+					unrecreatable[state].change(t, l)
+				}
+				l.interrupted(t, nth, verdict, state < len(unrecreatable))
+			})
+		}
+	}
+}
+
+// interrupted recreates the mirror while the nth message of a write is lost, on its way
+// there or back.
+func (l *lostLab) interrupted(t *testing.T, nth int, verdict natstest.Verdict, refused bool) {
+	t.Helper()
+	p, err := natstest.NewProxy(l.Leaf.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	c, err := Connect(t.Context(), p.URL(), Options{Timeout: 300 * time.Millisecond, Waits: Waits{Poll: 5 * time.Millisecond, Recheck: 5 * time.Millisecond, Stall: time.Second}},
+		nats.ReconnectWait(10*time.Millisecond))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	p.SetHook(l.loses(nth, verdict))
+	dir, before := t.TempDir(), l.is(t)
+	plan, err := c.PlanRecreate(t.Context(), RecreateRequest{Bucket: "m", AcceptLoss: 5, BackupDir: dir})
+	if err == nil {
+		_, err = plan.Apply(t.Context())
+	}
+	now := l.is(t)
+	saved, globErr := filepath.Glob(filepath.Join(dir, "m-*.json"))
+	switch {
+	case globErr != nil:
+		t.Fatal(globErr)
+	case refused && (err == nil || !now.Created.Equal(before.Created)):
+		t.Errorf("%v, and the mirror, which cannot be created again, is %+v", err, now)
+	case !now.there() && (err == nil || len(saved) == 0):
+		t.Errorf("%v, the mirror is not there, and its configuration is not saved", err)
+	case !now.there():
+		if data, err := os.ReadFile(saved[0]); err != nil || !json.Valid(data) {
+			t.Errorf("what was saved: %v, %s", err, data)
+		}
+	}
+}
+
+// loses is a hook that loses the nth message of the writes, requests and answers.
+func (l *lostLab) loses(nth int, verdict natstest.Verdict) func(natstest.Message) natstest.Verdict {
+	replies := map[string]bool{}
+	seen := 0
+	return func(m natstest.Message) natstest.Verdict {
+		write := m.Direction == natstest.ToServer && (strings.Contains(m.Subject, "STREAM.CREATE.") || strings.Contains(m.Subject, "STREAM.DELETE."))
+		if write {
+			replies[m.Reply] = true
+		}
+		if !write && (m.Direction == natstest.ToServer || !replies[m.Subject]) {
+			return natstest.Pass
+		}
+		if seen++; seen == nth {
+			return verdict
+		}
+		return natstest.Pass
+	}
+}

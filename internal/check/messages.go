@@ -46,10 +46,13 @@ func leftOver(f Facts, _ Thresholds) (Severity, string) {
 
 // leftOverInstead is for what an origin drops at a limit that the mirror does not have:
 // taken over, the limit removes it here as well, and a purge alone would have to be
-// repeated after every put.
+// repeated after every put. What is left over only because of a setting is not purged.
 func leftOverInstead(f Facts) (Remedy, string) {
 	if f.differs("max_msgs", "max_bytes", "discard") {
 		return Repair, "the mirror has to have the limit at which its origin drops its oldest values"
+	}
+	if f.Content != nil && onlyBecause(f.Content.LeftOver, "unchosen") {
+		return None, "give the mirror the origin's settings, or choose its own"
 	}
 	return "", ""
 }
@@ -63,14 +66,6 @@ func missing(f Facts, _ Thresholds) (Severity, string) {
 		return none()
 	}
 	return found(Critical, "the mirror lacks at least %s of its origin", counted(n))
-}
-
-// leftOverInstead is for messages that are left over only because of a setting.
-func leftOverInstead(f Facts) (Remedy, string) {
-	if f.Content != nil && onlyBecause(f.Content.LeftOver, "unchosen") {
-		return None, "give the mirror the origin's settings, or choose its own"
-	}
-	return "", ""
 }
 
 // missingInstead is for messages whose absence is not the mirror's fault, or would come

@@ -54,6 +54,7 @@ func TestDomainCut(t *testing.T) {
 	}
 	runFleet(t, t.Context(), at("repair", "plain", "--force")...).mustBe(t, 1, mirror.Failed, mirror.ErrOriginUnreadable)
 	runFleet(t, t.Context(), at("prune", "m", "--gone", "--force")...).mustBe(t, 1, mirror.Failed, mirror.ErrIncomplete)
+	runFleet(t, t.Context(), at("prune", "m", "--dry-run")...).mustBe(t, 3, mirror.Failed, mirror.ErrIncomplete)
 	runJSON(t, t.Context(), at("recreate", "m", "--force")...).mustBe(t, 1, mirror.Failed, mirror.ErrOriginUnreadable)
 	if took := time.Since(begin); took > time.Minute {
 		t.Errorf("it took %v", took)

@@ -22,6 +22,14 @@ func CheckRetention(c stream.Config) error {
 	return fmt.Errorf("stream %q has retention %q: %w", c.Name, c.Retention, ErrRetention)
 }
 
+// checkOrigin is CheckRetention of an origin, nil when it was not read.
+func checkOrigin(origin *stream.Config) error {
+	if origin == nil {
+		return nil
+	}
+	return CheckRetention(*origin)
+}
+
 // RepublishLoops says whether what is republished to a destination may come back: it
 // reaches the subjects of a bucket, or those given, of the stream that the mirror
 // reads. Subjects pass leafnodes, so a bucket of another domain is reached as well.

@@ -77,13 +77,8 @@ func New(m NewMirror, origin *stream.Config) (Plan, error) {
 	if origin == nil && s.AllowMsgTTL == nil {
 		return Plan{}, ErrUnread
 	}
-	if err := checkRepublish(s, origin); err != nil {
+	if err := errors.Join(checkRepublish(s, origin), checkOrigin(origin)); err != nil {
 		return Plan{}, err
-	}
-	if origin != nil {
-		if err := CheckRetention(*origin); err != nil {
-			return Plan{}, err
-		}
 	}
 
 	p := Plan{Config: baseOf(m, origin)}

@@ -2,11 +2,16 @@ package mirror
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"nats-kvmirror/internal/check"
 	"nats-kvmirror/internal/content"
 	"nats-kvmirror/internal/fleet"
+	"nats-kvmirror/internal/jsapi"
 	"nats-kvmirror/internal/kvcfg"
 )
 
@@ -178,54 +183,196 @@ func (p *PrunePlan) Jobs() (mirrors int, messages uint64) {
 // Compared says whether all mirrors could be compared.
 func (p *PrunePlan) Compared() bool { return !slices.ContainsFunc(p.Mirrors, notCompared) }
 
-// notCompared says that nothing is known of a mirror's messages.
-func notCompared(m Member) bool {
-	return m.Content == nil || m.Err != nil || m.Content.OriginUnreadable != ""
+// Apply purges what is left over, one mirror after the other, and compares again. A
+// purge whose answer does not come is not sent again: the comparison shows that it was
+// done, or it is not known. The result is valid also with an error.
+func (p *PrunePlan) Apply(ctx context.Context) (*Fleet, error) {
+	p.Action = Updated
+	var members []*Member
+	var purged uint64
+	for _, j := range p.jobs {
+		if j.member.Action != WouldUpdate {
+			continue
+		}
+		if ctx.Err() != nil {
+			j.member.skip(notReached)
+			j.member.interrupted = true
+		} else {
+			p.prune(ctx, j)
+		}
+		p.client.observer.Finished(*j.member)
+		members = append(members, j.member)
+		purged += j.member.Purge.Purged
+	}
+	return &p.Fleet, together(summary(members, count(purged, "message")+" purged; ", "pruned"), p.unverified(), p.unread)
 }
 
-// unverified is the failure that some mirrors do not hold what their origins hold, or
-// are not known to; nil when all do.
-func (p *PrunePlan) unverified() error {
-	var differ, gone int
-	var messages uint64
-	for _, m := range p.Mirrors {
+// prune purges round after round, until nothing is left over that can be purged.
+func (p *PrunePlan) prune(ctx context.Context, j *pruneJob) {
+	for round := 1; ; round++ {
+		if err := p.client.verifyPair(ctx, j.mirror); err != nil {
+			if ctx.Err() != nil {
+				j.interrupt()
+			} else {
+				j.fail(err)
+			}
+			return
+		}
+		named, more := j.leftovers.Purges(), j.leftovers.Full()
+		purged, err := p.purge(ctx, j, named)
+		j.member.Purge.Purged += purged
+		unknown := err != nil && jsapi.OutcomeUnknown(err)
 		switch {
-		case m.endedWithout() || notCompared(m) || m.Content.Verdict == Identical:
-		case !p.gone && m.Purge != nil && m.Purge.Gone > 0:
-			gone++
-			messages += m.Purge.Gone
-		default:
-			differ++
+		case err == nil && ctx.Err() != nil:
+			j.interrupt()
+			return
+		case err != nil && !unknown:
+			j.fail(err)
+			return
+		}
+		if !p.verifyPurged(ctx, j, named, err) {
+			return
+		}
+		if unknown {
+			j.member.Purge.Purged += max(messagesOf(named), purged) - purged // no answer counted them, and they are gone
+		}
+		left := j.member.Content.DifferentCount() == 0 && len(j.leftovers.Purges()) > 0 // what has come since cannot be told from what is in its place
+		if !left || purged == 0 && !unknown || !more && round >= maxPruneRounds {
+			j.finish(left)
+			return
 		}
 	}
-	var errs []error
-	if gone > 0 {
-		errs = append(errs, fail(ErrIncomplete, "%s left alone on %s: gone at the origin without a trace, and maybe the last copies",
-			count(messages, "message is", "messages are"), count(gone, "mirror")).advise(Advice{Code: PruneGone}))
-	}
-	if differ > 0 {
-		errs = append(errs, fail(ErrIncomplete, "%s cannot be made to hold what the origin holds by purging", count(differ, "mirror")).advise(Advice{Code: SeeRemedies}))
-	}
-	return together(append(errs, p.notCompared())...)
 }
 
-// notCompared is the failure that some mirrors could not be compared; nil when all
-// could.
-func (p *PrunePlan) notCompared() error {
-	unknown := 0
-	for _, m := range p.Mirrors {
-		if !m.endedWithout() && notCompared(m) {
-			unknown++
+// verifyPurged compares the mirror again, and says whether what was named is gone from
+// it. If not, the job has ended, with a failure. purgeErr is of an unknown outcome, if
+// it is not nil.
+func (p *PrunePlan) verifyPurged(ctx context.Context, j *pruneJob, named []content.Purge, purgeErr error) bool {
+	j.leftovers = &content.Leftovers{Max: maxPurgedKeys, Gone: p.gone}
+	options := p.options
+	options.Found = nil // they were told of
+	compared, _, err := p.client.compare(ctx, j.mirror, options, j.leftovers)
+	verified := err == nil && compared.OriginUnreadable == ""
+	held := j.leftovers.StillHeld(named)
+	switch {
+	case purgeErr == nil && ctx.Err() != nil:
+		j.interrupt()
+		return false
+	case purgeErr != nil && (!verified || held > 0):
+		j.member.writeFailed(fail(ErrOutcomeUnknown, "what became of some purges is not known: %w", purgeErr).advise(Advice{Code: RunAgainSafe}))
+		return false
+	case !verified:
+		if err == nil {
+			err = errors.New(compared.OriginUnreadable)
 		}
+		j.fail(fmt.Errorf("the mirror could not be compared again: %w", err))
+		return false
+	case held > 0:
+		j.member.writeFailed(fail(ErrNotKept, "the server answered that %s purged, and the mirror holds messages of %d of %s that were purged",
+			count(j.member.Purge.Purged, "message is", "messages are"), held, count(len(named), "key")))
+		return false
 	}
-	if unknown == 0 {
-		return nil
+	j.member.Content = compared
+	if !p.gone {
+		j.member.Purge.Gone = j.leftovers.GoneMessages()
 	}
-	return fail(ErrIncomplete, "%s could not be compared with the origin, so nothing is known", count(unknown, "mirror")).advise(Advice{Code: RunAgainLater})
+	return true
 }
 
-// endedWithout says of a mirror that was to be pruned that it was not: the summary has
-// it.
-func (m *Member) endedWithout() bool {
-	return m.Purge != nil && (m.Action == Failed || m.Action == Skipped || m.Action == Unknown)
+// messagesOf is how many messages some purges are about.
+func messagesOf(purges []content.Purge) uint64 {
+	var n uint64
+	for _, p := range purges {
+		n += p.Messages
+	}
+	return n
+}
+
+// fail notes a failure, after some messages may have been purged.
+func (j *pruneJob) fail(err error) {
+	e := AsError(err)
+	if n := j.member.Purge.Purged; n > 0 {
+		e = e.wrap("%s purged, and then", count(n, "message"))
+	}
+	j.member.writeFailed(e)
+}
+
+// interrupt notes that ctx ended.
+func (j *pruneJob) interrupt() {
+	j.member.skip(fmt.Sprintf("interrupted after %s purged", count(j.member.Purge.Purged, "message was", "messages were")))
+	j.member.interrupted = true
+}
+
+// finish tells what a mirror holds after it was pruned, and whether more is left over
+// since.
+func (j *pruneJob) finish(more bool) {
+	m := j.member
+	if more {
+		m.Note = fmt.Sprintf("all that was left over when it was compared is purged, and %s left over since", count(messagesOf(j.leftovers.Purges()), "message is", "messages are"))
+	}
+	j.mirror.Facts.Content = contentFacts(m.Content, nil)
+	m.Findings = check.Findings(j.mirror.Facts, check.DefaultThresholds())
+	m.State = check.Worst(m.Findings)
+	m.Action = Updated
+}
+
+// purge sends the purges of a job, several at a time, and returns how many
+// messages went. When ctx ends no further one is begun. Of several failures, which
+// are mostly the same, it returns one, of unknown outcome if there is such a one.
+func (p *PrunePlan) purge(ctx context.Context, j *pruneJob, purges []content.Purge) (uint64, error) {
+	at, end := p.client.observer.Begin(TaskPurge, j.mirror.Bucket)
+	name := j.mirror.Facts.Mirror.Config.Name
+	var next, purged atomic.Int64
+	var first error
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	failed := func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return first != nil
+	}
+	for range min(maxPurges, len(purges)) {
+		wg.Go(func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(purges) || ctx.Err() != nil || failed() {
+					return
+				}
+				n, err := p.client.own.Purge(context.WithoutCancel(ctx), name, purges[i].Subject, purges[i].Before)
+				if err != nil {
+					mu.Lock()
+					if first == nil || jsapi.OutcomeUnknown(err) && !jsapi.OutcomeUnknown(first) {
+						first = err
+					}
+					mu.Unlock()
+					return
+				}
+				purged.Add(int64(n))
+				at(uint64(i)+1, uint64(len(purges)))
+			}
+		})
+	}
+	wg.Wait()
+	end(first == nil && ctx.Err() == nil)
+	return uint64(purged.Load()), first
+}
+
+// verifyPair is nil when a mirror, and its origin, are what they were when the plan
+// was made.
+func (c *Client) verifyPair(ctx context.Context, m fleet.Mirror) error {
+	now, err := c.own.Stream(ctx, m.Facts.Mirror.Config.Name)
+	if err != nil {
+		return err
+	}
+	origin, err := c.requireOrigin(ctx, m.Origin, "nothing more is purged")
+	if err != nil {
+		return err
+	}
+	if before := m.Facts.Origin; before != nil && !origin.info.Created.Equal(before.Created) || origin.info.State.LastSeq < now.State.LastSeq {
+		return fail(ErrConflict, "the origin was created again since the mirror was compared, nothing more was purged").advise(Advice{Code: RunAgain})
+	}
+	if !now.SameStream(m.Facts.Mirror) {
+		return fail(ErrConflict, "the mirror was changed since it was compared, nothing more was purged").advise(Advice{Code: RunAgain})
+	}
+	return nil
 }

@@ -135,7 +135,7 @@ func runCut(t *testing.T, st *testSites, w scenario, c cut, whole time.Duration)
 	}
 	w.verify(before, after, r, wrong)
 	for write, n := range k.sent {
-		if n > 1 {
+		if n > 1 && !strings.Contains(write, "-probe-") {
 			wrong("%q was sent %d times", write, n)
 		}
 	}

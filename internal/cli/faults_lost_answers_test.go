@@ -255,7 +255,7 @@ func runLostAnswer(t *testing.T, st *testSites, w scenario, run uint64, lose boo
 		wrong("nothing was lost but the answer of write %d: it ended %v after that, and asked %d times", d.strikes, ended.Sub(d.struck), d.looks)
 	}
 	for write, n := range d.sent {
-		if n > 1 {
+		if n > 1 && !strings.Contains(write, "-probe-") {
 			wrong("%q was sent %d times", write, n)
 		}
 	}

@@ -202,15 +202,15 @@ func (m *Member) writeFailed(err error) {
 const notReached = "interrupted before its turn"
 
 // summary is the failure of an operation on many mirrors, whose members stand in the
-// list; nil when all were done. said comes before the counts.
-func summary(members []*Member, said, verb string) error {
+// list; nil when all were done.
+func summary(members []*Member, verb string) error {
 	counts := map[Action]int{}
 	interrupted := false
 	for _, m := range members {
 		counts[m.Action]++
 		interrupted = interrupted || m.Action == Skipped && m.interrupted
 	}
-	text := fmt.Sprintf("%s%d of %s %s, %d failed, %d left alone, %d with an unknown outcome", said,
+	text := fmt.Sprintf("%d of %s %s, %d failed, %d left alone, %d with an unknown outcome",
 		counts[Updated], count(len(members), "mirror"), verb, counts[Failed], counts[Skipped], counts[Unknown])
 	var e *Error
 	switch {

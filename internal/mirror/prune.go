@@ -204,7 +204,11 @@ func (p *PrunePlan) Apply(ctx context.Context) (*Fleet, error) {
 		members = append(members, j.member)
 		purged += j.member.Purge.Purged
 	}
-	return &p.Fleet, together(summary(members, count(purged, "message")+" purged; ", "pruned"), p.unverified(), p.unread)
+	// Whatever else went wrong: what is purged is purged.
+	if failure := AsError(together(summary(members, "pruned"), p.unverified(), p.unread)); failure != nil {
+		return &p.Fleet, failure.wrap("%s purged", count(purged, "message"))
+	}
+	return &p.Fleet, nil
 }
 
 // prune purges round after round, until nothing is left over that can be purged.

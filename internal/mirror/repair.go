@@ -179,7 +179,7 @@ begin:
 	for _, j := range p.jobs {
 		members = append(members, j.member)
 	}
-	return &p.Fleet, together(summary(members, "", "changed"), p.unread, p.remaining())
+	return &p.Fleet, together(summary(members, "changed"), p.unread, p.remaining())
 }
 
 // skip notes that a mirror was left alone.

@@ -34,10 +34,10 @@ const (
 	pagesUnderWay = 8
 	allUnderWay   = 64
 	// few is how many origins of one prefix are read one by one rather than in
-	// a list: it takes one round trip. So does fewApart where a list takes three,
-	// because its pages may have to come over a leafnode.
+	// a list: it takes one round trip. So does fewApart, all at once, where a list takes
+	// three, because its pages may have to come over a leafnode.
 	few      = underWay
-	fewApart = allUnderWay
+	fewApart = allUnderWay - underWay
 	// sampled is how many streams are read one by one to learn how large a page is.
 	sampled = 32
 	// muchMore is how many times the mirrors' streams an origins' side has that

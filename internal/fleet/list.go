@@ -111,7 +111,7 @@ func (r *Reader) sample(ctx context.Context, l *listing, limit, expected int) er
 	}
 	read := make([]*stream.Info, n)
 	errs := make([]error, n)
-	r.each(n, allUnderWay, func(i int) {
+	r.each(n, fewApart, func(i int) {
 		read[i], errs[i] = r.one(ctx, l.api, names[i*len(names)/n])
 	})
 	largest := 0
@@ -141,29 +141,27 @@ func (r *Reader) sample(ctx context.Context, l *listing, limit, expected int) er
 	return nil
 }
 
-// names reads the names of all streams, and notes how many there are.
-func (r *Reader) names(ctx context.Context, l *listing, expected int) ([]string, error) {
-	var names []string
-	for pages := rounds(max(expected, 1), jsapi.NamesPageSize); ; {
-		first := rounds(len(names), jsapi.NamesPageSize)
-		read := make([][]string, pages-first)
-		errs := make([]error, pages-first)
-		totals := make([]int, pages-first)
-		r.each(pages-first, pagesUnderWay, func(i int) {
+// names reads the names of all streams, pages side by side, until one is short, and
+// notes how many there are.
+func (r *Reader) names(ctx context.Context, l *listing, expected int) (names []string, err error) {
+	for left := max(expected, 1); left > 0; left = l.total - len(names) {
+		n := min(rounds(left, jsapi.NamesPageSize), pagesUnderWay)
+		read, totals, errs := make([][]string, n), make([]int, n), make([]error, n)
+		from := len(names)
+		r.each(n, n, func(i int) {
 			defer r.request()()
-			read[i], totals[i], errs[i] = l.api.Names(ctx, (first+i)*jsapi.NamesPageSize)
+			read[i], totals[i], errs[i] = l.api.Names(ctx, from+i*jsapi.NamesPageSize)
 		})
 		if i := slices.IndexFunc(errs, func(err error) bool { return err != nil }); i >= 0 {
 			return nil, r.failed(errs[i])
 		}
 		l.total = totals[0]
-		names = slices.Concat(append([][]string{names}, read...)...)
-		more := rounds(l.total, jsapi.NamesPageSize)
-		if more <= pages || len(names) < pages*jsapi.NamesPageSize {
-			return names, nil
+		names = append(names, slices.Concat(read...)...)
+		if len(names) < from+n*jsapi.NamesPageSize {
+			break
 		}
-		pages = more
 	}
+	return names, nil
 }
 
 // readApart reads the streams that are read one by one rather than by pages. One that
@@ -171,7 +169,7 @@ func (r *Reader) names(ctx context.Context, l *listing, expected int) ([]string,
 func (r *Reader) readApart(ctx context.Context, l *listing) {
 	names := slices.DeleteFunc(l.apart, func(name string) bool { return !l.keep(name) })
 	l.apart = nil
-	r.each(len(names), allUnderWay, func(i int) {
+	r.each(len(names), fewApart, func(i int) {
 		s, err := r.one(ctx, l.api, names[i])
 		l.mu.Lock()
 		defer l.mu.Unlock()
@@ -248,7 +246,7 @@ func (l *listing) worthReading(streams int) bool {
 }
 
 // rounds is how often something has to be done with so many at a time.
-func rounds(n, atOnce int) int { return (n + atOnce - 1) / atOnce }
+func rounds(n, atOnce int) int { return n/atOnce + min(n%atOnce, 1) }
 
 // ask begins to read a stream of the list singly.
 func (r *Reader) ask(ctx context.Context, l *listing, stream string) {

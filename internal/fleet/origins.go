@@ -70,7 +70,11 @@ func (r *Reader) readSingly(ctx context.Context, list *listing, wanted map[strin
 	names := slices.Sorted(maps.Keys(wanted))
 	var answered atomic.Bool
 	read := func(names []string) {
-		r.each(len(names), fewOf(list.api), func(i int) {
+		atOnce := underWay
+		if len(names) <= fewOf(list.api) {
+			atOnce = fewApart
+		}
+		r.each(len(names), atOnce, func(i int) {
 			f, err := list.one(ctx, r, names[i])
 			if !errors.Is(err, jsapi.ErrTimeout) {
 				answered.Store(true)

@@ -20,7 +20,7 @@ func (a *API) Pending(ctx context.Context, origin, mirror *stream.Info) *uint64 
 		return new(uint64(0))
 	}
 	next, err := a.NextPending(ctx, name, last, filters)
-	if (errors.Is(err, ErrDenied) || errors.Is(err, ErrNoResponders)) && origin.Config.Replicas <= 1 {
+	if (errors.Is(err, ErrDenied) || errors.Is(err, ErrNoResponders)) && origin.Config.Replicas <= 1 && !a.mayCrossLeafnode() {
 		var pending uint64
 		if pending, err = a.countPending(ctx, name, last, filters); err == nil && pending > 0 {
 			next = last + 1

@@ -89,7 +89,7 @@ func runOnce(tb testing.TB, p *natstest.Proxy, args []string) natstest.Traffic {
 // asked once more, which is not counted here.
 func TestRoundTrips(t *testing.T) {
 	t.Parallel()
-	sites, p := benchSites(t, 50*time.Millisecond)
+	sites, p := benchSites(t, 150*time.Millisecond)
 	all := jobs()
 	update := job{name: "update", rounds: 2, before: all[1].before, ours: func(b string) []string { return append(all[0].ours(b), "--update") }}
 	for _, j := range append(all, update) {

@@ -151,7 +151,7 @@ func runSignal(t *testing.T, st *testSites, w scenario, at int, signal syscall.S
 		wrong("it ended %v after the signal, want %v at most", late, limit)
 	}
 	for write, n := range writes {
-		if n > 1 {
+		if n > 1 && !strings.Contains(write, "-probe-") { // of a scratch mirror, the permission is tried first
 			wrong("%q was sent %d times", write, n)
 		}
 	}

@@ -120,7 +120,7 @@ func (c *classifier) dropped(replaced bool) (class, Kind, string) {
 	switch {
 	case replaced:
 		return wrong, Missing, Unchosen
-	case c.kept.ofOrigin() && c.origin.AllowMsgTTL && chosen(c.mirror, fieldHistory):
+	case c.kept.ofOrigin() && expires(c.origin) && chosen(c.mirror, fieldHistory):
 		return uncertain, "", "" // a newer message may have replaced it here, and expired
 	}
 	return wrong, Missing, Absent
@@ -145,7 +145,7 @@ func (c *classifier) leftOver(m *jsapi.MsgMeta) (class, Kind, string) {
 		return wrong, LeftOver, Unchosen
 	case c.behind:
 		return pending, LeftOver, Gone
-	case c.kept.ofMirror() && c.mirror.AllowMsgTTL && chosen(c.mirror, fieldHistory):
+	case c.kept.ofMirror() && expires(c.mirror) && chosen(c.mirror, fieldHistory):
 		return uncertain, "", "" // a newer message may have replaced it there, and expired
 	}
 	return wrong, LeftOver, Gone
@@ -168,6 +168,9 @@ func (c *classifier) lives(m *jsapi.MsgMeta) (here, meant, there life) {
 	}
 	return lifeOf(m, c.mirror), lifeOf(m, wanted), lifeOf(m, origin)
 }
+
+// expires says whether messages go from a stream by themselves.
+func expires(c stream.Config) bool { return c.AllowMsgTTL || c.MaxAge > 0 }
 
 // life is when a stream removes a message by itself, and why.
 type life struct {

@@ -18,10 +18,10 @@ func always(ttl string) func(int) string { return func(int) string { return ttl 
 // TTL and the maximum age.
 func TestLeftOverBeforeItsEnd(t *testing.T) {
 	t.Parallel()
-	config := jetstream.StreamConfig{MaxMsgsPerSubject: 1, MaxAge: 10 * time.Second, Duplicates: time.Second, AllowMsgTTL: true}
+	config := jetstream.StreamConfig{MaxMsgsPerSubject: 1, MaxAge: time.Minute, Duplicates: time.Second, AllowMsgTTL: true}
 	c := newCouple(t, config, config)
 	c.put(t, []string{"old", "plain"}, "value", nil)
-	c.put(t, []string{"short"}, "value", always("8s"))
+	c.put(t, []string{"short"}, "value", always("40s"))
 	c.caughtUp(t)
 	purge(t, c.origin, "plain", "short")
 	r, items := c.compare(t, false)
@@ -40,7 +40,7 @@ func TestMissingBeforeItsEnd(t *testing.T) {
 			t.Parallel()
 			c := newCouple(t, jetstream.StreamConfig{MaxMsgsPerSubject: 1}, jetstream.StreamConfig{MaxMsgsPerSubject: 1, AllowMsgTTL: ttl})
 			keys := keysOf("k", 100)
-			c.put(t, keys, "value", always("6s"))
+			c.put(t, keys, "value", always("30s"))
 			c.caughtUp(t)
 			purge(t, c.mirror, keys...)
 			if r, _ := c.compare(t, false); r.Missing[Absent] != 100 || r.Verdict != Differs {

@@ -15,14 +15,15 @@ import (
 // comes to which side and goes from there is settled in advance.
 type simulation struct {
 	random         *rand.Rand
-	config         [2]stream.Config // of the mirror, of the origin
-	ahead          [2]time.Duration // how far each clock is ahead
-	messages       []simulated      // by sequence, from 1 on
+	config         [places]stream.Config
+	ahead          [places]time.Duration // how far each clock is ahead
+	messages       []simulated           // by sequence, from 1 on
 	rtt, latency   time.Duration
 	healthy        bool // nothing was planted
 	begins         time.Time
 	found          []accusation
 	walked         time.Time // when all messages were read once
+	chained        bool      // the origin is a mirror itself
 	waited         bool      // the mirror was behind
 	skips          time.Time // from when on the mirror takes nothing and its sequence rises
 	mirror, origin *simulatedSide
@@ -32,15 +33,17 @@ type simulation struct {
 const (
 	onMirror = iota
 	atOrigin
+	atTop // the same as the origin, but for what that has lost, where it is a mirror itself
+	places
 )
 
 // simulated is a message. It is on a side from one time until another.
 type simulated struct {
 	meta  jsapi.MsgMeta
 	key   int
-	from  [2]time.Time // zero: never
-	until [2]time.Time // zero: for as long as it matters
-	cause [2]string    // why it goes: "ttl", "age", "replaced" or "purged"
+	from  [places]time.Time // zero: never
+	until [places]time.Time // zero: for as long as it matters
+	cause [places]string    // why it goes: "ttl", "age", "replaced" or "purged"
 }
 
 // on says whether a side has the message at a time.
@@ -153,9 +156,11 @@ func (s *simulation) configure() {
 	if s.one(10) {
 		mirror.Mirror.FilterSubject = "$KV.demo.1"
 	}
-	s.config = [2]stream.Config{mirror, origin}
+	s.config = [places]stream.Config{mirror, origin, origin}
+	s.chained = s.one(4)
 	s.ahead[atOrigin] = s.upTo(4*time.Second) - 2*time.Second
 	s.ahead[onMirror] = s.ahead[atOrigin] + s.upTo(time.Second) - 500*time.Millisecond
+	s.ahead[atTop] = s.ahead[atOrigin]
 	if s.plant(12) {
 		s.ahead[onMirror] += []time.Duration{-90 * time.Second, -8 * time.Second, 8 * time.Second, 90 * time.Second}[s.random.IntN(4)]
 	}
@@ -170,13 +175,24 @@ func (s *simulation) takes(m *simulated) bool {
 // live settles when each message comes and goes.
 func (s *simulation) live() {
 	stored := s.begins.Add(-time.Minute)
+	hot := s.one(6) // one key is written again and again while the sides are compared
 	for i := range s.messages {
-		stored = stored.Add(s.upTo(15 * time.Second))
 		m := &s.messages[i]
+		if hot && i >= 2 {
+			m.key, m.meta.Subject = s.messages[0].key, s.messages[0].meta.Subject
+			stored = later(stored, s.begins.Add(-2*time.Second)).Add(s.upTo(1500 * time.Millisecond))
+		} else {
+			stored = stored.Add(s.upTo(15 * time.Second))
+		}
 		m.meta.Time = stored.Add(s.ahead[atOrigin]).UnixNano()
-		m.from[atOrigin] = stored
+		m.from[atTop] = stored
 	}
-	s.leave(atOrigin)
+	s.leave(atTop)
+	for i := range s.messages {
+		m := &s.messages[i]
+		m.from[atOrigin], m.until[atOrigin], m.cause[atOrigin] = m.from[atTop], m.until[atTop], m.cause[atTop]
+		s.purge(m, atOrigin)
+	}
 	var stops, back time.Time
 	if s.plant(12) {
 		stops = s.begins.Add(s.upTo(time.Minute) - 40*time.Second)
@@ -224,10 +240,8 @@ func (s *simulation) leave(side int) {
 			}
 			m.until[side], m.cause[side] = later(m.from[side], end.Add(-s.ahead[side])).Add(delay), why
 		}
-		if s.plant(40) {
-			if at := s.begins.Add(s.upTo(60*time.Second) - 45*time.Second); at.After(m.from[side]) && (m.until[side].IsZero() || at.Before(m.until[side])) {
-				m.until[side], m.cause[side] = at, "purged"
-			}
+		if side == onMirror {
+			s.purge(m, side)
 		}
 		held := int64(0)
 		for j := i; j >= 0; j-- {
@@ -237,6 +251,14 @@ func (s *simulation) leave(side int) {
 				}
 			}
 		}
+	}
+}
+
+// purge purges a message from a side, sometimes.
+func (s *simulation) purge(m *simulated, side int) {
+	at := s.begins.Add(s.upTo(60*time.Second) - 45*time.Second)
+	if s.plant(40) && at.After(m.from[side]) && (m.until[side].IsZero() || at.Before(m.until[side])) {
+		m.until[side], m.cause[side] = at, "purged"
 	}
 }
 

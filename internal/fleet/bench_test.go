@@ -55,7 +55,7 @@ func TestRoundTrips(t *testing.T) {
 			buckets[few+1] = fmt.Sprintf("fleet-%05d", c.grow-1)
 		}
 		r := reader(t, p.URL(), "$JS.API", longTimeout)
-		p.SetDelay(50 * time.Millisecond)
+		p.SetDelay(150 * time.Millisecond) // more than a busy machine keeps a goroutine waiting
 		p.Reset()
 		var f Fleet
 		want := c.named

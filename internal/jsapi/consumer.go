@@ -141,6 +141,9 @@ func (w *Walk) consume() error {
 		return err
 	}
 	if pending > 0 {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.received.promised = pending
 		return nil
 	}
 	more, err := w.leaderHasMore(from)

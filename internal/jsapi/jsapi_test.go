@@ -150,7 +150,7 @@ func TestFailuresComeFast(t *testing.T) {
 			t.Errorf("%s: it took %v", test.prefix, took)
 		}
 	}
-	if _, err := connect(t, sites.Leaf.URL(), 100*time.Millisecond).At("FROZEN").Stream(t.Context(), "KV_a"); !errors.Is(err, ErrTimeout) {
+	if _, err := connect(t, sites.Leaf.URL(), time.Second).At("FROZEN").Stream(t.Context(), "KV_a"); !errors.Is(err, ErrTimeout) {
 		t.Errorf("frozen: %v, want %v", err, ErrTimeout)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

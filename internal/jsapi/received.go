@@ -27,6 +27,8 @@ type received struct {
 	buffered   int    // bytes that the messages took since the consumer was created
 	delivered  uint64 // the consumer sequence of the last message
 	last       uint64 // its stream sequence
+	promised   uint64 // how many messages the consumer had to send when it was created
+	drained    bool   // it counts none that is left to send
 	done       bool   // the last message has come
 	lost       bool   // something was lost on the way
 	stalled    string // the request that the consumer waits to be answered
@@ -130,8 +132,9 @@ func (r *received) message(m *nats.Msg, opts *WalkOptions) {
 		return
 	}
 	r.buffered += len(r.messages.data) - before
-	r.done = seq == opts.To || opts.ToEnd && meta.NumPending == 0
+	r.done = seq == opts.To
 	// The consumer keeps its own count of pending messages; a new one counts again
 	// and so knows whether there are more.
-	r.lost = meta.NumPending == 0
+	r.drained = meta.NumPending == 0
+	r.lost = r.drained
 }

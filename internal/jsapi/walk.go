@@ -43,7 +43,8 @@ type WalkOptions struct {
 	From, To uint64
 	// ToEnd takes the place of To: the walk ends when it has read all that there was at
 	// some time. A key that is written all the time is always beyond the last sequence
-	// that was known before.
+	// that was known before. A consumer's own count of what is left runs short where keys
+	// are rewritten, so it ends a walk only after all that there was at its creation.
 	ToEnd bool
 	// Filters are the subjects to read; none means all.
 	Filters []string
@@ -203,7 +204,7 @@ func (w *Walk) fill() error {
 		switch {
 		case state.err != nil:
 			return state.err
-		case state.done:
+		case state.done || w.opts.ToEnd && state.drained && state.delivered >= state.promised:
 			return io.EOF
 		case w.unanswered.reply != "" && w.mayAnswer(state):
 			continue

@@ -126,7 +126,11 @@ func TestWalkOnReplicaThatIsBehind(t *testing.T) {
 			if err := nc.Flush(); err != nil {
 				t.Fatal(err)
 			}
-			api := connect(t, server.URL(), 3*time.Second).At(prefix)
+			timeout := 3 * time.Second
+			if test.err == nil {
+				timeout = 30 * time.Second // nothing is to time out on a busy machine
+			}
+			api := connect(t, server.URL(), timeout).At(prefix)
 			w, err := api.Walk(t.Context(), WalkOptions{Stream: "S", From: 1, To: n, Replicated: test.replicated})
 			var got []uint64
 			if err == nil {

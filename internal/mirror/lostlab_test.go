@@ -180,7 +180,11 @@ func api(t *testing.T, nc *nats.Conn, subject string, body, reply any) {
 		data, _ = json.Marshal(body)
 	}
 	answer, err := nc.Request("$JS.API."+subject, data, time.Minute)
-	if err != nil || strings.Contains(string(answer.Data), `"error":{`) {
+	if err != nil {
+		t.Fatalf("%s: %v", subject, err)
+	}
+	var failed struct{ Error json.RawMessage }
+	if err := json.Unmarshal(answer.Data, &failed); err != nil || failed.Error != nil {
 		t.Fatalf("%s: %v %s", subject, err, answer.Data)
 	}
 	if reply != nil {

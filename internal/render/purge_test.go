@@ -37,6 +37,10 @@ func TestSentence(t *testing.T) {
 		{with(compared(mirror.Unverified, 0), func(c *mirror.Content) { c.Pending, c.Uncertain, c.Behind = 2, 1, 1 }),
 			"is not verified to hold what its origin holds: up to sequence 2,000, 1,234 messages are the same; 2 messages may go when the mirror has caught up" +
 				"; 1 message is on one side alone, by design or not: that cannot be told; the mirror is 1 sequence behind"},
+		{with(compared(mirror.Unverified, 0), func(c *mirror.Content) { c.Unresolved, c.Unreadable = 1, 2 }),
+			"is not verified to hold what its origin holds: up to sequence 2,000, 1,234 messages are the same; 1 message is about to expire on one side alone; 2 messages have headers that cannot be read"},
+		{with(compared(mirror.Differs, 0), func(c *mirror.Content) { c.MissingAbove = 3 }),
+			"differs from its origin up to sequence 2,000: 3 lost by the origin alone, while 1,234 messages are the same"},
 		{with(compared(mirror.Unverified, 1), func(c *mirror.Content) { c.OriginUnreadable = "denied" }),
 			"could not be compared with its origin; 1 message has expired and should not be there"},
 		{with(compared(mirror.Unverified, 0), func(c *mirror.Content) { c.Ahead = 5 }),

@@ -10,6 +10,7 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -192,15 +193,23 @@ func (r *Reader) Names(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
-// Streams reads all streams of the mirrors' side, sorted by name.
-func (r *Reader) Streams(ctx context.Context) ([]*stream.Info, []Problem, error) {
+// Configs reads the configurations of all streams of the mirrors' side, sorted by name.
+// That of a stream whose servers do not answer may be known all the same.
+func (r *Reader) Configs(ctx context.Context) ([]stream.Config, []Problem, error) {
 	l := r.open(ctx, r.Own, func(string) bool { return true }, "", 0)
 	if l.err != nil {
 		return nil, nil, l.err
 	}
 	r.readOn(ctx, l)
-	byName := func(a, b *stream.Info) int { return strings.Compare(a.Config.Name, b.Config.Name) }
-	return slices.SortedFunc(maps.Values(l.streams), byName), l.problems, nil
+	var configs []stream.Config
+	for _, s := range slices.Concat(slices.Collect(maps.Values(l.streams)), l.offline) {
+		configs = append(configs, s.Config)
+	}
+	slices.SortFunc(configs, func(a, b stream.Config) int { return strings.Compare(a.Name, b.Name) })
+	problems := slices.DeleteFunc(l.problems, func(p Problem) bool {
+		return errors.Is(p.Err, errOffline) && slices.ContainsFunc(l.offline, func(s *stream.Info) bool { return kvcfg.DisplayName(s.Config.Name) == p.Bucket })
+	})
+	return configs, problems, nil
 }
 
 // Named reads the mirrors with these names. A bucket that is not there or that is

@@ -29,6 +29,7 @@ type listing struct {
 	problems []Problem
 	// notBuckets says of mirrors that are no mirror of a bucket why.
 	notBuckets map[string]error
+	offline    []*stream.Info // shown by a page though their servers do not answer: no state
 	said       bool   // some stream says the version of its server
 	unsaid     string // a stream that does not
 
@@ -336,7 +337,11 @@ func (l *listing) take(p jsapi.Page, offset int) {
 	for _, s := range p.Streams {
 		l.sort(s)
 		// What a list has of a stream whose servers are all offline is no state.
-		if !l.keep(s.Config.Name) || slices.Contains(p.Missing, s.Config.Name) {
+		if slices.Contains(p.Missing, s.Config.Name) {
+			l.offline = append(l.offline, s)
+			continue
+		}
+		if !l.keep(s.Config.Name) {
 			continue
 		}
 		if s.Config.Metadata[stream.VersionKey] != "" {

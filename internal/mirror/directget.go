@@ -16,7 +16,7 @@ import (
 // name, they would answer its readers with old values.
 func (c *Client) directGetMirrors(ctx context.Context, r *Report, bucket string) ([]string, error) {
 	var mirrors []string
-	streams, problems, err := c.reader().Streams(ctx)
+	configs, problems, err := c.reader().Configs(ctx)
 	if ctx.Err() != nil {
 		return nil, AsError(ctx.Err())
 	}
@@ -26,9 +26,9 @@ func (c *Client) directGetMirrors(ctx context.Context, r *Report, bucket string)
 	for _, p := range problems {
 		r.Warnings.add("direct-get-unknown", "whether other mirrors answer reads of bucket %s from old values is not known: %v", bucket, p)
 	}
-	for _, s := range streams {
-		if kvcfg.AnswersFor(s.Config, bucket) {
-			mirrors = append(mirrors, s.Config.Name)
+	for _, config := range configs {
+		if kvcfg.AnswersFor(config, bucket) {
+			mirrors = append(mirrors, config.Name)
 		}
 	}
 	if len(mirrors) > 0 {

@@ -30,8 +30,8 @@ type listing struct {
 	// notBuckets says of mirrors that are no mirror of a bucket why.
 	notBuckets map[string]error
 	offline    []*stream.Info // shown by a page though their servers do not answer: no state
-	said       bool   // some stream says the version of its server
-	unsaid     string // a stream that does not
+	said       bool           // some stream says the version of its server
+	unsaid     string         // a stream that does not
 
 	// apart are streams that are to be read one by one, as their pages may be too large
 	// for a leafnode, and ofSample is how many were read to learn that.

@@ -46,7 +46,7 @@ func linkRows() []row {
 		Kind: Kind{"behind", "the mirror is behind its origin", None, "wait, or check the link"},
 		find: behind,
 	}, {
-		Kind: Kind{"filtered-tail-unknown", "whether a filtered mirror is behind cannot be found out", None, "give the user permission to get single messages of the origin"},
+		Kind: Kind{"filtered-tail-unknown", "whether a filtered mirror is behind cannot be found out", None, "give the user permission to create consumers on the origin, or to get single messages of it"},
 		find: filteredTailUnknown,
 	}}
 }

@@ -34,14 +34,15 @@ func TestRoundTrips(t *testing.T) {
 		// A page of mirrors, and each origin singly. In all of these one stream of
 		// a list is read singly as well, for the version.
 		{few, 0, cost{1, few + 1, 2}},
-		// A page of each side.
-		{few + 1, 0, cost{2, 2, 2}},
-		// The first page of each side, and then the others.
-		{600, 0, cost{6, 2, 3}},
+		// So too where there are more: in another domain a list takes longer.
+		{fewApart, 0, cost{1, fewApart + 1, 2}},
+		// The first page of each side, and then the others, the origins' after their
+		// names and some of them.
+		{600, 0, cost{6, 1 + sampled, 4}},
 		// All singly.
 		{600, few, cost{0, 2 * few, 2}},
-		// The origins' first page, of three; those that are not on it singly.
-		{600, few + 2, cost{1, few + 2 + 1 + 1, 4}},
+		// The mirrors in two turns.
+		{600, few + 2, cost{0, 2 * (few + 2), 3}},
 	} {
 		if err := servers.Grow(t.Context(), c.grow); err != nil {
 			t.Fatal(err)

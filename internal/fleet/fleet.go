@@ -10,8 +10,10 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -33,8 +35,12 @@ const (
 	pagesUnderWay = 8
 	allUnderWay   = 64
 	// few is how many origins of one prefix are read one by one rather than in
-	// a list: it takes one round trip.
-	few = underWay
+	// a list: it takes one round trip. So does fewApart, all at once, where a list takes
+	// three, because its pages may have to come over a leafnode.
+	few      = underWay
+	fewApart = allUnderWay - underWay
+	// sampled is how many streams are read one by one to learn how large a page is.
+	sampled = 32
 	// muchMore is how many times the mirrors' streams an origins' side has that
 	// is not read before it is known which of its streams are wanted.
 	muchMore = 2
@@ -103,14 +109,17 @@ func (r *Reader) All(ctx context.Context) (Fleet, error) {
 	var account *jsapi.Account
 	var wg sync.WaitGroup
 	wg.Go(func() { account = r.account(ctx) })
-	own := r.open(ctx, r.Own, isBucket, "")
+	own := r.open(ctx, r.Own, isBucket, "", 0)
 	lists := r.listAhead(ctx, own)
 	r.readOn(ctx, own)
 	wg.Wait()
 	if own.err != nil {
 		return fleet, own.err
 	}
-	fleet.Problems, fleet.NotBuckets = own.problems, own.notBuckets
+	fleet.Problems = own.problems
+	for _, name := range slices.Sorted(maps.Keys(own.notBuckets)) {
+		fleet.NotBuckets = append(fleet.NotBuckets, own.notBuckets[name])
+	}
 	for bucket, f := range own.mirrors() {
 		fleet.Mirrors = append(fleet.Mirrors, newMirror(bucket, f, account))
 	}
@@ -137,12 +146,17 @@ func (r *Reader) listAhead(ctx context.Context, own *listing) lists {
 		}
 	}
 	for prefix, streams := range origins {
-		if ahead[prefix] != nil || len(streams) <= few {
+		api := r.Conn.At(prefix)
+		expected := len(streams)
+		if own.ofSample > 0 {
+			expected = len(streams) * own.total / own.ofSample
+		}
+		if ahead[prefix] != nil || expected <= fewOf(api) {
 			continue
 		}
 		read := sync.OnceValue(func() *listing {
-			l := r.open(ctx, r.Conn.At(prefix), isBucket, oneOf(streams))
-			if l.total <= muchMore*own.total {
+			l := r.open(ctx, api, isBucket, oneOf(streams), own.total)
+			if l.total <= muchMore*own.total && len(l.apart) == 0 {
 				r.readOn(ctx, l)
 			}
 			return l
@@ -151,6 +165,14 @@ func (r *Reader) listAhead(ctx context.Context, own *listing) lists {
 		ahead[prefix] = read
 	}
 	return ahead
+}
+
+// fewOf is how many streams are read one by one rather than in a list.
+func fewOf(api *jsapi.API) int {
+	if api.MaxAnswer() < math.MaxInt {
+		return fewApart
+	}
+	return few
 }
 
 // oneOf is the first of a map's keys.
@@ -169,6 +191,25 @@ func (r *Reader) Names(ctx context.Context) ([]string, error) {
 	}
 	slices.Sort(names)
 	return names, nil
+}
+
+// Configs reads the configurations of all streams of the mirrors' side, sorted by name.
+// That of a stream whose servers do not answer may be known all the same.
+func (r *Reader) Configs(ctx context.Context) ([]stream.Config, []Problem, error) {
+	l := r.open(ctx, r.Own, func(string) bool { return true }, "", 0)
+	if l.err != nil {
+		return nil, nil, l.err
+	}
+	r.readOn(ctx, l)
+	var configs []stream.Config
+	for _, s := range slices.Concat(slices.Collect(maps.Values(l.streams)), l.offline) {
+		configs = append(configs, s.Config)
+	}
+	slices.SortFunc(configs, func(a, b stream.Config) int { return strings.Compare(a.Name, b.Name) })
+	problems := slices.DeleteFunc(l.problems, func(p Problem) bool {
+		return errors.Is(p.Err, errOffline) && slices.ContainsFunc(l.offline, func(s *stream.Info) bool { return kvcfg.DisplayName(s.Config.Name) == p.Bucket })
+	})
+	return configs, problems, nil
 }
 
 // Named reads the mirrors with these names. A bucket that is not there or that is

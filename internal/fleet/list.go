@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"slices"
 	"sync"
 
@@ -27,9 +28,15 @@ type listing struct {
 	streams  map[string]*stream.Info // by name
 	problems []Problem
 	// notBuckets says of mirrors that are no mirror of a bucket why.
-	notBuckets []error
-	said       bool   // some stream says the version of its server
-	unsaid     string // a stream that does not
+	notBuckets map[string]error
+	offline    []*stream.Info // shown by a page though their servers do not answer: no state
+	said       bool           // some stream says the version of its server
+	unsaid     string         // a stream that does not
+
+	// apart are streams that are to be read one by one, as their pages may be too large
+	// for a leafnode, and ofSample is how many were read to learn that.
+	apart    []string
+	ofSample int
 
 	example    string // a stream that is read singly, for the version
 	asking     sync.WaitGroup
@@ -54,7 +61,7 @@ func (l *listing) mirrors() iter.Seq2[string, *stream.Info] {
 
 // list reads all streams that are named like buckets.
 func (r *Reader) list(ctx context.Context, api *jsapi.API) *listing {
-	l := r.open(ctx, api, isBucket, "")
+	l := r.open(ctx, api, isBucket, "", 0)
 	r.readOn(ctx, l)
 	return l
 }
@@ -64,9 +71,14 @@ func (r *Reader) list(ctx context.Context, api *jsapi.API) *listing {
 //
 // A server that is alone does not say its version in a list, as it does of a
 // single stream (server/jetstream_api.go, setDynamicStreamMetadata): so one of
-// the streams is read singly, beside the pages: example, if one is known.
-func (r *Reader) open(ctx context.Context, api *jsapi.API, keep func(name string) bool, example string) *listing {
-	l := &listing{api: api, keep: keep, streams: map[string]*stream.Info{}}
+// the streams is read singly, beside the pages: example, if one is known. So many
+// streams are expected, which takes a round trip less if it is not too low.
+func (r *Reader) open(ctx context.Context, api *jsapi.API, keep func(name string) bool, example string, expected int) *listing {
+	l := &listing{api: api, keep: keep, streams: map[string]*stream.Info{}, notBuckets: map[string]error{}}
+	if limit := api.MaxAnswer(); limit < math.MaxInt {
+		l.err = r.sample(ctx, l, limit, expected)
+		return l
+	}
 	if example != "" {
 		r.ask(ctx, l, example)
 	}
@@ -83,9 +95,98 @@ func (r *Reader) open(ctx context.Context, api *jsapi.API, keep func(name string
 	return l
 }
 
+// sample reads what tells whether pages are small enough: the names of the streams, and
+// some of these streams one by one, or all when they are few. Nothing else is harmless:
+// a page has 256 streams wherever it begins, and the last ones, which alone can be had in
+// a smaller page, say little of the others, which are sorted by name. The largest one
+// counts, not the mean, since large ones may be side by side. What a list takes then is
+// names, samples, pages: a round trip more than where no leafnode is between.
+func (r *Reader) sample(ctx context.Context, l *listing, limit, expected int) error {
+	names, err := r.names(ctx, l, expected)
+	if err != nil || len(names) == 0 {
+		return err
+	}
+	n := sampled
+	if len(names) <= fewApart {
+		n = len(names)
+	}
+	read := make([]*stream.Info, n)
+	errs := make([]error, n)
+	r.each(n, fewApart, func(i int) {
+		read[i], errs[i] = r.one(ctx, l.api, names[i*len(names)/n])
+	})
+	largest := 0
+	for _, s := range read {
+		if s != nil {
+			l.ofSample++
+			largest = max(largest, s.Size)
+			l.hold(s)
+			if l.example == "" || isBucket(s.Config.Name) {
+				l.example, l.exampleIs = s.Config.Name, s
+			}
+		}
+	}
+	switch {
+	case l.ofSample == 0:
+		return errs[0]
+	case n < len(names) && largest*jsapi.PageSize <= limit:
+		return nil // by pages
+	}
+	if len(names) < l.total {
+		l.note(l.streamsFrom(len(names), l.total), errShort)
+	}
+	l.next = l.total
+	l.apart = slices.DeleteFunc(names, func(name string) bool {
+		return slices.ContainsFunc(read, func(s *stream.Info) bool { return s != nil && s.Config.Name == name })
+	})
+	return nil
+}
+
+// names reads the names of all streams, pages side by side, until one is short, and
+// notes how many there are.
+func (r *Reader) names(ctx context.Context, l *listing, expected int) (names []string, err error) {
+	for left := max(expected, 1); left > 0; left = l.total - len(names) {
+		n := min(rounds(left, jsapi.NamesPageSize), pagesUnderWay)
+		read, totals, errs := make([][]string, n), make([]int, n), make([]error, n)
+		from := len(names)
+		r.each(n, n, func(i int) {
+			defer r.request()()
+			read[i], totals[i], errs[i] = l.api.Names(ctx, from+i*jsapi.NamesPageSize)
+		})
+		if i := slices.IndexFunc(errs, func(err error) bool { return err != nil }); i >= 0 {
+			return nil, r.failed(errs[i])
+		}
+		l.total = totals[0]
+		names = append(names, slices.Concat(read...)...)
+		if len(names) < from+n*jsapi.NamesPageSize {
+			break
+		}
+	}
+	return names, nil
+}
+
+// readApart reads the streams that are read one by one rather than by pages. One that
+// is gone meanwhile would not be on a page either.
+func (r *Reader) readApart(ctx context.Context, l *listing) {
+	names := slices.DeleteFunc(l.apart, func(name string) bool { return !l.keep(name) })
+	l.apart = nil
+	r.each(len(names), fewApart, func(i int) {
+		s, err := r.one(ctx, l.api, names[i])
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		switch {
+		case err == nil:
+			l.hold(s)
+		case !errors.Is(err, jsapi.ErrNotFound):
+			l.problems = append(l.problems, Problem{fmt.Sprintf("stream %q at %q", names[i], l.api.Prefix()), err, kvcfg.DisplayName(names[i])})
+		}
+	})
+}
+
 // readOn reads the pages that are left, side by side, until one is short: there may
 // be no more streams then, whatever the total says. What was not asked for is noted.
 func (r *Reader) readOn(ctx context.Context, l *listing) {
+	r.readApart(ctx, l)
 	r.each(pagesUnderWay, pagesUnderWay, func(int) {
 		for offset, ok := l.nextPage(); ok && ctx.Err() == nil; offset, ok = l.nextPage() {
 			r.readPage(ctx, l, offset)
@@ -146,7 +247,7 @@ func (l *listing) worthReading(streams int) bool {
 }
 
 // rounds is how often something has to be done with so many at a time.
-func rounds(n, atOnce int) int { return (n + atOnce - 1) / atOnce }
+func rounds(n, atOnce int) int { return n/atOnce + min(n%atOnce, 1) }
 
 // ask begins to read a stream of the list singly.
 func (r *Reader) ask(ctx context.Context, l *listing, stream string) {
@@ -213,11 +314,12 @@ var (
 // some may have moved from one page to another unseen.
 var errChanged = errors.New("it changed while it was read")
 
-// page reads a page, at the second try if need be.
+// page reads a page, at the second try if need be. One that may have closed a leafnode
+// is not asked for again.
 func (r *Reader) page(ctx context.Context, api *jsapi.API, offset int) (jsapi.Page, error) {
 	defer r.request()()
 	page, err := api.List(ctx, offset)
-	if err != nil && ctx.Err() == nil && (errors.Is(err, jsapi.ErrTimeout) || errors.Is(err, jsapi.ErrDisconnected)) {
+	if err != nil && ctx.Err() == nil && api.MaxAnswer() == math.MaxInt && (errors.Is(err, jsapi.ErrTimeout) || errors.Is(err, jsapi.ErrDisconnected)) {
 		page, err = api.List(ctx, offset)
 	}
 	return page, r.failed(err)
@@ -233,13 +335,13 @@ func (l *listing) take(p jsapi.Page, offset int) {
 	defer l.mu.Unlock()
 	l.short = l.short || shown < min(jsapi.PageSize, l.total-offset)
 	for _, s := range p.Streams {
-		if m := s.Config.Mirror; m != nil && (isBucket(s.Config.Name) || isBucket(m.Name)) {
-			if err := kvcfg.CheckMirror(s.Config); err != nil {
-				l.notBuckets = append(l.notBuckets, err)
-			}
-		}
+		l.sort(s)
 		// What a list has of a stream whose servers are all offline is no state.
-		if !l.keep(s.Config.Name) || slices.Contains(p.Missing, s.Config.Name) {
+		if slices.Contains(p.Missing, s.Config.Name) {
+			l.offline = append(l.offline, s)
+			continue
+		}
+		if !l.keep(s.Config.Name) {
 			continue
 		}
 		if s.Config.Metadata[stream.VersionKey] != "" {
@@ -256,6 +358,23 @@ func (l *listing) take(p jsapi.Page, offset int) {
 	}
 	if p.Malformed > 0 {
 		l.problems = append(l.problems, Problem{What: fmt.Sprintf("%d streams at %q", p.Malformed, prefix), Err: jsapi.ErrMalformed})
+	}
+}
+
+// hold keeps a stream that was read singly, if it is wanted.
+func (l *listing) hold(s *stream.Info) {
+	l.sort(s)
+	if l.keep(s.Config.Name) {
+		l.streams[s.Config.Name] = s
+	}
+}
+
+// sort notes a mirror that is no mirror of a bucket.
+func (l *listing) sort(s *stream.Info) {
+	if m := s.Config.Mirror; m != nil && (isBucket(s.Config.Name) || isBucket(m.Name)) {
+		if err := kvcfg.CheckMirror(s.Config); err != nil {
+			l.notBuckets[s.Config.Name] = err
+		}
 	}
 }
 

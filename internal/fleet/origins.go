@@ -42,8 +42,8 @@ func (r *Reader) readGroup(ctx context.Context, api *jsapi.API, group []*Mirror,
 	switch {
 	case ahead != nil:
 		list = ahead()
-	case len(wanted) > few:
-		list = r.open(ctx, api, isWanted, oneOf(wanted))
+	case len(wanted) > fewOf(api):
+		list = r.open(ctx, api, isWanted, oneOf(wanted), len(wanted))
 	}
 	takeOrigins(list, wanted)
 	if list.worthReading(len(wanted)) {
@@ -70,7 +70,11 @@ func (r *Reader) readSingly(ctx context.Context, list *listing, wanted map[strin
 	names := slices.Sorted(maps.Keys(wanted))
 	var answered atomic.Bool
 	read := func(names []string) {
-		r.each(len(names), underWay, func(i int) {
+		atOnce := underWay
+		if len(names) <= fewOf(list.api) {
+			atOnce = fewApart
+		}
+		r.each(len(names), atOnce, func(i int) {
 			f, err := list.one(ctx, r, names[i])
 			if !errors.Is(err, jsapi.ErrTimeout) {
 				answered.Store(true)

@@ -38,22 +38,45 @@ func (a *API) Stream(ctx context.Context, name string) (*stream.Info, error) {
 	return a.infoOf(subject, name, data)
 }
 
-// NextSeq is the sequence of the first message at or after from whose subject
-// matches filter. With none it returns an error that wraps [ErrNotFound].
-func (a *API) NextSeq(ctx context.Context, stream string, from uint64, filter string) (uint64, error) {
-	seq, _, err := a.next(ctx, stream, from, filter)
-	return seq, err
-}
-
 // FirstSubject is the subject of a stream's first message. With none it returns
 // an error that wraps [ErrNotFound].
 func (a *API) FirstSubject(ctx context.Context, stream string) (string, error) {
-	_, subject, err := a.next(ctx, stream, 1, ">")
+	_, subject, err := a.next(ctx, stream, 1, nil)
 	return subject, err
 }
 
-// next is the sequence and the subject of the message that NextSeq finds.
-func (a *API) next(ctx context.Context, stream string, from uint64, filter string) (seq uint64, of string, err error) {
+// next is the sequence and the subject of the first message at or after from whose
+// subject matches one of the filters; none means all. Without such a message it returns
+// an error that wraps [ErrNotFound].
+func (a *API) next(ctx context.Context, stream string, from uint64, filters []string) (seq uint64, of string, err error) {
+	if a.mayCrossLeafnode() {
+		return a.nextBare(ctx, stream, from, filters)
+	}
+	if len(filters) == 0 {
+		filters = []string{">"}
+	}
+	none := true
+	for _, filter := range filters {
+		s, o, e := a.nextOf(ctx, stream, from, filter)
+		switch {
+		case errors.Is(e, ErrNotFound):
+			err = e
+			continue
+		case e != nil:
+			return 0, "", e
+		}
+		if none || s < seq {
+			none, seq, of = false, s, o
+		}
+	}
+	if none {
+		return 0, "", err
+	}
+	return seq, of, nil
+}
+
+// nextOf is next with one filter, by a request whose answer has the whole message.
+func (a *API) nextOf(ctx context.Context, stream string, from uint64, filter string) (seq uint64, of string, err error) {
 	body := struct {
 		Seq    uint64 `json:"seq"`
 		Filter string `json:"next_by_subj"`
@@ -87,23 +110,11 @@ func messageOf(subject string, from uint64, data []byte) (seq uint64, of string,
 // these filters (none means all keys) still has to take; 0 when there is none,
 // because those between have expired or are not for it.
 func (a *API) NextPending(ctx context.Context, stream string, after uint64, filters []string) (uint64, error) {
-	if len(filters) == 0 {
-		filters = []string{">"}
+	seq, _, err := a.next(ctx, stream, after+1, filters)
+	if errors.Is(err, ErrNotFound) {
+		return 0, nil
 	}
-	var first uint64
-	for _, filter := range filters {
-		seq, err := a.NextSeq(ctx, stream, after+1, filter)
-		switch {
-		case errors.Is(err, ErrNotFound):
-			continue
-		case err != nil:
-			return 0, err
-		}
-		if first == 0 || seq < first {
-			first = seq
-		}
-	}
-	return first, nil
+	return seq, err
 }
 
 // CaughtUp says that a mirror has taken all that its origin, a stream of this API,
@@ -153,6 +164,9 @@ func successOf(subject string, data []byte) (purged uint64, err error) {
 // LastHeader is a header of a stream's last message, "" when that has none. With
 // no message it returns an error that wraps [ErrNotFound].
 func (a *API) LastHeader(ctx context.Context, stream, name string) (string, error) {
+	if a.mayCrossLeafnode() {
+		return a.lastHeaderBare(ctx, stream, name)
+	}
 	subject := a.prefix + ".STREAM.MSG.GET." + stream
 	data, err := a.conn.query(ctx, subject, map[string]string{"last_by_subj": ">"})
 	if err != nil {
@@ -195,7 +209,7 @@ func (a *API) infoOf(subject, name string, data []byte) (*stream.Info, error) {
 	if err != nil {
 		return nil, &Error{Kind: ErrMalformed, Subject: subject, Description: err.Error()}
 	}
-	s.Prefix = a.prefix
+	s.Prefix, s.Size = a.prefix, len(data)
 	return s, nil
 }
 

@@ -59,3 +59,28 @@ func pageOf(prefix, subject string, data []byte) (Page, error) {
 	}
 	return p, nil
 }
+
+// NamesPageSize is how many names a server puts on a page (server/jetstream_api.go,
+// JSApiNamesLimit).
+const NamesPageSize = 1024
+
+// Names reads the page of the sorted names of all streams that begins at offset, and
+// how many there are on all pages. A page has some 30 KB.
+func (a *API) Names(ctx context.Context, offset int) (names []string, total int, err error) {
+	var page struct {
+		Total   *int     `json:"total"`
+		Streams []string `json:"streams"`
+	}
+	subject := a.prefix + ".STREAM.NAMES"
+	data, err := a.conn.query(ctx, subject, map[string]int{"offset": offset})
+	if err == nil {
+		err = decode(subject, data, &page)
+	}
+	if err == nil && (page.Total == nil || *page.Total < 0) {
+		err = &Error{Kind: ErrMalformed, Subject: subject, Description: "it is no list of names"}
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	return page.Streams, *page.Total, nil
+}

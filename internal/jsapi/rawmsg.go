@@ -7,13 +7,8 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-const (
-	// maxRawSize is how large a message may be to be asked for by itself: the answer
-	// takes a third more, and must not be larger than a leafnode lets through.
-	maxRawSize = 512 << 10
-	// maxRawReads is how many messages of a walk are asked for by themselves.
-	maxRawReads = 1_000
-)
+// maxRawReads is how many messages of a walk are asked for by themselves.
+const maxRawReads = 1_000
 
 // unparsed says whether a message has headers that nats.go could not parse. It then
 // drops them all.
@@ -42,7 +37,7 @@ func (w *Walk) readRaw(m *MsgMeta) error {
 		}
 		m.Size = whole.Size
 	}
-	if m.Size > maxRawSize {
+	if m.Size > w.api.MaxAnswer()/4*3 { // the answer takes a third more
 		return nil
 	}
 	raw, err := w.api.rawMsg(w.ctx, w.opts.Stream, m.Seq)

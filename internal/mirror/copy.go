@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -225,7 +226,11 @@ func (p *CopyPlan) wait(ctx context.Context) error {
 	limit := time.Duration(p.client.waits.CopyStall) * p.client.conn.Timeout()
 	moved, seen, before := time.Now(), time.Now(), p.copy.State
 	first := true
-	err := jsapi.Poll(ctx, p.client.waits.CopyPoll, func() (bool, error) {
+	poll := p.client.waits.CopyPoll
+	if p.client.own.MaxAnswer() < math.MaxInt { // each look takes consumers then
+		poll = max(poll, p.client.waits.Poll)
+	}
+	err := jsapi.Poll(ctx, poll, func() (bool, error) {
 		if !first {
 			again, err := p.client.own.Stream(ctx, p.copy.Config.Name)
 			switch {

@@ -7,9 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	"nats-kvmirror/internal/jsapi"
+	"nats-kvmirror/internal/fleet"
 	"nats-kvmirror/internal/kvcfg"
-	"nats-kvmirror/internal/stream"
 )
 
 // directGetMirrors are other mirrors here that answer direct gets of a bucket's name
@@ -17,48 +16,25 @@ import (
 // name, they would answer its readers with old values.
 func (c *Client) directGetMirrors(ctx context.Context, r *Report, bucket string) ([]string, error) {
 	var mirrors []string
-	for offset, total := 0, 1; offset < total; offset += jsapi.PageSize {
-		page, err := c.own.List(ctx, offset)
-		if errors.Is(err, context.Canceled) {
-			return nil, AsError(err)
-		}
-		if err == nil {
-			err = incompletePage(page, page.Total-offset)
-		}
-		if err != nil {
-			r.Warnings.add("direct-get-unknown", "whether other mirrors answer reads of bucket %s from old values is not known: %v", bucket, err)
-		}
-		for _, s := range page.Streams {
-			if kvcfg.AnswersFor(s.Config, bucket) {
-				mirrors = append(mirrors, s.Config.Name)
-			}
-		}
-		if total = page.Total; len(page.Streams)+len(page.Missing)+page.Malformed < jsapi.PageSize {
-			break // the last page, whatever the total is
+	configs, problems, err := c.reader().Configs(ctx)
+	if ctx.Err() != nil {
+		return nil, AsError(ctx.Err())
+	}
+	if err != nil {
+		problems = []fleet.Problem{{What: "the list of streams", Err: err}}
+	}
+	for _, p := range problems {
+		r.Warnings.add("direct-get-unknown", "whether other mirrors answer reads of bucket %s from old values is not known: %v", bucket, p)
+	}
+	for _, config := range configs {
+		if kvcfg.AnswersFor(config, bucket) {
+			mirrors = append(mirrors, config.Name)
 		}
 	}
 	if len(mirrors) > 0 {
 		r.Warnings.add("direct-get", "mirrors here answer direct gets of the name %s from what they hold, which will be old: that has to be turned off for %s", bucket, strings.Join(mirrors, ", "))
 	}
 	return mirrors, nil
-}
-
-// incompletePage is what a page of the list of streams does not tell, nil when
-// nothing; left is how many streams there are from its beginning on. A server lists a
-// stream whose servers are all offline, and counts it among the missing as well.
-func incompletePage(page jsapi.Page, left int) error {
-	missing := slices.DeleteFunc(slices.Clone(page.Missing), func(name string) bool {
-		return slices.ContainsFunc(page.Streams, func(s *stream.Info) bool { return s.Config.Name == name })
-	})
-	switch {
-	case len(page.Streams)+len(missing)+page.Malformed < min(jsapi.PageSize, left):
-		return errors.New("the list of streams is shorter than it says")
-	case len(missing) > 0:
-		return fmt.Errorf("the servers of %s do not answer", strings.Join(missing, ", "))
-	case page.Malformed > 0:
-		return fmt.Errorf("%s malformed", count(page.Malformed, "stream is", "streams are"))
-	}
-	return nil
 }
 
 // disableMirrorDirect turns direct gets of a bucket's name off for other mirrors, and

@@ -3,6 +3,7 @@ package mirror
 import (
 	"context"
 	"errors"
+	"math"
 	"time"
 
 	"nats-kvmirror/internal/jsapi"
@@ -22,10 +23,23 @@ var errGivenUp = errors.New("given up")
 //
 // A mirror does not reach a sequence whose message it does not take, or that
 // has expired before it came, so when the mirror does not move the origin is
-// asked whether anything is pending.
+// asked whether anything is pending: at once, and then while it does not move. Where that
+// takes a consumer, it is asked less often.
 func (c *Client) waitForSeq(ctx context.Context, mirror *stream.Info, origin originRead, target uint64, giveUp func(idle time.Duration) bool) (*stream.Info, error) {
 	at, end := c.observer.Begin(TaskWait, kvcfg.DisplayName(mirror.Config.Name))
 	moved, seen := time.Now(), time.Now()
+	pause := c.waits.Poll / 2
+	if origin.info != nil && origin.api.MaxAnswer() < math.MaxInt {
+		pause = 5 * c.waits.Poll
+	}
+	var asked time.Time
+	due := func() bool {
+		if !asked.IsZero() && min(time.Since(moved), time.Since(asked)) < pause {
+			return false
+		}
+		asked = time.Now()
+		return true
+	}
 	first := true
 	err := jsapi.Poll(ctx, c.waits.Poll, func() (bool, error) {
 		if !first {
@@ -45,7 +59,7 @@ func (c *Client) waitForSeq(ctx context.Context, mirror *stream.Info, origin ori
 		first = false
 		at(mirror.State.LastSeq, target)
 		switch {
-		case mirror.State.LastSeq >= target, isConnected(mirror) && origin.nothingPending(ctx, mirror):
+		case mirror.State.LastSeq >= target, isConnected(mirror) && due() && origin.nothingPending(ctx, mirror):
 			return true, nil
 		case giveUp(time.Since(moved)):
 			return false, errGivenUp

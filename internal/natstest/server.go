@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -41,6 +42,8 @@ type Server struct {
 	// The ports are those that the first start got. They never change after
 	// it, so that clients find a restarted server where they left it.
 	port, leafPort, clusterPort int
+
+	tooLarge atomic.Int64 // messages
 
 	mu      sync.Mutex
 	srv     *server.Server
@@ -108,6 +111,10 @@ func (s *Server) Underlying() *server.Server {
 	return s.srv
 }
 
+// TooLarge is how many connections, of clients or of leafnodes, the server has closed
+// because a message was larger than max_payload.
+func (s *Server) TooLarge() int64 { return s.tooLarge.Load() }
+
 // Restart shuts the server down if it runs, and starts it again on the same
 // ports with the same store. Where somebody else has taken one meanwhile, it waits
 // for a minute until it is free. It fails as Start does, and on a stopped server;
@@ -160,8 +167,8 @@ func (s *Server) start() error {
 	if err != nil {
 		return fmt.Errorf("server: %w", err)
 	}
-	fatal := make(fatalLog, 1)
-	srv.SetLogger(fatal, false, false)
+	fatal := make(chan string, 1)
+	srv.SetLogger(logger{fatal, &s.tooLarge}, false, false)
 	srv.Start()
 	if err := waitReady(srv, opts.JetStream, fatal); err != nil {
 		srv.Shutdown()
@@ -198,7 +205,7 @@ func (s *Server) shutdown() {
 }
 
 // waitReady waits until srv takes connections, or has said why it cannot.
-func waitReady(srv *server.Server, jetStream bool, fatal fatalLog) error {
+func waitReady(srv *server.Server, jetStream bool, fatal <-chan string) error {
 	deadline := time.Now().Add(startTimeout)
 	for {
 		// A server whose start failed is never ready, so its last words are
@@ -221,22 +228,31 @@ func waitReady(srv *server.Server, jetStream bool, fatal fatalLog) error {
 	return nil
 }
 
-// fatalLog is a server's log that keeps the first fatal message: a server run
-// in-process says in no other way why it did not start.
-type fatalLog chan string
+// logger keeps the first fatal message of a server's log, and counts what it says of
+// messages that are too large: a server run in-process says in no other way why it did
+// not start, or why it closed a connection.
+type logger struct {
+	fatal    chan<- string
+	tooLarge *atomic.Int64
+}
 
-func (l fatalLog) Fatalf(format string, v ...any) {
+func (l logger) Fatalf(format string, v ...any) {
 	select {
-	case l <- fmt.Sprintf(format, v...):
+	case l.fatal <- fmt.Sprintf(format, v...):
 	default:
 	}
 }
 
-func (fatalLog) Noticef(string, ...any) {}
-func (fatalLog) Warnf(string, ...any)   {}
-func (fatalLog) Errorf(string, ...any)  {}
-func (fatalLog) Debugf(string, ...any)  {}
-func (fatalLog) Tracef(string, ...any)  {}
+func (l logger) Errorf(format string, v ...any) {
+	if strings.Contains(fmt.Sprintf(format, v...), server.ErrMaxPayload.Error()) {
+		l.tooLarge.Add(1)
+	}
+}
+
+func (logger) Noticef(string, ...any) {}
+func (logger) Warnf(string, ...any)   {}
+func (logger) Debugf(string, ...any)  {}
+func (logger) Tracef(string, ...any)  {}
 
 // waitFor polls until ok, or fails when ctx ends, naming what it waited for.
 func waitFor(ctx context.Context, what string, ok func() bool) error {

@@ -38,7 +38,12 @@ func (s *Sites) Stop() {
 // leaf with the domain "ksds". It returns once the hub's JetStream API answers
 // at the leaf.
 func HubAndLeaf() (*Sites, error) {
-	return startSites(leafConf, false)
+	return startSites("", leafConf, false)
+}
+
+// HubAndLeafLimited is HubAndLeaf with a max_payload of so many bytes.
+func HubAndLeafLimited(maxPayload int) (*Sites, error) {
+	return startSites(fmt.Sprintf("max_payload: %d\n", maxPayload), leafConf, false)
 }
 
 // Chain is a hub, a leaf below it, and a leaf below that one.
@@ -57,7 +62,7 @@ func (c *Chain) Stop() {
 // domain "below", where mirrors of mirrors are made. It returns once the APIs of
 // both others answer there.
 func LeafBelowLeaf() (_ *Chain, err error) {
-	sites, err := startSites(func(hubURL string) string {
+	sites, err := startSites("", func(hubURL string) string {
 		return strings.Replace(leafConf(hubURL), "leafnodes {", "leafnodes { listen: 127.0.0.1:-1,", 1)
 	}, false)
 	if err != nil {
@@ -90,7 +95,7 @@ func LeafBelowLeaf() (_ *Chain, err error) {
 // the link can be slowed or cut. A leaf whose link was cut tries again every
 // 100 ms. The proxy counts bytes but sees no messages; Sites.Stop closes it.
 func HubAndLeafVia() (*Sites, *Proxy, error) {
-	s, err := startSites(leafConf, true)
+	s, err := startSites("", leafConf, true)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -114,13 +119,13 @@ func HubAndLeafVia() (*Sites, *Proxy, error) {
 //
 // Nobody connects without a name.
 func Restricted() (*Sites, error) {
-	return startSites(restrictedLeafConf, false, nats.UserInfo("app", "app"))
+	return startSites("", restrictedLeafConf, false, nats.UserInfo("app", "app"))
 }
 
 // startSites runs a hub and below it a leaf of the configuration that leaf
 // returns for the hub's URL, and waits for their link, as seen by a client of
-// the leaf with the given options.
-func startSites(leaf func(hubURL string) string, viaProxy bool, opts ...nats.Option) (_ *Sites, err error) {
+// the leaf with the given options. Both have the settings of conf as well.
+func startSites(conf string, leaf func(hubURL string) string, viaProxy bool, opts ...nats.Option) (_ *Sites, err error) {
 	s := &Sites{}
 	defer func() {
 		if err != nil {
@@ -128,7 +133,7 @@ func startSites(leaf func(hubURL string) string, viaProxy bool, opts ...nats.Opt
 		}
 	}()
 
-	if s.Hub, err = Start(hubConf()); err != nil {
+	if s.Hub, err = Start(conf + hubConf()); err != nil {
 		return nil, fmt.Errorf("hub: %w", err)
 	}
 	hubURL := s.Hub.LeafURL()
@@ -138,7 +143,7 @@ func startSites(leaf func(hubURL string) string, viaProxy bool, opts ...nats.Opt
 		}
 		hubURL = s.link.URL()
 	}
-	if s.Leaf, err = Start(leaf(hubURL)); err != nil {
+	if s.Leaf, err = Start(conf + leaf(hubURL)); err != nil {
 		return nil, fmt.Errorf("leaf: %w", err)
 	}
 

@@ -20,6 +20,8 @@ type Info struct {
 	TimeStamp time.Time `json:"ts"`
 	// Prefix is the API prefix under which the stream was read.
 	Prefix string `json:"-"`
+	// Size is how many bytes the answer had; 0 in a list.
+	Size int `json:"-"`
 }
 
 // Parse reads the information of a stream, which must hold a configuration.

@@ -106,12 +106,16 @@ func TestWalkOverALinkThatIsCut(t *testing.T) {
 	eventually(t, "the link", up)
 
 	for i := range 5 {
-		w := begin(t, api, opts)
-		for range 100 * i {
-			if _, err := w.Next(); err != nil {
-				t.Fatal(err)
+		eventually(t, "a walk that begins over the new link", func() bool {
+			w = begin(t, api, opts)
+			for range 100 * i {
+				if _, err := w.Next(); err != nil {
+					w.Close()
+					return false
+				}
 			}
-		}
+			return true
+		})
 		link.CutAll()
 		got, err := rest(w)
 		if err == nil {

@@ -125,18 +125,12 @@ func cmdBucket(ts *testscript.TestScript, _ bool, args []string) {
 
 // stream URL FILE creates a stream from the JSON in a file, whatever it says.
 func cmdStream(ts *testscript.TestScript, _ bool, args []string) {
-	_, nc, done := jetStream(ts, args[0])
-	defer done()
 	config := ts.ReadFile(args[1])
 	var named struct {
 		Name string `json:"name"`
 	}
 	noErr(ts, json.Unmarshal([]byte(config), &named))
-	reply, err := nc.Request("$JS.API.STREAM.CREATE."+named.Name, []byte(config), longest)
-	noErr(ts, err)
-	if strings.Contains(string(reply.Data), `"error"`) {
-		ts.Fatalf("%s", reply.Data)
-	}
+	cmdAPI(ts, false, []string{args[0], "STREAM.CREATE." + named.Name, config})
 }
 
 // put URL BUCKET KEY VALUE [TTL] stores a value.

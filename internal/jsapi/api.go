@@ -55,21 +55,18 @@ func (a *API) next(ctx context.Context, stream string, from uint64, filters []st
 	if len(filters) == 0 {
 		filters = []string{">"}
 	}
-	none := true
 	for _, filter := range filters {
 		s, o, e := a.nextOf(ctx, stream, from, filter)
 		switch {
 		case errors.Is(e, ErrNotFound):
 			err = e
-			continue
 		case e != nil:
 			return 0, "", e
-		}
-		if none || s < seq {
-			none, seq, of = false, s, o
+		case seq == 0 || s < seq:
+			seq, of = s, o
 		}
 	}
-	if none {
+	if seq == 0 {
 		return 0, "", err
 	}
 	return seq, of, nil

@@ -11,8 +11,9 @@ import (
 	"nats-kvmirror/internal/kvcfg"
 )
 
-// readFleet reads the named mirrors, or all when none is named.
-func (c *Client) readFleet(ctx context.Context, buckets []string) (fleet.Fleet, error) {
+// readFleet reads the named mirrors, or all when none is named, and notes in f what
+// could not be read.
+func (c *Client) readFleet(ctx context.Context, f *Fleet, buckets []string) (fleet.Fleet, error) {
 	for _, bucket := range buckets {
 		if err := kvcfg.ValidateBucket(bucket); err != nil {
 			return fleet.Fleet{}, AsError(err)
@@ -21,18 +22,19 @@ func (c *Client) readFleet(ctx context.Context, buckets []string) (fleet.Fleet, 
 	at, end := c.observer.Begin(TaskRead, "")
 	r := c.reader()
 	r.Progress = func(done, known int) { at(uint64(done), uint64(known)) }
-	read := r.All
+	readAll := r.All
 	if len(buckets) > 0 {
-		read = func(ctx context.Context) (fleet.Fleet, error) {
+		readAll = func(ctx context.Context) (fleet.Fleet, error) {
 			return r.Named(ctx, slices.Compact(slices.Sorted(slices.Values(buckets))))
 		}
 	}
-	f, err := read(ctx)
+	read, err := readAll(ctx)
 	end(err == nil)
 	if err != nil {
-		return f, AsError(err).wrap("cannot read the mirrors")
+		return read, AsError(err).wrap("cannot read the mirrors")
 	}
-	return f, nil
+	f.note(read)
+	return read, nil
 }
 
 // note lists what could not be read.
@@ -89,11 +91,10 @@ func (c *Client) chain(m fleet.Mirror) []Node {
 // read the result has the others, and the error is one of why.
 func (c *Client) List(ctx context.Context) (*Fleet, error) {
 	f := &Fleet{Action: Listed}
-	read, err := c.readFleet(ctx, nil)
+	read, err := c.readFleet(ctx, f, nil)
 	if err != nil {
 		return f, err
 	}
-	f.note(read)
 	for _, m := range read.Mirrors {
 		f.Mirrors = append(f.Mirrors, c.member(m, check.Findings(m.Facts, check.DefaultThresholds())))
 	}
@@ -113,11 +114,10 @@ type CheckRequest struct {
 // has Content. The result has a status also with an error: unknown.
 func (c *Client) Check(ctx context.Context, req CheckRequest) (*Fleet, error) {
 	f := &Fleet{Action: Checked, Status: new(check.Unknown)}
-	read, err := c.readFleet(ctx, req.Buckets)
+	read, err := c.readFleet(ctx, f, req.Buckets)
 	if err != nil {
 		return f, err
 	}
-	f.note(read)
 	for _, m := range read.Mirrors {
 		var compared *Content
 		if req.Content != nil {

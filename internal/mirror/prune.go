@@ -60,11 +60,10 @@ type pruneJob struct {
 func (c *Client) PlanPrune(ctx context.Context, req PruneRequest) (*PrunePlan, error) {
 	p := &PrunePlan{client: c, options: req.Content, gone: req.Gone}
 	p.Action = Unchanged
-	read, err := c.readFleet(ctx, req.Buckets)
+	read, err := c.readFleet(ctx, &p.Fleet, req.Buckets)
 	if err != nil {
 		return p, err
 	}
-	p.note(read)
 	p.unread = together(unreadableParts(read), unreadableOrigins(read))
 	p.Mirrors = make([]Member, 0, len(read.Mirrors))
 	for _, m := range read.Mirrors {

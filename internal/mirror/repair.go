@@ -51,11 +51,10 @@ func (c *Client) PlanRepair(ctx context.Context, req RepairRequest) (*RepairPlan
 			return p, fail(ErrInvalid, "there is no finding %q that an update fixes", code)
 		}
 	}
-	read, err := c.readFleet(ctx, req.Buckets)
+	read, err := c.readFleet(ctx, &p.Fleet, req.Buckets)
 	if err != nil {
 		return p, err
 	}
-	p.note(read)
 	p.unread = together(unreadableParts(read), unreadableOrigins(read))
 	p.Mirrors = make([]Member, 0, len(read.Mirrors))
 	for _, m := range read.Mirrors {

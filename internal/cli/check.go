@@ -44,7 +44,7 @@ func addCheck(app *fisk.Application, rt *runtime, selected func(command)) {
 	countFlag(cmd.Flag("expect", "How many mirrors there must be"), "expect", &o.expect).PlaceHolder("MIRRORS")
 	cmd.Flag("content", "Compare the messages of mirror and origin one by one").UnNegatableBoolVar(&o.content)
 	o.contentFlags.addTo(cmd, "With --content, ")
-	cmd.Flag("quick", "With --content, be content with a sample where all counts agree").UnNegatableBoolVar(&o.quick)
+	cmd.Flag("quick", "With --content, compare the sequences of all messages, and read only those whose sequences differ; where that is not possible, all are read").UnNegatableBoolVar(&o.quick)
 	cmd.Flag("format", "Format of the result (nagios, json, prometheus, text)").Default("nagios").PlaceHolder("FORMAT").EnumVar(&o.format, render.Formats()...)
 	jsonFlag(cmd, rt)
 	cmd.Action(func(*fisk.ParseContext) error {
@@ -80,6 +80,8 @@ func (o *checkOptions) complete() error {
 	switch {
 	case o.quick && !o.content:
 		return fail(kindUsage, "", "--quick needs --content")
+	case o.quick && o.payload:
+		return fail(kindUsage, "", "--quick reads no bodies: leave out --payload")
 	case o.contentFlags.given() && !o.content:
 		return fail(kindUsage, "", "--payload, --limit, --differences and --rate need --content")
 	}

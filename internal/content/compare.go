@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"nats-kvmirror/internal/jsapi"
+	"nats-kvmirror/internal/stream"
 )
 
 // progressEvery is how many messages are read between two calls of
@@ -61,8 +62,12 @@ type Comparer struct {
 	// Rate limits how many messages a second are read from the origin; 0 means no
 	// limit.
 	Rate int
-	// Quick accepts a sample where all counts agree.
+	// Quick compares the sequences, where that is possible, and reads only the messages
+	// of those that differ.
 	Quick bool
+	// KnownMirror and KnownOrigin, if set, were just read: a quick comparison then asks
+	// for the sequences at once.
+	KnownMirror, KnownOrigin *stream.Info
 	// Foreign says that the origin is not the stream that the mirror was filled from:
 	// nothing has gone by the origin's settings, but only by the mirror's own.
 	Foreign bool
@@ -98,27 +103,28 @@ func (c *Comparer) Compare(ctx context.Context) (Result, error) {
 
 func (c *Comparer) newResult() Result {
 	return Result{
-		Verdict: Unverified, Payload: c.Bodies,
+		Verdict: Unverified, Method: ByWalk, Payload: c.Bodies,
 		Missing: map[string]uint64{}, LeftOver: map[string]uint64{}, Different: map[string]uint64{},
 	}
 }
 
 func (c *Comparer) compare(ctx context.Context, result *Result) error {
+	if c.Quick {
+		if done, err := c.compareSequences(ctx, result); err != nil || done {
+			return err
+		}
+		*result = c.newResult()
+	}
 	now, err := c.snapshot(ctx)
 	if err != nil {
 		return err
-	}
-	if c.Quick && now.countsAgree() {
-		if alike, err := c.sample(ctx, now, result); err != nil || alike {
-			return err
-		}
 	}
 	candidates, err := c.candidates(ctx, now, result)
 	if err != nil {
 		return err
 	}
 	if candidates.n > 0 {
-		if now, err = c.settle(ctx, candidates, result); err != nil {
+		if now, err = c.settle(ctx, candidates, &seqSet{}, result); err != nil {
 			return err
 		}
 	}
@@ -164,8 +170,9 @@ const settleLimit = 3 * Grace
 const pendingRounds = 3
 
 // settle reads the candidates again until none of them is about to go, and reports
-// those that are wrong again.
-func (c *Comparer) settle(ctx context.Context, candidates *seqSet, result *Result) (now snapshot, err error) {
+// those that are wrong again. Candidates that were on both sides are reported only if
+// they are again, and different.
+func (c *Comparer) settle(ctx context.Context, candidates, onBoth *seqSet, result *Result) (now snapshot, err error) {
 	var begin time.Time // when they were rechecked first
 	pause := c.Waits.orDefault().Recheck
 	for n := 1; ; n++ {
@@ -175,7 +182,7 @@ func (c *Comparer) settle(ctx context.Context, candidates *seqSet, result *Resul
 			return now, ctx.Err()
 		}
 		var r round
-		if now, err = c.recheck(ctx, candidates, result, &r); err != nil {
+		if now, err = c.recheck(ctx, candidates, onBoth, result, &r); err != nil {
 			return now, err
 		}
 		if begin.IsZero() {
@@ -197,7 +204,7 @@ type round struct {
 }
 
 // recheck reads the candidates once more and reports those that are wrong again.
-func (c *Comparer) recheck(ctx context.Context, candidates *seqSet, result *Result, left *round) (now snapshot, err error) {
+func (c *Comparer) recheck(ctx context.Context, candidates, onBoth *seqSet, result *Result, left *round) (now snapshot, err error) {
 	now, err = c.snapshot(ctx)
 	if err != nil {
 		return now, err
@@ -206,22 +213,25 @@ func (c *Comparer) recheck(ctx context.Context, candidates *seqSet, result *Resu
 	if err != nil {
 		return now, err
 	}
-	again := rechecker{cl: cl, known: candidates.reader(), coming: c.coming(ctx, now, cl.rename)}
-	for _, r := range candidates.ranges() {
-		again.top = c.above(ctx, r)
-		err := c.recheckRange(ctx, now, r, again, result, left)
+	again := rechecker{cl: cl, known: candidates.reader(), onBoth: onBoth.reader(), coming: c.coming(ctx, now, cl.rename)}
+	read := c.readAhead(ctx, now, candidates.ranges())
+	defer read.close()
+	for r := range read.ranges {
+		again.top = c.above(ctx, r.Range)
+		err := c.recheckRange(r, again, result, left)
 		again.top.close()
 		if err != nil {
 			return now, err
 		}
 	}
-	return now, nil
+	return now, ctx.Err()
 }
 
 // rechecker classifies candidates with all that is known of them.
 type rechecker struct {
 	cl     *classifier
 	known  *seqReader
+	onBoth *seqReader
 	coming *coming
 	top    *above
 }
@@ -240,10 +250,13 @@ func (r rechecker) classify(p pair) (class, Kind, string, error) {
 }
 
 // recheckRange rechecks the candidates of a range.
-func (c *Comparer) recheckRange(ctx context.Context, now snapshot, r Range, again rechecker, result *Result, left *round) error {
-	return c.walk(ctx, now, r, func(p pair) error {
+func (c *Comparer) recheckRange(r *rangeRead, again rechecker, result *Result, left *round) error {
+	return r.visit(func(p pair) error {
 		if !again.known.has(p.seq()) {
 			return nil
+		}
+		if again.onBoth.has(p.seq()) && (p.mirror == nil || p.origin == nil) {
+			return nil // it has just come or gone
 		}
 		class, kind, reason, err := again.classify(p)
 		switch {

@@ -67,8 +67,9 @@ func TestCompare(t *testing.T) {
 	}
 }
 
-// A quick comparison accepts a sample where the counts agree, and says so; where
-// they do not, everything is read.
+// A quick comparison accepts that both sides have the same sequences, and says so; of
+// those that differ the messages are read. A difference at one sequence shows where
+// another one is near, or in the states.
 func TestQuick(t *testing.T) {
 	t.Parallel()
 	c := newCouple(t, jetstream.StreamConfig{MaxMsgsPerSubject: 1}, jetstream.StreamConfig{MaxMsgsPerSubject: 1, AllowMsgTTL: true})
@@ -83,18 +84,26 @@ func TestQuick(t *testing.T) {
 		}
 		return r
 	}
-	if r := compare(); r.Verdict != Alike || r.Compared != samples*sampleSize || r.Through != 10_000 {
-		t.Errorf("the same: %+v", r)
+	check := func(what string, verdict Verdict, method Method, compared, leftOver, missing uint64) {
+		t.Helper()
+		if r := compare(); r.Verdict != verdict || r.Method != method || r.Compared != compared || r.Through != 10_000 ||
+			r.LeftOver[Gone] != leftOver || r.Missing[Absent] != missing || r.differences() != leftOver+missing {
+			t.Errorf("%s: %+v", what, r)
+		}
 	}
+	check("the same", SameSequences, BySequences, 10_000, 0, 0)
 	purge(t, c.origin, keys[700])
-	if r := compare(); r.Verdict != Differs || r.LeftOver[Gone] != 1 || r.differences() != 1 {
-		t.Errorf("other counts: %+v", r)
-	}
-	// The counts agree again, and a sample shows that the messages do not.
+	check("another count", Differs, BySequences, 9_999, 1, 0)
 	purge(t, c.mirror, keys[100])
-	if r := compare(); r.Verdict != Differs || r.LeftOver[Gone] != 1 || r.Missing[Absent] != 1 || r.differences() != 2 {
-		t.Errorf("other messages: %+v", r)
-	}
+	check("the same count", Differs, BySequences, 9_998, 1, 1)
+	purge(t, c.origin, keys[:50]...)
+	purge(t, c.mirror, keys[9_990:]...)
+	check("at both ends", Differs, BySequences, 9_938, 51, 11)
+	purge(t, c.origin, keys[9_990:]...)
+	purge(t, c.origin, keys[100])
+	purge(t, c.mirror, keys[:50]...)
+	purge(t, c.mirror, keys[700])
+	check("the same again", SameSequences, BySequences, 9_938, 0, 0)
 }
 
 // An origin whose messages cannot be read leaves what the mirror alone shows.

@@ -164,22 +164,3 @@ func FuzzSeqSet(f *testing.F) {
 		}
 	})
 }
-
-func TestSampleOf(t *testing.T) {
-	for _, all := range []Range{{1, 0}, {1, 1}, {5, 4_000}, {1, 4_000}, {1, 4_001}, {7, 4_007}, {1, 1_000_000}, {1 << 60, 1<<60 + 12_345}} {
-		ranges := sampleOf(all)
-		if ranges[0].From != all.From || ranges[len(ranges)-1].To != all.To {
-			t.Errorf("%v: %v is not from end to end", all, ranges)
-		}
-		var n uint64
-		for i, r := range ranges {
-			if i > 0 && r.From <= ranges[i-1].To {
-				t.Errorf("%v: %v overlap", all, ranges)
-			}
-			n += r.To + 1 - r.From
-		}
-		if n > samples*sampleSize+1 {
-			t.Errorf("%v: %d sequences are read", all, n)
-		}
-	}
-}

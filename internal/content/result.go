@@ -8,16 +8,29 @@ type Verdict string
 // The verdicts.
 const (
 	Identical  Verdict = "identical" // every message was compared
-	Alike      Verdict = "alike"     // the counts agree, and so does a sample of messages
 	Differs    Verdict = "differs"
 	Unverified Verdict = "unverified" // not all messages could be compared
+	// SameSequences says that both sides have messages at the same sequences, and that
+	// their subjects, times and bytes agree as a whole. It is no proof that the messages
+	// are the same.
+	SameSequences Verdict = "same-sequences"
+)
+
+// Method is how a comparison was made.
+type Method string
+
+// The methods.
+const (
+	ByWalk      Method = "walk"      // all messages were read
+	BySequences Method = "sequences" // the messages of those sequences that differ
 )
 
 // Result is what a comparison found.
 type Result struct {
 	Verdict Verdict `json:"verdict"`
+	Method  Method  `json:"method"`
 	// Through is the last sequence that was compared, and Compared how many
-	// messages are the same on both sides.
+	// messages are the same on both sides; by sequences, how many both sides have.
 	Through  uint64 `json:"through"`
 	Compared uint64 `json:"compared"`
 	Payload  bool   `json:"payload"` // whether the bodies were compared
@@ -52,6 +65,10 @@ type Result struct {
 	// OriginUnreadable is why the origin's messages could not be read. Only what
 	// the mirror alone shows to be left over is then counted.
 	OriginUnreadable string `json:"unread,omitempty"`
+
+	// Older are the mirror's messages from before its origin's first, before any of
+	// them was read; unknown, and zero, unless it was done by sequences.
+	Older Older `json:"-"`
 }
 
 // differences is how many messages are not as they should be.

@@ -56,7 +56,7 @@ const toEnd = math.MaxUint64
 
 // farApart is the distance from which on two sequences are read by two consumers:
 // below it, reading on costs less than another consumer.
-const farApart = 20_000
+const farApart = 500
 
 // ranges covers the sequences of the set.
 func (s *seqSet) ranges() []Range {

@@ -14,6 +14,9 @@ import (
 type side interface {
 	info(ctx context.Context) (*stream.Info, error)
 	walk(ctx context.Context, o jsapi.WalkOptions) (walk, error)
+	// sequences are the stream's sequences, and its info of the same instant; known is
+	// the state as it was just read.
+	sequences(ctx context.Context, known stream.State) (*stream.Info, *jsapi.Sequences, error)
 	// caughtUp says that a mirror has taken all that this stream holds up to a
 	// sequence.
 	caughtUp(ctx context.Context, mirror *stream.Info, to uint64) bool
@@ -40,6 +43,10 @@ func (s apiSide) walk(ctx context.Context, o jsapi.WalkOptions) (walk, error) {
 		return nil, err
 	}
 	return w, nil
+}
+
+func (s apiSide) sequences(ctx context.Context, known stream.State) (*stream.Info, *jsapi.Sequences, error) {
+	return s.api.Sequences(ctx, s.name, known)
 }
 
 func (s apiSide) caughtUp(ctx context.Context, mirror *stream.Info, to uint64) bool {

@@ -20,6 +20,7 @@ type simulation struct {
 	messages       []simulated           // by sequence, from 1 on
 	rtt, latency   time.Duration
 	healthy        bool // nothing was planted
+	quick          bool // the sequences are compared
 	begins         time.Time
 	found          []accusation
 	walked         time.Time // when all messages were read once
@@ -270,8 +271,27 @@ type simulatedSide struct {
 
 func (s *simulatedSide) info(context.Context) (*stream.Info, error) {
 	time.Sleep(s.rtt / 2)
-	now := time.Now()
+	i := s.infoAt(time.Now())
 	time.Sleep(s.rtt / 2)
+	return i, nil
+}
+
+func (s *simulatedSide) sequences(context.Context, stream.State) (*stream.Info, *jsapi.Sequences, error) {
+	time.Sleep(s.rtt / 2)
+	now := time.Now()
+	i := s.infoAt(now)
+	var deleted []uint64
+	for seq := i.State.FirstSeq; seq <= i.State.LastSeq; seq++ {
+		if !s.messages[seq-1].on(s.side, now) {
+			deleted = append(deleted, seq)
+		}
+	}
+	time.Sleep(s.rtt / 2)
+	l, err := jsapi.NewSequences(i.State, deleted)
+	return i, l, err
+}
+
+func (s *simulatedSide) infoAt(now time.Time) *stream.Info {
 	i := &stream.Info{Config: s.config[s.side], TimeStamp: now.Add(s.ahead[s.side])}
 	for j := range s.messages {
 		m := &s.messages[j]
@@ -280,8 +300,9 @@ func (s *simulatedSide) info(context.Context) (*stream.Info, error) {
 		}
 		if m.on(s.side, now) {
 			if i.State.Msgs++; i.State.Msgs == 1 {
-				i.State.FirstSeq = m.meta.Seq
+				i.State.FirstSeq, i.State.FirstTime = m.meta.Seq, time.Unix(0, m.meta.Time)
 			}
+			i.State.LastTime = time.Unix(0, m.meta.Time)
 		}
 	}
 	if s.side == onMirror && !s.skips.IsZero() && !now.Before(s.skips) {
@@ -296,7 +317,7 @@ func (s *simulatedSide) info(context.Context) (*stream.Info, error) {
 	if i.State.Msgs == 0 {
 		i.State.FirstSeq = i.State.LastSeq + 1
 	}
-	return i, nil
+	return i
 }
 
 func (s *simulatedSide) caughtUp(_ context.Context, mirror *stream.Info, to uint64) bool {

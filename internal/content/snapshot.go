@@ -69,13 +69,6 @@ func read(ctx context.Context, s side) (*stream.Info, clock, error) {
 // skew is how far the mirror's clock is ahead of the origin's.
 func (s snapshot) skew() time.Duration { return skew(s.mirrorClock, s.originClock) }
 
-// countsAgree says whether the states of both sides are the same.
-func (s snapshot) countsAgree() bool {
-	a, b := s.mirror.State, s.origin.State
-	return a.FirstSeq == b.FirstSeq && a.LastSeq == b.LastSeq && a.Msgs == b.Msgs && a.Deleted == b.Deleted &&
-		(a.Bytes == b.Bytes || s.mirror.Config.Storage != s.origin.Config.Storage)
-}
-
 // all is the range of all messages of both sides.
 func (s snapshot) all() Range {
 	from := min(s.mirror.State.FirstSeq, s.origin.State.FirstSeq)

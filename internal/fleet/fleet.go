@@ -74,6 +74,7 @@ type Mirror struct {
 	Bucket string
 	Origin kvcfg.Origin
 	Facts  check.Facts
+	Read   time.Time // when it was read, or later than that
 }
 
 // Problem is something that could not be read, so that nothing can be said of
@@ -253,7 +254,7 @@ func newMirror(bucket string, s *stream.Info, account *jsapi.Account) Mirror {
 		facts.Level = &account.Level
 		facts.Stored, facts.MayStore = account.Usage(s.Config.Storage, s.Config.Replicas)
 	}
-	return Mirror{Bucket: bucket, Origin: origin, Facts: facts}
+	return Mirror{Bucket: bucket, Origin: origin, Facts: facts, Read: time.Now()}
 }
 
 // account is what the mirrors' server says of the account, nil when it does not.

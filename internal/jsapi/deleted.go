@@ -72,18 +72,24 @@ func sequencesOf(state stream.State, data []byte) (*Sequences, error) {
 	if err := json.Unmarshal(data, &r); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoSequences, err)
 	}
-	s := &Sequences{state.FirstSeq, state.LastSeq, r.State.Deleted}
-	if state.Msgs == 0 && (s.last == 0 || s.first == s.last+1 && len(s.deleted) == 0) {
+	return NewSequences(state, r.State.Deleted)
+}
+
+// NewSequences are those of a stream's state and the deleted ones between its first and
+// its last. It returns an error that wraps [ErrNoSequences] if these do not fit.
+func NewSequences(state stream.State, deleted []uint64) (*Sequences, error) {
+	s := &Sequences{state.FirstSeq, state.LastSeq, deleted}
+	if state.Msgs == 0 && (s.last == 0 || s.first == s.last+1 && len(deleted) == 0) {
 		return &Sequences{first: s.last + 1, last: s.last}, nil // one that is new lists sequence 0
 	}
-	ok := s.first > 0 && s.first <= s.last && s.last-s.first < 1<<63 && state.Msgs+uint64(len(s.deleted)) == s.last-s.first+1
+	ok := s.first > 0 && s.first <= s.last && s.last-s.first < 1<<63 && state.Msgs > 0 && state.Msgs+uint64(len(deleted)) == s.last-s.first+1
 	before := s.first // which is a message
-	for _, seq := range s.deleted {
-		ok = ok && seq > before && seq < s.last
+	for _, seq := range deleted {
+		ok = ok && seq > before && seq <= s.last
 		before = seq
 	}
 	if !ok {
-		return nil, fmt.Errorf("%w: %d of %d to %d are deleted, and %d are listed", ErrNoSequences, state.Deleted, s.first, s.last, len(s.deleted))
+		return nil, fmt.Errorf("%w: %d of %d to %d are deleted, and %d are listed", ErrNoSequences, state.Deleted, s.first, s.last, len(deleted))
 	}
 	return s, nil
 }
@@ -102,6 +108,31 @@ func (s *Sequences) Count(to uint64) uint64 {
 	}
 	deleted, _ := slices.BinarySearch(s.deleted, to+1)
 	return to - s.first + 1 - uint64(deleted)
+}
+
+// Next is the first sequence at or after one; 0 when there is none.
+func (s *Sequences) Next(seq uint64) uint64 {
+	seq = max(seq, s.first)
+	for i, _ := slices.BinarySearch(s.deleted, seq); i < len(s.deleted) && s.deleted[i] == seq; i++ {
+		seq++
+	}
+	if seq > s.last {
+		return 0
+	}
+	return seq
+}
+
+// Previous is the last sequence at or before one; 0 when there is none.
+func (s *Sequences) Previous(seq uint64) uint64 {
+	seq = min(seq, s.last)
+	i, found := slices.BinarySearch(s.deleted, seq)
+	for ; found && i >= 0 && s.deleted[i] == seq; i-- {
+		seq--
+	}
+	if seq < s.first {
+		return 0
+	}
+	return seq
 }
 
 // Ranges are the sequences, by rising ranges.

@@ -3,6 +3,7 @@ package mirror
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"nats-kvmirror/internal/check"
 	"nats-kvmirror/internal/content"
@@ -12,7 +13,7 @@ import (
 // ContentOptions are how messages are compared.
 type ContentOptions struct {
 	Bodies bool // compare the bodies and all headers as well
-	Quick  bool // be content with a sample where all counts agree
+	Quick  bool // compare the sequences, and only those messages whose sequences differ
 	Shown  int  // how many of the messages that differ a result holds of each mirror
 	Rate   int  // messages a second that are read of an origin at the most; 0 means no limit
 	// Found, if set, is told of each message that differs. Its error ends the
@@ -33,7 +34,6 @@ type (
 // The verdicts, the kind and the reasons that a surface puts into words.
 const (
 	Identical   = content.Identical
-	Alike       = content.Alike
 	Differs     = content.Differs
 	Unverified  = content.Unverified
 	IsMissing   = content.Missing
@@ -46,6 +46,9 @@ const (
 	Early       = content.Early
 	Unchosen    = content.Unchosen
 
+	SameSequences = content.SameSequences
+	BySequences   = content.BySequences
+
 	IsMissingAbove = content.MissingAbove
 )
 
@@ -57,6 +60,10 @@ func (c *Content) MissingCount() uint64 { return content.Sum(c.Missing) }
 
 // DifferentCount is how many messages are not the same at the same sequence.
 func (c *Content) DifferentCount() uint64 { return content.Sum(c.Different) }
+
+// fresh is for how long what was read of a stream tells how many deleted sequences it
+// lists.
+const fresh = 2 * time.Second
 
 // compare compares the messages of a mirror with its origin's. leftovers, if set,
 // gathers what can be purged. foundErr is an error of the options' Found; err is what
@@ -81,6 +88,9 @@ func (c *Client) compare(ctx context.Context, m fleet.Mirror, o ContentOptions, 
 			}
 			return foundErr
 		},
+	}
+	if time.Since(m.Read) < fresh {
+		comparer.KnownMirror, comparer.KnownOrigin = m.Facts.Mirror, m.Facts.Origin
 	}
 	if n := len(m.Facts.Above); n > 0 && m.Facts.AboveUnreadable == "" {
 		top := m.Facts.Above[n-1]

@@ -12,7 +12,7 @@ func (p *PrunePlan) unverified() error {
 	var messages uint64
 	for _, m := range p.Mirrors {
 		switch {
-		case m.endedWithout() || notCompared(m) || m.Content.Verdict == Identical:
+		case m.endedWithout() || notCompared(m) || m.Content.Verdict == Identical || m.Content.Verdict == SameSequences:
 		case !p.gone && m.Purge != nil && m.Purge.Gone > 0:
 			gone++
 			messages += m.Purge.Gone

@@ -43,13 +43,17 @@ func Sentence(c *mirror.Content) string {
 	if c.Payload {
 		same += ", bodies and all headers included"
 	}
+	if c.Method == mirror.BySequences {
+		same = messages(c.Compared, "is", "are") + " at the same sequences"
+	}
 	through := fmt.Sprintf("up to sequence %s", columns.F(c.Through))
 	var text string
 	switch c.Verdict {
 	case mirror.Identical:
 		text = fmt.Sprintf("holds what its origin holds %s: %s", through, same)
-	case mirror.Alike:
-		text = fmt.Sprintf("looks like its origin %s: all counts are the same, and %s of a sample; that is no proof", through, same)
+	case mirror.SameSequences:
+		text = fmt.Sprintf("has the sequences of its origin %s: %s on both sides, and counts, times and sizes agree as a whole; that does not prove that subjects and bodies are the same",
+			through, messages(c.Compared, "is", "are"))
 	case mirror.Differs:
 		var parts []string
 		for _, p := range []struct {

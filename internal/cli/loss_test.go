@@ -174,7 +174,7 @@ func TestPruneInterruptedComparing(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.Close)
-	interrupt := atRequest("CONSUMER.CREATE", "STREAM.PURGE")
+	interrupt := atRequest("hub.API.STREAM.INFO", "STREAM.PURGE")
 	ctx, cancel := interrupt.context(t)
 	defer cancel()
 	p.SetHook(interrupt.hook)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -214,17 +215,20 @@ func (c *Comparer) recheck(ctx context.Context, candidates, onBoth *seqSet, resu
 		return now, err
 	}
 	again := rechecker{cl: cl, known: candidates.reader(), onBoth: onBoth.reader(), coming: c.coming(ctx, now, cl.rename)}
-	read := c.readAhead(ctx, now, candidates.ranges())
-	defer read.close()
-	for r := range read.ranges {
-		again.top = c.above(ctx, r.Range)
-		err := c.recheckRange(r, again, result, left)
+	parts := candidates.parts()
+	var l *lists
+	if slices.ContainsFunc(parts, func(p part) bool { return c.gettable(now, p) }) {
+		l = c.presence(ctx, now)
+	}
+	for _, p := range parts {
+		again.top = c.above(ctx, p.Range)
+		err := c.pairs(ctx, now, l, p, candidates, again.visit(c, result, left))
 		again.top.close()
 		if err != nil {
 			return now, err
 		}
 	}
-	return now, ctx.Err()
+	return now, nil
 }
 
 // rechecker classifies candidates with all that is known of them.
@@ -249,9 +253,9 @@ func (r rechecker) classify(p pair) (class, Kind, string, error) {
 	return r.top.against(p, class, kind, reason)
 }
 
-// recheckRange rechecks the candidates of a range.
-func (c *Comparer) recheckRange(r *rangeRead, again rechecker, result *Result, left *round) error {
-	return r.visit(func(p pair) error {
+// visit rechecks the candidates among the messages that it is called with.
+func (again rechecker) visit(c *Comparer, result *Result, left *round) func(pair) error {
+	return func(p pair) error {
 		if !again.known.has(p.seq()) {
 			return nil
 		}
@@ -274,7 +278,7 @@ func (c *Comparer) recheckRange(r *rangeRead, again rechecker, result *Result, l
 			result.count(p, class)
 		}
 		return nil
-	})
+	}
 }
 
 // report counts an item and passes it on.

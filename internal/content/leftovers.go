@@ -99,7 +99,8 @@ func hasWildcard(subject string) bool {
 	return false
 }
 
-// Purge is what to purge of a subject: all messages below a sequence.
+// Purge is what to purge of a subject: all messages below a sequence. Without a subject
+// it is all messages of the stream below the sequence.
 type Purge struct {
 	Subject  string
 	Before   uint64
@@ -120,6 +121,25 @@ func (l *Leftovers) Purges() []Purge {
 		}
 	}
 	return purges
+}
+
+// Requests are purges that do what [Leftovers.Purges] lists: a single one takes the place
+// of those of many keys where every message that the mirror held from before its origin's
+// first is among them. older was read before the messages were, so there are no others
+// below its sequence now.
+func (l *Leftovers) Requests(older Older) []Purge {
+	purges := l.Purges()
+	covered := func(p Purge) bool { return p.Before <= older.Before && p.Messages == l.subjects[p.Subject].messages }
+	keys, messages := 0, uint64(0)
+	for _, p := range purges {
+		if covered(p) {
+			keys, messages = keys+1, messages+p.Messages
+		}
+	}
+	if keys < 2 || messages != older.Messages {
+		return purges
+	}
+	return append(slices.DeleteFunc(purges, covered), Purge{Before: older.Before, Messages: messages})
 }
 
 // GoneMessages is how many messages can be purged only with consent, because one of

@@ -245,3 +245,42 @@ func TestStillHeld(t *testing.T) {
 		t.Errorf("%+v", l)
 	}
 }
+
+// One purge without a subject is sent where it removes nothing but what may be purged, and
+// more than one key.
+func TestRequests(t *testing.T) {
+	t.Parallel()
+	item := func(seq uint64, subject, reason string) Item {
+		return Item{Kind: LeftOver, Reason: reason, Seq: seq, Subject: subject}
+	}
+	a, b, c := item(1, "a", Expired), item(2, "b", Expired), item(7, "c", Expired)
+	gone := item(2, "b", Gone)
+	keys := func(purges ...Purge) []Purge { return purges }
+	for _, test := range []struct {
+		name  string
+		items []Item
+		older Older
+		with  bool
+		want  []Purge
+	}{
+		{"all that is older", []Item{a, b, c}, Older{5, 2}, false, keys(Purge{"c", 8, 1}, Purge{"", 5, 2})},
+		{"a message more", []Item{a, b, c}, Older{5, 3}, false, keys(Purge{"a", 2, 1}, Purge{"b", 3, 1}, Purge{"c", 8, 1})},
+		{"not known", []Item{a, b}, Older{}, false, keys(Purge{"a", 2, 1}, Purge{"b", 3, 1})},
+		{"a single key", []Item{a, c}, Older{5, 1}, false, keys(Purge{"a", 2, 1}, Purge{"c", 8, 1})},
+		{"gone", []Item{a, gone, c}, Older{8, 3}, false, keys(Purge{"a", 2, 1}, Purge{"c", 8, 1})},
+		{"gone, with consent", []Item{a, gone, c}, Older{8, 3}, true, keys(Purge{"", 8, 3})},
+		{"unpurgeable", []Item{a, b, item(3, "*", Expired)}, Older{5, 3}, true, keys(Purge{"a", 2, 1}, Purge{"b", 3, 1})},
+		{"the key has one missing", []Item{a, b, {Kind: Missing, Seq: 9, Subject: "b"}, c}, Older{8, 3}, true, keys(Purge{"a", 2, 1}, Purge{"c", 8, 1})},
+		{"only explained up to there", []Item{a, b, item(6, "b", Gone)}, Older{5, 2}, false, keys(Purge{"a", 2, 1}, Purge{"b", 3, 1})},
+		{"a key on both sides of it", []Item{a, b, item(6, "b", Expired)}, Older{5, 2}, false, keys(Purge{"a", 2, 1}, Purge{"b", 7, 2})},
+		{"one that the origin has lost", []Item{a, b, {Kind: MissingAbove, Seq: 3, Subject: "d"}}, Older{5, 3}, true, keys(Purge{"a", 2, 1}, Purge{"b", 3, 1})},
+	} {
+		l := &Leftovers{Max: 9, Gone: test.with}
+		for _, i := range test.items {
+			l.Add(i)
+		}
+		if got := l.Requests(test.older); !slices.Equal(got, test.want) {
+			t.Errorf("%s: %+v, want %+v", test.name, got, test.want)
+		}
+	}
+}

@@ -134,7 +134,7 @@ func FuzzSeqSet(f *testing.F) {
 		if set.n != len(seqs) {
 			t.Errorf("%d of %d", set.n, len(seqs))
 		}
-		ranges, r := set.ranges(), 0
+		ranges, r := set.parts(), 0
 		for i, seq := range seqs {
 			for r < len(ranges) && ranges[r].To < seq {
 				r++

@@ -56,21 +56,28 @@ const toEnd = math.MaxUint64
 
 // farApart is the distance from which on two sequences are read by two consumers:
 // below it, reading on costs less than another consumer.
-const farApart = 500
+const farApart = 20_000
 
-// ranges covers the sequences of the set.
-func (s *seqSet) ranges() []Range {
-	var ranges []Range
+// part is a range that covers some sequences of a set, and how many these are.
+type part struct {
+	Range
+	n int
+}
+
+// parts covers the sequences of the set.
+func (s *seqSet) parts() []part {
+	var parts []part
 	r := s.reader()
 	for {
 		seq, ok := r.next()
 		if !ok {
-			return ranges
+			return parts
 		}
-		if n := len(ranges); n > 0 && seq-ranges[n-1].To < farApart {
-			ranges[n-1].To = seq
+		if n := len(parts); n > 0 && seq-parts[n-1].To < farApart {
+			parts[n-1].To = seq
+			parts[n-1].n++
 		} else {
-			ranges = append(ranges, Range{seq, seq})
+			parts = append(parts, part{Range{seq, seq}, 1})
 		}
 	}
 }

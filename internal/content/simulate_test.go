@@ -126,7 +126,7 @@ func (s *simulation) plant(n int) bool {
 
 // configure makes both configurations, with differences that are chosen or not.
 func (s *simulation) configure() {
-	origin := stream.Config{Name: "KV_demo", AllowMsgTTL: !s.one(6), MaxMsgsPerSubject: []int64{1, 1, 2, 5}[s.random.IntN(4)]}
+	origin := stream.Config{Name: "KV_demo", AllowMsgTTL: !s.one(6), MaxMsgsPerSubject: []int64{1, 1, 2, 5}[s.random.IntN(4)], AllowDirect: s.one(2)}
 	if s.one(3) {
 		origin.MaxAge = time.Duration(1+s.random.IntN(40)) * time.Second
 	}
@@ -289,6 +289,16 @@ func (s *simulatedSide) sequences(context.Context, stream.State) (*stream.Info, 
 	time.Sleep(s.rtt / 2)
 	l, err := jsapi.NewSequences(i.State, deleted)
 	return i, l, err
+}
+
+func (s *simulatedSide) get(_ context.Context, seq uint64) (*jsapi.MsgMeta, error) {
+	time.Sleep(s.rtt / 2)
+	now := time.Now()
+	time.Sleep(s.rtt / 2)
+	if m := &s.messages[seq-1]; m.on(s.side, now) {
+		return &m.meta, nil
+	}
+	return nil, jsapi.ErrNotFound
 }
 
 func (s *simulatedSide) infoAt(now time.Time) *stream.Info {

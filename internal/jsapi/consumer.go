@@ -36,19 +36,6 @@ func (w *Walk) rateLimit() uint64 {
 	return 8 * headersSize * uint64(w.opts.Rate)
 }
 
-// maxOnly is how many messages a consumer may be limited to.
-const maxOnly = 1_000
-
-// only is how many messages a consumer sends at the most, for a short range; 0 for no
-// limit. What is not acknowledged counts, and nothing is: without a limit it would send
-// some thousands before it is deleted, each time.
-func (w *Walk) only(from uint64) uint64 {
-	if w.unlimited || w.opts.ToEnd || w.opts.To-from >= maxOnly {
-		return 0
-	}
-	return w.opts.To - from + 1
-}
-
 // create creates the consumer and returns how many messages it has to send.
 func (w *Walk) create(deliver string, from uint64) (pending uint64, err error) {
 	type config struct {
@@ -67,11 +54,6 @@ func (w *Walk) create(deliver string, from uint64) (pending uint64, err error) {
 		Memory        bool          `json:"mem_storage"`
 		Replicas      int           `json:"num_replicas"`
 		RateLimit     uint64        `json:"rate_limit_bps,omitempty"`
-		MaxAckPending uint64        `json:"max_ack_pending,omitempty"`
-	}
-	ackPolicy, only := "none", w.only(from)
-	if only > 0 {
-		ackPolicy = "explicit"
 	}
 	body := struct {
 		Stream string `json:"stream_name"`
@@ -83,7 +65,7 @@ func (w *Walk) create(deliver string, from uint64) (pending uint64, err error) {
 		Deliver:       deliver,
 		DeliverPolicy: "by_start_sequence",
 		From:          from,
-		AckPolicy:     ackPolicy,
+		AckPolicy:     "none",
 		ReplayPolicy:  "instant",
 		Filters:       w.opts.Filters,
 		HeadersOnly:   !w.opts.Bodies,
@@ -93,7 +75,6 @@ func (w *Walk) create(deliver string, from uint64) (pending uint64, err error) {
 		Memory:        true,
 		Replicas:      1,
 		RateLimit:     w.rateLimit(),
-		MaxAckPending: only,
 	}, "create"}
 	var r struct {
 		Stream  string `json:"stream_name"`
@@ -101,10 +82,6 @@ func (w *Walk) create(deliver string, from uint64) (pending uint64, err error) {
 	}
 	subject := w.api.createSubject(w.opts.Stream, w.name)
 	if err := w.api.call(w.ctx, subject, body, &r); err != nil {
-		if only > 0 && errors.Is(err, ErrRejected) {
-			w.unlimited = true // an account or a stream may limit what is not acknowledged
-			return w.create(deliver, from)
-		}
 		return 0, err
 	}
 	if r.Stream != w.opts.Stream {

@@ -110,6 +110,12 @@ func (s *Sequences) Count(to uint64) uint64 {
 	return to - s.first + 1 - uint64(deleted)
 }
 
+// Has says whether there is a message with a sequence.
+func (s *Sequences) Has(seq uint64) bool {
+	_, deleted := slices.BinarySearch(s.deleted, seq)
+	return seq >= s.first && seq <= s.last && !deleted
+}
+
 // Next is the first sequence at or after one; 0 when there is none.
 func (s *Sequences) Next(seq uint64) uint64 {
 	seq = max(seq, s.first)

@@ -97,7 +97,7 @@ func TestWithout(t *testing.T) {
 				next = seq
 			}
 		}
-		if a.Next(to) != next || a.Previous(to) != previous {
+		if a.Has(to) != slices.Contains(here, to) || a.Next(to) != next || a.Previous(to) != previous {
 			t.Fatalf("%+v at %d: next %d, want %d; previous %d, want %d", a, to, a.Next(to), next, a.Previous(to), previous)
 		}
 		if !slices.Equal(got, want) || a.Count(to) != count {

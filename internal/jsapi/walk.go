@@ -105,7 +105,6 @@ type Walk struct {
 	name              string         // the consumer's; "" when there is none
 	createUnknown     bool           // whether the consumer was created is not known
 	deletions         sync.WaitGroup // deletions under way
-	unlimited         bool           // the server refuses a limit of messages
 	noRateLimit       bool           // the server is no longer told of the rate
 	unanswered        flow           // the request to answer when what came before it is read
 	answered          string         // the last request that was answered

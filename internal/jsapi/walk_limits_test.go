@@ -3,8 +3,6 @@ package jsapi
 import (
 	"errors"
 	"fmt"
-	"io"
-	"slices"
 	"testing"
 	"time"
 
@@ -147,42 +145,5 @@ func TestWalkAtARate(t *testing.T) {
 			w.Close()
 			s.noConsumers(t)
 		})
-	}
-}
-
-// Short ranges are read by consumers that send no more than that, also where a message is
-// missing and where the server does not allow the limit.
-func TestWalkShortRanges(t *testing.T) {
-	t.Parallel()
-	for _, limit := range []int{-1, 2} {
-		s := start(t, alone+fmt.Sprintf(`
-accounts { A { jetstream { max_ack_pending: %d }, users: [ { user: a, password: a } ] } }
-no_auth_user: a
-`, limit))
-		conn := connect(t, s.URL(), time.Minute)
-		const name = "S"
-		js := newStream(t, dial(t, s.URL()), jetstream.StreamConfig{Name: name, Subjects: []string{name + ".>"}, Storage: jetstream.MemoryStorage})
-		js.put(t, name, 100, 0, 10)
-		js.delete(t, 11, 12, 20, 99, 100)
-		deleted := []uint64{11, 12, 20, 99, 100}
-		for _, r := range []Range{{1, 1}, {5, 9}, {10, 13}, {11, 12}, {11, 11}, {20, 20}, {98, 98}, {98, 100}, {99, 100}, {100, 100}, {1, 100}, {90, 200}, {200, 201}} {
-			w, err := conn.At("$JS.API").Walk(t.Context(), WalkOptions{Stream: name, From: r.From, To: r.To, waits: short})
-			if err != nil {
-				t.Fatal(err)
-			}
-			for seq := r.From; seq <= min(r.To, 100); seq++ {
-				if slices.Contains(deleted, seq) {
-					continue
-				}
-				if m, err := w.Next(); err != nil || m.Seq != seq {
-					t.Fatalf("%d, %v: %+v, %v; want %d", limit, r, m, err, seq)
-				}
-			}
-			if m, err := w.Next(); !errors.Is(err, io.EOF) {
-				t.Errorf("%d, %v: %+v, %v", limit, r, m, err)
-			}
-			w.Close()
-		}
-		js.noConsumers(t)
 	}
 }

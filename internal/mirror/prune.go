@@ -59,6 +59,7 @@ type pruneJob struct {
 // not be read; the rest of the plan is valid and can be applied.
 func (c *Client) PlanPrune(ctx context.Context, req PruneRequest) (*PrunePlan, error) {
 	p := &PrunePlan{client: c, options: req.Content, gone: req.Gone}
+	p.options.Quick = !req.Content.Bodies
 	p.Action = Unchanged
 	read, err := c.readFleet(ctx, &p.Fleet, req.Buckets)
 	if err != nil {
@@ -222,7 +223,7 @@ func (p *PrunePlan) prune(ctx context.Context, j *pruneJob) {
 			return
 		}
 		named, more := j.leftovers.Purges(), j.leftovers.Full()
-		purged, err := p.purge(ctx, j, named)
+		purged, err := p.purge(ctx, j, j.leftovers.Requests(j.member.Content.Older))
 		j.member.Purge.Purged += purged
 		unknown := err != nil && jsapi.OutcomeUnknown(err)
 		switch {

@@ -1,0 +1,70 @@
+//go:build linux || darwin
+
+package cli
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// BenchmarkSequences compares a mirror with its origin by their sequences (quick), and
+// message by message beside it (walk): equal ones, and with 100 differences that are far
+// apart. It prunes these, and then a prefix of a tenth. Times are of whole processes; each
+// of those with differences, but not those with equal ones, has a pause of 2.5 s in it.
+// SEQUENCES is the number of messages, if it is set. Hub and leaf are in this process.
+func BenchmarkSequences(b *testing.B) {
+	ours, _ := binaries(b)
+	sizes := []int{10_000, 100_000, 1_000_000}
+	if text := os.Getenv("SEQUENCES"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			b.Fatal(err)
+		}
+		sizes = []int{n}
+	}
+	for _, n := range sizes {
+		b.Run(fmt.Sprintf("messages=%d", n), func(b *testing.B) {
+			for b.Loop() {
+				benchmarkSequences(b, ours, n)
+			}
+		})
+	}
+}
+
+func benchmarkSequences(b *testing.B, ours string, n int) {
+	sites := mirrored(b, n)
+	defer sites.Stop()
+	run := func(unit string, times int, want string, args ...string) {
+		b.Helper()
+		best := time.Hour
+		for range times {
+			cmd := exec.Command(ours, args...)
+			cmd.Env = append(cmd.Environ(), "NATS_URL="+sites.Leaf.URL(), "XDG_CONFIG_HOME="+os.TempDir(), "NATS_CONTEXT=")
+			begin := time.Now()
+			out, _ := cmd.CombinedOutput() // its exit code is that of a monitoring plugin
+			best = min(best, time.Since(begin))
+			if !strings.Contains(string(out), want) {
+				b.Fatalf("%q says %s; want %q", args, out, want)
+			}
+		}
+		b.ReportMetric(millis(best, 1), unit)
+	}
+	run("check-ms", 5, healthy(1), "check", "m")
+	run("quick-ms", 5, "m: has the sequences of its origin", "check", "m", "--content", "--quick")
+	run("walk-ms", 1, "m: holds what its origin holds", "check", "m", "--content")
+	purge := purger(b, sites.Hub.URL(), "KV_demo")
+	for i := range 100 {
+		purge(fmt.Sprintf("$KV.demo.key.%d", (2*i+1)*n/200))
+	}
+	run("quick-100-ms", 1, ": 100 left over", "check", "m", "--content", "--quick")
+	run("walk-100-ms", 1, ": 100 left over", "check", "m", "--content")
+	run("prune-100-ms", 1, "100 messages purged; it has the sequences", "prune", "m", "--gone", "--force")
+	nc := connectTo(b, sites.Hub.URL())
+	askAPI(b, nc, "STREAM.PURGE.KV_demo", map[string]any{"seq": n/10 + 1}, &struct{}{})
+	run("prune-prefix-ms", 1, "messages purged; it has the sequences", "prune", "m", "--gone", "--force")
+}

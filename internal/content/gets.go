@@ -1,0 +1,111 @@
+package content
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+
+	"nats-kvmirror/internal/jsapi"
+)
+
+const (
+	// maxGets is how many messages of a part are read one by one, and getsUnderWay how
+	// many at once.
+	maxGets      = 10_000
+	getsUnderWay = 64
+	// getCost is how many messages are read by a consumer in the time of one that is read
+	// by itself.
+	getCost = 20
+	// maxGetBytes limits the bodies that come along with messages that are read one by one.
+	maxGetBytes = 64 << 20
+)
+
+// pairs visits the candidates of a part, and maybe others of its range: one by one where
+// they are few, or else by reading the range.
+func (c *Comparer) pairs(ctx context.Context, now snapshot, l *lists, p part, candidates *seqSet, visit func(pair) error) error {
+	replicated := now.mirror.Config.Replicas > 1 || now.origin.Config.Replicas > 1
+	if !c.gettable(now, p) || l == nil && replicated {
+		return c.walk(ctx, now, p.Range, visit)
+	}
+	var seqs []uint64
+	for r := candidates.reader(); ; {
+		seq, ok := r.next()
+		if !ok || seq > p.To {
+			break
+		}
+		if seq >= p.From {
+			seqs = append(seqs, seq)
+		}
+	}
+	pairs := make([]pair, len(seqs))
+	if !c.getAll(ctx, l, seqs, pairs) {
+		return c.walk(ctx, now, p.Range, visit)
+	}
+	for _, p := range pairs {
+		if p.mirror == nil && p.origin == nil {
+			continue
+		}
+		if err := visit(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// gettable says whether the messages of a part are read one by one: that costs less, and
+// the answers tell what the streams hold.
+func (c *Comparer) gettable(now snapshot, p part) bool {
+	mirror, origin := now.mirror, now.origin
+	size := max(mirror.State.Bytes/max(mirror.State.Msgs, 1), origin.State.Bytes/max(origin.State.Msgs, 1))
+	return !c.Bodies && c.Rate == 0 && p.n <= maxGets && uint64(p.n)*getCost < p.To-p.From+farApart && uint64(p.n)*size < maxGetBytes &&
+		mirror.Config.AllowDirect && origin.Config.AllowDirect && !mirror.Config.Filtered()
+}
+
+// getAll reads messages one by one, and says whether all that are there could be read.
+// Without lists they are asked for on both sides, which replicas that are behind would
+// answer wrong.
+func (c *Comparer) getAll(ctx context.Context, l *lists, seqs []uint64, pairs []pair) bool {
+	var failed atomic.Bool
+	get := func(from side, has *jsapi.Sequences, seq uint64) *jsapi.MsgMeta {
+		if has != nil && seq <= has.Last() && !has.Has(seq) {
+			return nil
+		}
+		m, err := from.get(ctx, seq)
+		if errors.Is(err, jsapi.ErrNotFound) && has == nil {
+			return nil
+		}
+		if err != nil {
+			failed.Store(true)
+		}
+		return m
+	}
+	var mirror, origin *jsapi.Sequences
+	if l != nil {
+		mirror, origin = l.mirror, l.origin
+	}
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(getsUnderWay, len(seqs)) {
+		wg.Go(func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(seqs) || failed.Load() || ctx.Err() != nil {
+					return
+				}
+				pairs[i] = pair{get(c.mirrorSide(), mirror, seqs[i]), get(c.originSide(), origin, seqs[i])}
+			}
+		})
+	}
+	wg.Wait()
+	return !failed.Load() && ctx.Err() == nil
+}
+
+// presence are the sequences of both sides as they are now, to read candidates one by
+// one; nil where they cannot be had.
+func (c *Comparer) presence(ctx context.Context, now snapshot) *lists {
+	if _, l, err := c.listsOf(ctx, now); err == nil {
+		return &l
+	}
+	return nil
+}

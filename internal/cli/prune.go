@@ -22,7 +22,7 @@ func addPrune(app *fisk.Application, rt *runtime, selected func(command)) {
 	o := &pruneOptions{}
 	cmd := app.Command("prune", "Removes messages that are left over on mirrors")
 	cmd.Tag("scope:user", "impact:rw")
-	cmd.HelpLong("Mirror and origin are compared message by message, what is left over on the mirror is purged, and a second comparison verifies it. Settings stay as they are. What is gone at the origin without a trace, as after a purge of its stream or a restored backup, may be the last copy: it is left alone without --gone, or a yes to the question, which shows how much it is.")
+	cmd.HelpLong("The sequences of mirror and origin are compared, or all messages where that is not possible or with --payload; what is left over on the mirror is purged, and a second comparison verifies it. Settings stay as they are. What is gone at the origin without a trace, as after a purge of its stream or a restored backup, may be the last copy: it is left alone without --gone, or a yes to the question, which shows how much it is.")
 	o.manyFlags.addTo(cmd, rt, "prune")
 	cmd.Flag("gone", "Purge also what is gone at the origin without a trace").UnNegatableBoolVar(&o.gone)
 	o.contentFlags.addTo(cmd, "")

@@ -63,8 +63,8 @@ func benchmarkSequences(b *testing.B, ours string, n int) {
 	}
 	run("quick-100-ms", 1, ": 100 left over", "check", "m", "--content", "--quick")
 	run("walk-100-ms", 1, ": 100 left over", "check", "m", "--content")
-	run("prune-100-ms", 1, "100 messages purged; it has the sequences", "prune", "m", "--gone", "--force")
+	run("prune-100-ms", 1, "100 messages purged; it ", "prune", "m", "--gone", "--force")
 	nc := connectTo(b, sites.Hub.URL())
 	askAPI(b, nc, "STREAM.PURGE.KV_demo", map[string]any{"seq": n/10 + 1}, &struct{}{})
-	run("prune-prefix-ms", 1, "messages purged; it has the sequences", "prune", "m", "--gone", "--force")
+	run("prune-prefix-ms", 1, "messages purged; it ", "prune", "m", "--gone", "--force")
 }

@@ -210,7 +210,15 @@ func (c *Conn) forget(w *waiter) {
 
 // request sends body (none when nil) and returns the answer's payload.
 func (c *Conn) request(ctx context.Context, subject string, header nats.Header, body any) ([]byte, error) {
-	return c.send(ctx, subject, header, body, 1)
+	return payload(c.send(ctx, subject, header, body, 1))
+}
+
+// payload is that of an answer.
+func payload(m *nats.Msg, err error) ([]byte, error) {
+	if err != nil {
+		return nil, err
+	}
+	return m.Data, nil
 }
 
 // queryAttempts is how often a question is put within the timeout.
@@ -220,12 +228,12 @@ const queryAttempts = 4
 // or only that there is no leader: what reaches a cluster between two leaders is
 // dropped (2.15.2, server/jetstream_api.go, jsStreamInfoRequest).
 func (c *Conn) query(ctx context.Context, subject string, body any) ([]byte, error) {
-	return c.send(ctx, subject, nil, body, queryAttempts)
+	return payload(c.send(ctx, subject, nil, body, queryAttempts))
 }
 
 // send sends a request up to so many times, spread over the timeout, and returns
-// the payload of the first answer.
-func (c *Conn) send(ctx context.Context, subject string, header nats.Header, body any, times int) ([]byte, error) {
+// the first answer.
+func (c *Conn) send(ctx context.Context, subject string, header nats.Header, body any, times int) (*nats.Msg, error) {
 	msg := &nats.Msg{Subject: subject, Header: header}
 	if body != nil {
 		data, err := json.Marshal(body)
@@ -260,7 +268,7 @@ func (c *Conn) send(ctx context.Context, subject string, header nats.Header, bod
 	put()
 	again := time.NewTicker(max(time.Until(deadline)/time.Duration(times), time.Millisecond))
 	defer again.Stop()
-	var leaderless []byte
+	var leaderless *nats.Msg
 	for {
 		select {
 		case <-again.C:
@@ -278,9 +286,9 @@ func (c *Conn) send(ctx context.Context, subject string, header nats.Header, bod
 			}
 			c.trace("<<< %s%s", subject, traced(r.msg.Data))
 			if left == 0 || !isLeaderless(r.msg.Data) {
-				return r.msg.Data, nil
+				return r.msg, nil
 			}
-			leaderless = r.msg.Data
+			leaderless = r.msg
 		}
 	}
 }

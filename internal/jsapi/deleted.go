@@ -16,9 +16,9 @@ import (
 // without reading them: the answer may be too large, or it is not as it should be.
 var ErrNoSequences = errors.New("the sequences cannot be had without reading the messages")
 
-// maxLeafPayload is what a leafnode lets through by default. Servers do not limit what
-// they answer, and those between close the link over which more arrives.
-const maxLeafPayload = 1 << 20
+// maxDeletedList is how many bytes a list of deleted sequences may have where no leafnode
+// is between: the answer is held in memory, and a walk would not take much longer.
+const maxDeletedList = 16 << 20
 
 // Range is a range of sequences, From and To included.
 type Range struct{ From, To uint64 }
@@ -30,9 +30,8 @@ type Sequences struct {
 }
 
 // Sequences reads a stream's sequences and, of the same instant, its information. known
-// is the state as it was just read: a stream of many deletions is not asked, so that the
-// answer fits through any leafnode between, and the error wraps [ErrNoSequences]. The
-// question is put once.
+// is the state as it was just read: a stream of many deletions is not asked, see
+// [API.MaxAnswer], and the error wraps [ErrNoSequences]. The question is put once.
 func (a *API) Sequences(ctx context.Context, name string, known stream.State) (*stream.Info, *Sequences, error) {
 	if !a.listable(known) {
 		return nil, nil, fmt.Errorf("%w: %d are deleted", ErrNoSequences, known.Deleted)
@@ -50,15 +49,10 @@ func (a *API) Sequences(ctx context.Context, name string, known stream.State) (*
 	return i, s, err
 }
 
-// listable says whether the list of a stream's deleted sequences takes less than half of
-// what any connection on the way lets through.
+// listable says whether the list of a stream's deleted sequences can be expected.
 func (a *API) listable(s stream.State) bool {
-	limit := int64(maxLeafPayload)
-	if n := a.conn.nc.MaxPayload(); n > 0 {
-		limit = min(limit, n)
-	}
 	each := len(strconv.FormatUint(s.LastSeq, 10)) + 1
-	return s.Deleted >= 0 && int64(s.Deleted) < limit/2/int64(each)
+	return s.Deleted >= 0 && s.Deleted < min(a.MaxAnswer(), maxDeletedList)/each
 }
 
 // sequencesOf reads an answer with the deleted sequences, which counts only if these are

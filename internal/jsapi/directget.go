@@ -2,8 +2,9 @@ package jsapi
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 
@@ -18,43 +19,63 @@ const (
 	timeHeader     = "Nats-Time-Stamp"
 )
 
-// GetMeta reads a single message by a direct get, without a digest. With no such message
-// it returns an error that wraps [ErrNotFound]. Mirrors of a stream answer in its name as
-// well: that is an error. A replica of the stream may answer that is behind.
-func (a *API) GetMeta(ctx context.Context, stream string, seq uint64) (*MsgMeta, error) {
-	subject := a.prefix + ".DIRECT.GET." + stream
-	data, err := json.Marshal(map[string]uint64{"seq": seq})
-	if err != nil {
-		return nil, err
-	}
-	w, err := a.conn.wait(subject)
-	if err != nil {
-		return nil, err
-	}
-	defer a.conn.forget(w)
-	deadline, lost := a.conn.deadline()
-	ctx, cancel := context.WithDeadline(ctx, deadline)
-	defer cancel()
-	type result struct {
-		msg *nats.Msg
-		err error
-	}
-	done := make(chan result, 1)
-	a.conn.trace(">>> %s%s", subject, traced(data))
-	go func() {
-		m, err := a.conn.nc.RequestWithContext(ctx, subject, data)
-		done <- result{m, err}
-	}()
-	select {
-	case err := <-w.failed:
-		return nil, err
-	case r := <-done:
-		if r.err != nil {
-			return nil, a.conn.requestError(ctx, subject, lost, r.err)
+// maxAnswerHeaders is more than a direct get adds to a message.
+const maxAnswerHeaders = 1 << 10
+
+// GetMeta reads a single message, without a digest. With no such message it returns an
+// error that wraps [ErrNotFound], which a replica of the stream that is behind may do as
+// well. size is how large its body is expected to be; -1 when that is not known.
+//
+// It is a direct get, unless the answer may be too large for a leafnode between, or a
+// mirror of the stream answers in its name. Then it is a consumer of one message, which
+// takes ten times as long.
+func (a *API) GetMeta(ctx context.Context, stream string, seq uint64, size int) (*MsgMeta, error) {
+	limit := a.MaxAnswer()
+	if limit == math.MaxInt || size >= 0 && size < limit-maxAnswerHeaders {
+		m, err := a.directGet(ctx, stream, seq)
+		if !errors.Is(err, ErrMalformed) {
+			return m, err
 		}
-		a.conn.trace("<<< %s %d", subject, seq)
-		return metaOf(subject, stream, seq, r.msg)
 	}
+	return a.bareMeta(ctx, stream, seq)
+}
+
+// bareMeta reads a message by a consumer of its own.
+func (a *API) bareMeta(ctx context.Context, stream string, seq uint64) (*MsgMeta, error) {
+	m, _, err := a.bare(ctx, stream, newOnce("by_start_sequence", seq, nil))
+	if err != nil {
+		return nil, err
+	}
+	malformed := func(err error) error {
+		return &Error{Kind: ErrMalformed, Subject: m.Subject, Description: err.Error()}
+	}
+	none := &Error{Kind: ErrNotFound, Subject: a.prefix + ".CONSUMER.CREATE." + stream, Description: "no message found"}
+	if m == nil {
+		return nil, none
+	}
+	meta, err := m.Metadata()
+	if err != nil {
+		return nil, malformed(err)
+	}
+	if meta.Sequence.Stream != seq {
+		return nil, none
+	}
+	var buf metaBuffer
+	if err := buf.add(seq, meta.Timestamp.UnixNano(), m, false, false); err != nil {
+		return nil, malformed(err)
+	}
+	reader := metaReader{buf: &buf}
+	return reader.next(), nil
+}
+
+// directGet reads a message by a direct get (ADR-31).
+func (a *API) directGet(ctx context.Context, stream string, seq uint64) (*MsgMeta, error) {
+	subject := a.prefix + ".DIRECT.GET." + stream
+	m, err := a.conn.send(ctx, subject, nil, map[string]uint64{"seq": seq}, 1)
+	if err != nil {
+		return nil, err
+	}
+	return metaOf(subject, stream, seq, m)
 }
 
 // metaOf reads an answer that has to be the message of a stream with a sequence.

@@ -34,8 +34,8 @@ type Facts struct {
 	// expired, or are of keys that the mirror does not take. It is nil when the
 	// origin was not asked, as where the sequences are the same, or did not answer.
 	NextPending *uint64
-	// Content is the result of comparing the messages one by one; nil when that
-	// was not done.
+	// Content is the result of comparing the messages, one by one or by their sequences;
+	// nil when that was not done.
 	Content *Content
 }
 
@@ -137,6 +137,19 @@ func (f Facts) tailUnknown() bool {
 func (f Facts) Suspicious() bool {
 	c, ok := f.Compare()
 	return f.neverActive() || ok && (c.Behind > 0 || c.LeftOver() > 0 || c.Missing > 0 || f.Mirror.State.LastSeq > f.Origin.State.LastSeq)
+}
+
+// Inexact reports whether the counts of both sides differ, or agree while something else
+// about them does not, so that only their sequences tell what is left over or missing.
+func (f Facts) Inexact() bool {
+	c, ok := f.Compare()
+	if !ok || c.Behind > 0 {
+		return false
+	}
+	m, o := f.Mirror.State, f.Origin.State
+	sameSize := m.Bytes == o.Bytes || f.Mirror.Config.Storage != f.Origin.Config.Storage
+	return c.LeftOver() > 0 || c.Missing > 0 ||
+		m.LastSeq == o.LastSeq && (m.Msgs != o.Msgs || m.FirstSeq != o.FirstSeq || m.Subjects != o.Subjects || !sameSize)
 }
 
 // Undecided reports whether a mirror that did not advance between two readings has to

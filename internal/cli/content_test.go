@@ -328,7 +328,7 @@ func TestContentPrompts(t *testing.T) {
 		t.Errorf("recreate --force: exit code %d:\n%s", code, forced.shown())
 	}
 	holds(103)
-	if shown := answer("y\r", 0, "Really purge 3 messages from 1 mirror, of which 3 may be the last copies, gone at the origin without a trace?", "prune", "m"); !strings.Contains(shown, "3 messages purged; it holds what its origin holds") {
+	if shown := answer("y\r", 0, "Really purge 3 messages from 1 mirror, of which 3 may be the last copies, gone at the origin without a trace?", "prune", "m"); !strings.Contains(shown, "3 messages purged; it has the sequences of its origin") {
 		t.Errorf("after yes:\n%s", shown)
 	}
 	holds(100)

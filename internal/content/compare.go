@@ -66,6 +66,10 @@ type Comparer struct {
 	// Quick compares the sequences, where that is possible, and reads only the messages
 	// of those that differ.
 	Quick bool
+	// CountOnly is Quick where nothing else is wanted: where the sequences cannot be
+	// compared, or too many messages would have to be read, the error is [ErrNotListed],
+	// and what differs is read a second time, and not until all is settled.
+	CountOnly bool
 	// KnownMirror and KnownOrigin, if set, were just read: a quick comparison then asks
 	// for the sequences at once.
 	KnownMirror, KnownOrigin *stream.Info
@@ -110,9 +114,12 @@ func (c *Comparer) newResult() Result {
 }
 
 func (c *Comparer) compare(ctx context.Context, result *Result) error {
-	if c.Quick {
+	if c.Quick || c.CountOnly {
 		if done, err := c.compareSequences(ctx, result); err != nil || done {
 			return err
+		}
+		if c.CountOnly {
+			return ErrNotListed
 		}
 		*result = c.newResult()
 	}
@@ -190,7 +197,7 @@ func (c *Comparer) settle(ctx context.Context, candidates, onBoth *seqSet, resul
 			begin = time.Now()
 		}
 		soon := r.pending > 0 && now.behind == 0 && n < pendingRounds
-		if r.transient == 0 && !soon || time.Since(begin) > settleLimit {
+		if r.transient == 0 && !soon || time.Since(begin) > settleLimit || c.CountOnly {
 			result.Unresolved, result.Pending = r.transient, r.pending
 			return now, nil
 		}

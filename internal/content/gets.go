@@ -25,8 +25,14 @@ const (
 // they are few, or else by reading the range.
 func (c *Comparer) pairs(ctx context.Context, now snapshot, l *lists, p part, candidates *seqSet, visit func(pair) error) error {
 	replicated := now.mirror.Config.Replicas > 1 || now.origin.Config.Replicas > 1
-	if !c.gettable(now, p) || l == nil && replicated {
+	walk := func() error {
+		if c.CountOnly && p.To-p.From > maxGets*getCost {
+			return ErrNotListed
+		}
 		return c.walk(ctx, now, p.Range, visit)
+	}
+	if !c.gettable(now, p) || l == nil && replicated {
+		return walk()
 	}
 	var seqs []uint64
 	for r := candidates.reader(); ; {
@@ -40,7 +46,7 @@ func (c *Comparer) pairs(ctx context.Context, now snapshot, l *lists, p part, ca
 	}
 	pairs := make([]pair, len(seqs))
 	if !c.getAll(ctx, l, seqs, pairs) {
-		return c.walk(ctx, now, p.Range, visit)
+		return walk()
 	}
 	for _, p := range pairs {
 		if p.mirror == nil && p.origin == nil {
@@ -67,11 +73,11 @@ func (c *Comparer) gettable(now snapshot, p part) bool {
 // answer wrong.
 func (c *Comparer) getAll(ctx context.Context, l *lists, seqs []uint64, pairs []pair) bool {
 	var failed atomic.Bool
-	get := func(from side, has *jsapi.Sequences, seq uint64) *jsapi.MsgMeta {
+	get := func(from side, has *jsapi.Sequences, seq uint64, size int) *jsapi.MsgMeta {
 		if has != nil && seq <= has.Last() && !has.Has(seq) {
 			return nil
 		}
-		m, err := from.get(ctx, seq)
+		m, err := from.get(ctx, seq, size)
 		if errors.Is(err, jsapi.ErrNotFound) && has == nil {
 			return nil
 		}
@@ -93,7 +99,11 @@ func (c *Comparer) getAll(ctx context.Context, l *lists, seqs []uint64, pairs []
 				if i >= len(seqs) || failed.Load() || ctx.Err() != nil {
 					return
 				}
-				pairs[i] = pair{get(c.mirrorSide(), mirror, seqs[i]), get(c.originSide(), origin, seqs[i])}
+				m, size := get(c.mirrorSide(), mirror, seqs[i], -1), -1
+				if m != nil { // it came to the mirror over the same leafnode
+					size = m.Size
+				}
+				pairs[i] = pair{m, get(c.originSide(), origin, seqs[i], size)}
 			}
 		})
 	}

@@ -20,8 +20,8 @@ const (
 	tail = 500
 )
 
-// errNotListed is returned where the sequences of both sides cannot be compared.
-var errNotListed = errors.New("the sequences cannot be compared")
+// ErrNotListed is returned where the sequences of both sides cannot be compared.
+var ErrNotListed = errors.New("the sequences cannot be compared")
 
 // lists are the sequences of both sides.
 type lists struct{ mirror, origin *jsapi.Sequences }
@@ -59,9 +59,12 @@ func (c *Comparer) compareSequences(ctx context.Context, result *Result) (done b
 		if c.Progress != nil {
 			c.Progress(now.mirror.State.Msgs, now.mirror.State.Msgs)
 		}
-		if candidates.n == 0 {
+		switch {
+		case candidates.n == 0:
 			result.Verdict = SameSequences
 			return c.alike(ctx, now)
+		case c.CountOnly && (candidates.n > maxGets || c.topSide() != nil):
+			return false, nil
 		}
 		if now, err = c.settle(ctx, candidates, neighbours, result); err != nil {
 			return false, err
@@ -72,6 +75,8 @@ func (c *Comparer) compareSequences(ctx context.Context, result *Result) (done b
 			result.Verdict = Differs
 			return true, nil
 		case result.Unresolved > 0 || result.Pending > 0 || result.Unreadable > 0:
+			return true, nil
+		case c.CountOnly && result.ByDesign > 0:
 			return true, nil
 		case result.ByDesign > 0 || result.Uncertain > 0 || result.Behind > 0 || result.Ahead > 0:
 			return false, nil
@@ -98,7 +103,7 @@ func (c *Comparer) lists(ctx context.Context) (now snapshot, l lists, err error)
 		return now, l, err
 	}
 	if known.behind > 0 || known.ahead > 0 {
-		return now, l, errNotListed
+		return now, l, ErrNotListed
 	}
 	now, l, err = c.listsOf(ctx, known)
 	now.to = known.to
@@ -108,7 +113,7 @@ func (c *Comparer) lists(ctx context.Context) (now snapshot, l lists, err error)
 // listsOf asks both sides, of which this was just read, for their sequences.
 func (c *Comparer) listsOf(ctx context.Context, known snapshot) (now snapshot, l lists, err error) {
 	if !Listable(known.mirror.Config, known.origin.Config) {
-		return now, l, errNotListed
+		return now, l, ErrNotListed
 	}
 	var mirrorErr, originErr error
 	var wg sync.WaitGroup
@@ -126,7 +131,7 @@ func (c *Comparer) listsOf(ctx context.Context, known snapshot) (now snapshot, l
 	})
 	wg.Wait()
 	if err = errors.Join(mirrorErr, originErr); err == nil && !Listable(now.mirror.Config, now.origin.Config) {
-		err = errNotListed
+		err = ErrNotListed
 	}
 	return now, l, err
 }

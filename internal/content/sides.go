@@ -17,8 +17,9 @@ type side interface {
 	// sequences are the stream's sequences, and its info of the same instant; known is
 	// the state as it was just read.
 	sequences(ctx context.Context, known stream.State) (*stream.Info, *jsapi.Sequences, error)
-	// get is a single message, without a digest.
-	get(ctx context.Context, seq uint64) (*jsapi.MsgMeta, error)
+	// get is a single message, without a digest; size is what its body is expected to
+	// have, or -1.
+	get(ctx context.Context, seq uint64, size int) (*jsapi.MsgMeta, error)
 	// caughtUp says that a mirror has taken all that this stream holds up to a
 	// sequence.
 	caughtUp(ctx context.Context, mirror *stream.Info, to uint64) bool
@@ -51,8 +52,8 @@ func (s apiSide) sequences(ctx context.Context, known stream.State) (*stream.Inf
 	return s.api.Sequences(ctx, s.name, known)
 }
 
-func (s apiSide) get(ctx context.Context, seq uint64) (*jsapi.MsgMeta, error) {
-	return s.api.GetMeta(ctx, s.name, seq)
+func (s apiSide) get(ctx context.Context, seq uint64, size int) (*jsapi.MsgMeta, error) {
+	return s.api.GetMeta(ctx, s.name, seq, size)
 }
 
 func (s apiSide) caughtUp(ctx context.Context, mirror *stream.Info, to uint64) bool {

@@ -291,7 +291,7 @@ func (s *simulatedSide) sequences(context.Context, stream.State) (*stream.Info, 
 	return i, l, err
 }
 
-func (s *simulatedSide) get(_ context.Context, seq uint64) (*jsapi.MsgMeta, error) {
+func (s *simulatedSide) get(_ context.Context, seq uint64, _ int) (*jsapi.MsgMeta, error) {
 	time.Sleep(s.rtt / 2)
 	now := time.Now()
 	time.Sleep(s.rtt / 2)

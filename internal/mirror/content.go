@@ -3,6 +3,7 @@ package mirror
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"nats-kvmirror/internal/check"
@@ -20,7 +21,8 @@ type ContentOptions struct {
 	// operation.
 	Found func(bucket string, i Item) error
 
-	foreign bool // the origin's settings explain nothing, see [content.Comparer]
+	foreign   bool // the origin's settings explain nothing, see [content.Comparer]
+	countOnly bool // see [content.Comparer]
 }
 
 // The words of a comparison.
@@ -69,12 +71,16 @@ const fresh = 2 * time.Second
 // gathers what can be purged. foundErr is an error of the options' Found; err is what
 // else went wrong.
 func (c *Client) compare(ctx context.Context, m fleet.Mirror, o ContentOptions, leftovers *content.Leftovers) (r *Content, foundErr, err error) {
-	at, end := c.observer.Begin(TaskCompare, m.Bucket)
+	observer := c.observer
+	if o.countOnly {
+		observer = Observer{}.orSilent()
+	}
+	at, end := observer.Begin(TaskCompare, m.Bucket)
 	r = &Content{Items: []Item{}}
 	comparer := content.Comparer{
 		Mirror: c.own, MirrorStream: m.Facts.Mirror.Config.Name,
 		Origin: c.conn.At(m.Origin.Prefix(c.Prefix())), OriginStream: m.Origin.Stream(),
-		DeliverPrefix: m.Origin.DeliverPrefix, Bodies: o.Bodies, Rate: o.Rate, Quick: o.Quick, Foreign: o.foreign, Progress: at,
+		DeliverPrefix: m.Origin.DeliverPrefix, Bodies: o.Bodies, Rate: o.Rate, Quick: o.Quick, CountOnly: o.countOnly, Foreign: o.foreign, Progress: at,
 		Waits: content.Waits{Recheck: c.waits.Recheck, CatchUp: c.waits.CatchUp, Poll: c.waits.Poll},
 		Found: func(i Item) error {
 			if len(r.Items) < o.Shown {
@@ -102,6 +108,31 @@ func (c *Client) compare(ctx context.Context, m fleet.Mirror, o ContentOptions, 
 	}
 	end(err == nil)
 	return r, foundErr, err
+}
+
+// maxCounted is how many mirrors are compared by their sequences at once.
+const maxCounted = 16
+
+// countExactly compares the sequences of the mirrors whose counts tell too little. What
+// is found takes the place of the counts; where that is not possible, they stay.
+func (c *Client) countExactly(ctx context.Context, mirrors []fleet.Mirror) {
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, maxCounted)
+	for i := range mirrors {
+		f := &mirrors[i].Facts
+		if !f.Inexact() || !content.Listable(f.Mirror.Config, f.Origin.Config) {
+			continue
+		}
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			r, _, err := c.compare(ctx, mirrors[i], ContentOptions{countOnly: true}, nil)
+			if err == nil && r.OriginUnreadable == "" {
+				f.Content = &check.Content{LeftOver: r.LeftOver, Missing: r.Missing, Different: r.Different}
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // contentFacts are the counts of a comparison for the findings.

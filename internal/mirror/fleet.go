@@ -95,6 +95,7 @@ func (c *Client) List(ctx context.Context) (*Fleet, error) {
 	if err != nil {
 		return f, err
 	}
+	c.countExactly(ctx, read.Mirrors)
 	for _, m := range read.Mirrors {
 		f.Mirrors = append(f.Mirrors, c.member(m, check.Findings(m.Facts, check.DefaultThresholds())))
 	}
@@ -117,6 +118,9 @@ func (c *Client) Check(ctx context.Context, req CheckRequest) (*Fleet, error) {
 	read, err := c.readFleet(ctx, f, req.Buckets)
 	if err != nil {
 		return f, err
+	}
+	if req.Content == nil {
+		c.countExactly(ctx, read.Mirrors)
 	}
 	for _, m := range read.Mirrors {
 		var compared *Content

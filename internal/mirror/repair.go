@@ -57,6 +57,7 @@ func (c *Client) PlanRepair(ctx context.Context, req RepairRequest) (*RepairPlan
 	}
 	p.unread = together(unreadableParts(read), unreadableOrigins(read))
 	p.Mirrors = make([]Member, 0, len(read.Mirrors))
+	c.countExactly(ctx, read.Mirrors)
 	for _, m := range read.Mirrors {
 		if err := p.plan(m); err != nil {
 			return p, AsError(fmt.Errorf("bucket %q: %w", m.Bucket, err))
@@ -228,6 +229,7 @@ func (p *RepairPlan) repair(ctx context.Context, j *repairJob) {
 // gone, or Waits.Settle is over.
 func (c *Client) findingsAfter(ctx context.Context, m fleet.Mirror, updated *stream.Info) []check.Finding {
 	facts, origin := m.Facts, originRead{origin: m.Origin, info: m.Facts.Origin}
+	facts.Content = nil // it was counted before the update
 	var findings []check.Finding
 	find := func(mirror *stream.Info, read originRead) (settled bool) {
 		if facts.Origin != nil {

@@ -108,8 +108,10 @@ func (o *addOptions) run(ctx context.Context, rt *runtime) (mirror.Report, error
 	case r.Action == mirror.WouldCreate:
 		heading = fmt.Sprintf("Would create Key-Value Store Bucket %s", r.Bucket)
 	case o.wait != nil:
+		told := len(plan.Warnings)
 		err = plan.Wait(ctx, *o.wait)
 		r = plan.Report
+		rt.warn(plan.Warnings, told)
 	}
 	return r, errors.Join(rt.show(r, heading), err)
 }

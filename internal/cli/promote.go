@@ -19,6 +19,7 @@ type promoteOptions struct {
 	into        string
 	markerTTL   *time.Duration
 	originAlive bool
+	quick       bool
 }
 
 func addPromote(app *fisk.Application, rt *runtime, selected func(command)) {
@@ -28,6 +29,7 @@ func addPromote(app *fisk.Application, rt *runtime, selected func(command)) {
 	cmd.HelpLong("The origin is taken out of the mirror, which from then on takes values itself; this cannot be undone. Clients find the keys only in a bucket of the origin's name: of a mirror with another name, --into makes a new bucket and leaves the mirror alone. Refused while the origin answers: two buckets that take values drift apart.")
 	bucketArg(cmd.Arg("bucket", "The mirror to promote").Required(), &o.bucket)
 	cmd.Flag("into", "Make a new bucket with this name of the mirror's keys and history").PlaceHolder("NAME").SetValue(argument{&o.into})
+	cmd.Flag("quick", "With --into, compare the new bucket with the mirror by their sequences alone, where servers keep these").UnNegatableBoolVar(&o.quick)
 	durationFlag(cmd.Flag("marker-ttl", "Keep a marker for so long where a limit removes the last value of a key"), "marker-ttl", &o.markerTTL).PlaceHolder("DURATION")
 	cmd.Flag("origin-alive", "Promote also while the origin is alive, or may be").UnNegatableBoolVar(&o.originAlive)
 	cmd.Flag("force", "Promote without asking").Short('f').UnNegatableBoolVar(&o.force)
@@ -40,6 +42,8 @@ func (o *promoteOptions) complete() error {
 	switch {
 	case o.into == o.bucket:
 		return fail(kindUsage, "without --into, the bucket itself is promoted", "--into: %q is the mirror itself", o.into)
+	case o.quick && o.into == "":
+		return fail(kindUsage, "", "--quick needs --into")
 	case o.markerTTL != nil && *o.markerTTL < kvcfg.MinMarkerTTL:
 		return fail(kindUsage, "", "--marker-ttl: it must be %v or longer", kvcfg.MinMarkerTTL)
 	}
@@ -87,7 +91,7 @@ func (o *promoteOptions) inPlace(ctx context.Context, rt *runtime, c *mirror.Cli
 
 // copyInto makes a new bucket of what the mirror holds.
 func (o *promoteOptions) copyInto(ctx context.Context, rt *runtime, c *mirror.Client, req mirror.PromoteRequest) (mirror.Report, error) {
-	plan, err := c.PlanCopy(ctx, mirror.CopyRequest{PromoteRequest: req, Into: o.into})
+	plan, err := c.PlanCopy(ctx, mirror.CopyRequest{PromoteRequest: req, Into: o.into, Quick: o.quick})
 	if err != nil || plan.Action == mirror.Unchanged {
 		rt.warn(plan.Warnings, 0)
 		if err == nil {

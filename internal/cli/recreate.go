@@ -20,6 +20,7 @@ type recreateOptions struct {
 	allowMsgTTL *bool
 	acceptLoss  *int64
 	backup      string
+	quick       bool
 }
 
 func addRecreate(app *fisk.Application, rt *runtime, selected func(command)) {
@@ -34,6 +35,7 @@ func addRecreate(app *fisk.Application, rt *runtime, selected func(command)) {
 	countFlag(cmd.Flag("accept-loss", "Accept the loss of so many messages that the origin does not hold"), "accept-loss", &o.acceptLoss).PlaceHolder("MSGS")
 	cmd.Flag("from-backup", "File with the saved configuration of a mirror that was deleted and not created again").PlaceHolder("FILE").StringVar(&o.backup)
 	o.contentFlags.addTo(cmd, "")
+	cmd.Flag("quick", "Afterwards, compare only the sequences of the new mirror with its origin's").UnNegatableBoolVar(&o.quick)
 	cmd.Flag("force", "Recreate without asking").Short('f').UnNegatableBoolVar(&o.force)
 	cmd.Flag("dry-run", "Show what would be done and do nothing; exit code 2 when there is something to do").UnNegatableBoolVar(&o.dryRun)
 	jsonFlag(cmd, rt)
@@ -46,6 +48,8 @@ func (o *recreateOptions) complete() error {
 		return fail(kindUsage, "", "--accept-loss: %d is negative", *o.acceptLoss)
 	case o.backup != "" && (o.originFlags.given() || o.allowMsgTTL != nil):
 		return fail(kindUsage, "", "--from-backup says all that the mirror is to be, and excludes the other settings")
+	case o.quick && o.payload:
+		return fail(kindUsage, "", "--quick reads no bodies: leave out --payload")
 	}
 	return o.contentFlags.complete()
 }
@@ -84,6 +88,7 @@ func (o *recreateOptions) run(ctx context.Context, rt *runtime) (mirror.Report, 
 	if err != nil {
 		return r, err
 	}
+	opts.Quick = o.quick
 	plan, err := o.plan(ctx, c, opts)
 	if err = errors.Join(err, finish()); err != nil {
 		rt.warn(plan.Warnings, 0)

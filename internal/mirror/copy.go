@@ -17,6 +17,9 @@ import (
 type CopyRequest struct {
 	PromoteRequest
 	Into string // the new bucket's name
+	// Quick compares the copy with the mirror by their sequences alone, where these are
+	// the same: where the copy sources the mirror they are not.
+	Quick bool
 }
 
 // CopyPlan is a bucket that would be made of what a mirror holds. From 2.12 on the
@@ -29,13 +32,14 @@ type CopyPlan struct {
 	config stream.Raw
 	copy   *stream.Info // as it was last read; nil before it exists
 	alive  bool         // the mirror may go on taking values
+	quick  bool         // the sequences are enough
 }
 
 // PlanCopy plans to make a bucket of its own of what a mirror holds, and leaves the
 // mirror alone. A copy that was made and verified before has the action [Unchanged].
 // The plan is valid also with an error.
 func (c *Client) PlanCopy(ctx context.Context, req CopyRequest) (*CopyPlan, error) {
-	p := &CopyPlan{}
+	p := &CopyPlan{quick: req.Quick}
 	if req.Into == req.Bucket {
 		return p, fail(ErrInvalid, "%q is the mirror itself", req.Into)
 	}

@@ -340,9 +340,7 @@ func (p *RecreatePlan) finish(ctx context.Context, created *stream.Info) error {
 	if p.before != nil && mirror.Created.Equal(p.before.Created) {
 		return fail(ErrConflict, "bucket %q was deleted and created again, as the server says, and is the old one: the server is wrong", p.Bucket).advise(Advice{Code: RunAgain})
 	}
-	o := p.options
-	o.Found = nil
-	compared, _, err := p.client.compare(ctx, p.pair(mirror), o, nil)
+	compared, err := p.compareNew(ctx, mirror)
 	if ctx.Err() != nil {
 		return fail(ErrInterrupted, "interrupted: bucket %q was created again, and is not compared with its origin", p.Bucket).advise(compare)
 	}
@@ -350,10 +348,23 @@ func (p *RecreatePlan) finish(ctx context.Context, created *stream.Info) error {
 	switch {
 	case err != nil:
 		return fail(AsError(err).Kind, "bucket %q was created again, and could not be compared with its origin: %w", p.Bucket, err).advise(compare)
-	case compared.Verdict != Identical:
+	case compared.Verdict != Identical && compared.Verdict != SameSequences:
 		return fail(ErrIncomplete, "bucket %q was created again and is not verified to hold what its origin holds", p.Bucket).advise(compare)
 	}
 	return nil
+}
+
+// compareNew compares the new mirror with its origin: by their sequences, and then, unless
+// these are enough, message by message.
+func (p *RecreatePlan) compareNew(ctx context.Context, mirror *stream.Info) (*Content, error) {
+	o := p.options
+	o.Found, o.Quick = nil, !o.Bodies
+	compared, _, err := p.client.compare(ctx, p.pair(mirror), o, nil)
+	if err == nil && compared.Verdict == SameSequences && !p.options.Quick {
+		o.Quick = false
+		compared, _, err = p.client.compare(ctx, p.pair(mirror), o, nil)
+	}
+	return compared, err
 }
 
 // waitForOrigin waits until the mirror has come to where its origin was. It gives up

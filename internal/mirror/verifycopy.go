@@ -10,11 +10,17 @@ import (
 	"nats-kvmirror/internal/jsapi"
 )
 
-// verify compares the copy with the mirror, message by message.
+// verify compares the copy with the mirror, message by message, unless their sequences are
+// enough.
 func (p *CopyPlan) verify(ctx context.Context) error {
 	reached, err := p.reached(ctx)
 	if err != nil {
 		return p.unfinished(err)
+	}
+	if n, ok := p.sameSequences(ctx, reached); ok {
+		p.client.observer.Reached(p.Into, fmt.Sprintf("the %s of bucket %s, by their sequences", count(n, "value"), p.request.Bucket))
+		p.warnOfTaken(ctx, reached)
+		return nil
 	}
 	found, err := p.compareCopy(ctx, reached)
 	if err != nil {
@@ -24,11 +30,36 @@ func (p *CopyPlan) verify(ctx context.Context) error {
 		return fail(ErrDiffers, "bucket %q is not what bucket %q is: %d messages are missing, %d are different, %d are too many; the first at sequence %d; the unfinished copy is kept",
 			p.Into, p.request.Bucket, found.missing, found.different, found.surplus, found.first).advise(Advice{Code: RemoveCopy, Stream: p.copy.Config.Name})
 	}
+	p.client.observer.Reached(p.Into, fmt.Sprintf("the %s of bucket %s, compared one by one", count(found.same, "value"), p.request.Bucket))
+	p.warnOfTaken(ctx, reached)
+	return nil
+}
+
+// warnOfTaken warns of values that the mirror has taken since the copy came to a sequence.
+func (p *CopyPlan) warnOfTaken(ctx context.Context, reached uint64) {
 	if next, err := p.pending(ctx, reached); err == nil && next > 0 {
 		p.Warnings.add("taken-since", "bucket %s has taken values since the copy was made, from sequence %d on; they are not in bucket %s", p.request.Bucket, next, p.Into)
 	}
-	p.client.observer.Reached(p.Into, fmt.Sprintf("the %s of bucket %s, compared one by one", count(found.same, "value"), p.request.Bucket))
-	return nil
+}
+
+// sameSequences says whether mirror and copy have messages at the same sequences up to
+// one, and how many. It is false where that cannot be told without reading them.
+func (p *CopyPlan) sameSequences(ctx context.Context, reached uint64) (n uint64, same bool) {
+	if p.Sourced || !p.quick {
+		return 0, false
+	}
+	var sets [2]*jsapi.Sequences
+	for i, name := range []string{p.mirror.Config.Name, p.copy.Config.Name} {
+		info, err := p.client.own.Stream(ctx, name)
+		if err == nil {
+			_, sets[i], err = p.client.own.Sequences(ctx, name, info.State)
+		}
+		if err != nil {
+			return 0, false
+		}
+	}
+	same = len(sets[0].Without(sets[1], reached)) == 0 && len(sets[1].Without(sets[0], reached)) == 0
+	return sets[0].Count(reached), same
 }
 
 // copyCounts counts what a comparison of a copy with its mirror found.

@@ -223,7 +223,7 @@ func (p *PrunePlan) prune(ctx context.Context, j *pruneJob) {
 			return
 		}
 		named, more := j.leftovers.Purges(), j.leftovers.Full()
-		purged, err := p.purge(ctx, j, j.leftovers.Requests(j.member.Content.Older))
+		purged, err := p.purge(ctx, j, p.joined(ctx, j))
 		j.member.Purge.Purged += purged
 		unknown := err != nil && jsapi.OutcomeUnknown(err)
 		switch {
@@ -246,6 +246,19 @@ func (p *PrunePlan) prune(ctx context.Context, j *pruneJob) {
 			return
 		}
 	}
+}
+
+// joined are the purges of a job in as few requests as is known to be safe.
+func (p *PrunePlan) joined(ctx context.Context, j *pruneJob) []content.Purge {
+	name := j.mirror.Facts.Mirror.Config.Name
+	return content.Subtrees(j.leftovers.Requests(j.member.Content.Older), func(filter string, of []content.Purge) bool {
+		held, err := p.client.own.SubjectMessages(ctx, name, filter, messagesOf(of))
+		same := err == nil && len(held) == len(of)
+		for _, purge := range of {
+			same = same && held[purge.Subject] == purge.Messages
+		}
+		return same
+	})
 }
 
 // verifyPurged compares the mirror again, and says whether what was named is gone from

@@ -1,0 +1,66 @@
+//go:build linux || darwin
+
+package cli
+
+import (
+	"slices"
+	"strconv"
+	"testing"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"nats-kvmirror/internal/mirror"
+	"nats-kvmirror/internal/natstest"
+)
+
+// What is left over from before the origin's first message is purged by one request, and so
+// is a subtree of keys that is left over as a whole. One in which a key still stands is
+// purged key by key.
+func TestPruneRequests(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		stays    string
+		first    bool
+		requests int
+	}{"prefix": {"key.stays", false, 1}, "subtree": {"other", true, 1}, "keys": {"key.stays", true, 200}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sites, err := natstest.HubAndLeaf()
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(sites.Stop)
+			keyValue(t, sites.Hub.URL(), jetstream.KeyValueConfig{Bucket: "demo"})
+			hub := connectTo(t, sites.Hub.URL())
+			puts := []func(){
+				func() { request(t, hub, "$KV.demo."+test.stays, "value") }, func() { putMany(t, sites.Hub.URL(), 200, "value") },
+			}
+			if !test.first {
+				slices.Reverse(puts)
+			}
+			for _, put := range puts {
+				put()
+			}
+			proxy, err := natstest.NewProxy(sites.Leaf.Addr())
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(proxy.Close)
+			at := []string{"--server", "nats://" + proxy.Addr()}
+			runJSON(t, t.Context(), append(at, "add", "m", "--mirror", "demo", "--mirror-domain", "hub", "--wait", "1m")...).mustBe(t, 0, "created", "")
+			purge := purger(t, sites.Hub.URL(), "KV_demo")
+			for i := range 200 {
+				purge("$KV.demo.key." + strconv.Itoa(i))
+			}
+			proxy.Reset()
+			pruned := runFleet(t, t.Context(), append(at, "prune", "m", "--gone", "--force")...)
+			if m := pruned.fleet.Mirrors[0]; pruned.code != 0 || m.Purge.Purged != 200 || m.Content.Verdict != mirror.SameSequences {
+				t.Errorf("exit code %d: %+v\n%s", pruned.code, m, pruned.stderr)
+			}
+			if n := proxy.Traffic().Count("$JS.API.STREAM.PURGE.KV_m"); n != test.requests {
+				t.Errorf("%d purges, want %d", n, test.requests)
+			}
+			isIdentical(t, sites, 1)
+		})
+	}
+}

@@ -84,6 +84,7 @@ type Comparer struct {
 	// Waits are shorter in tests.
 	Waits Waits
 
+	heads     *heads // what was read of the candidates; nil before
 	simulated *sides // in tests
 }
 
@@ -132,7 +133,7 @@ func (c *Comparer) compare(ctx context.Context, result *Result) error {
 		return err
 	}
 	if candidates.n > 0 {
-		if now, err = c.settle(ctx, candidates, &seqSet{}, result); err != nil {
+		if now, err = c.settle(ctx, candidates, &seqSet{}, nil, result); err != nil {
 			return err
 		}
 	}
@@ -149,7 +150,8 @@ func (c *Comparer) compare(ctx context.Context, result *Result) error {
 
 // candidates compares all messages and returns the sequences to recheck.
 func (c *Comparer) candidates(ctx context.Context, now snapshot, result *Result) (*seqSet, error) {
-	found := &seqSet{}
+	found, held := &seqSet{}, newHeads(now)
+	c.heads = held
 	cl, err := c.classifier(ctx, now)
 	if err != nil {
 		return found, err
@@ -160,6 +162,7 @@ func (c *Comparer) candidates(ctx context.Context, now snapshot, result *Result)
 		switch class, _, _ := cl.classify(p); class {
 		case wrong, pending, transient, unread:
 			found.add(p.seq())
+			held.add(p)
 		default:
 			result.count(p, class)
 		}
@@ -179,13 +182,20 @@ const pendingRounds = 3
 
 // settle reads the candidates again until none of them is about to go, and reports
 // those that are wrong again. Candidates that were on both sides are reported only if
-// they are again, and different.
-func (c *Comparer) settle(ctx context.Context, candidates, onBoth *seqSet, result *Result) (now snapshot, err error) {
+// they are again, and different. meanwhile, if set, is called during the first pause and
+// returns the candidates that are left.
+func (c *Comparer) settle(ctx context.Context, candidates, onBoth *seqSet, meanwhile func() (*seqSet, error), result *Result) (now snapshot, err error) {
 	var begin time.Time // when they were rechecked first
 	pause := c.Waits.orDefault().Recheck
 	for n := 1; ; n++ {
+		due := time.After(min(pause, Grace/2))
+		if n == 1 && meanwhile != nil {
+			if candidates, err = meanwhile(); err != nil {
+				return now, err
+			}
+		}
 		select {
-		case <-time.After(min(pause, Grace/2)):
+		case <-due:
 		case <-ctx.Done():
 			return now, ctx.Err()
 		}
@@ -224,7 +234,7 @@ func (c *Comparer) recheck(ctx context.Context, candidates, onBoth *seqSet, resu
 	again := rechecker{cl: cl, known: candidates.reader(), onBoth: onBoth.reader(), coming: c.coming(ctx, now, cl.rename)}
 	parts := candidates.parts()
 	var l *lists
-	if slices.ContainsFunc(parts, func(p part) bool { return c.gettable(now, p) }) {
+	if c.heads.of(now) || slices.ContainsFunc(parts, func(p part) bool { return c.gettable(now, p) }) {
 		l = c.presence(ctx, now)
 	}
 	for _, p := range parts {

@@ -21,32 +21,26 @@ const (
 	maxGetBytes = 64 << 20
 )
 
-// pairs visits the candidates of a part, and maybe others of its range: one by one where
-// they are few, or else by reading the range.
+// pairs visits the candidates of a part, and maybe others of its range: those that were read
+// before and are still listed, or one by one where they are few, or else by reading the
+// range.
 func (c *Comparer) pairs(ctx context.Context, now snapshot, l *lists, p part, candidates *seqSet, visit func(pair) error) error {
+	seqs := candidates.within(p.Range)
+	var pairs []pair
+	known := false
+	if l != nil && c.heads.of(now) {
+		pairs, known = c.heads.pairs(l, seqs)
+	}
 	replicated := now.mirror.Config.Replicas > 1 || now.origin.Config.Replicas > 1
-	walk := func() error {
-		if c.CountOnly && p.To-p.From > maxGets*getCost {
-			return ErrNotListed
-		}
+	if !known && c.gettable(now, p) && (l != nil || !replicated) {
+		pairs = make([]pair, len(seqs))
+		known = c.getAll(ctx, l, seqs, pairs)
+	}
+	switch {
+	case !known && c.CountOnly && p.To-p.From > maxGets*getCost:
+		return ErrNotListed
+	case !known:
 		return c.walk(ctx, now, p.Range, visit)
-	}
-	if !c.gettable(now, p) || l == nil && replicated {
-		return walk()
-	}
-	var seqs []uint64
-	for r := candidates.reader(); ; {
-		seq, ok := r.next()
-		if !ok || seq > p.To {
-			break
-		}
-		if seq >= p.From {
-			seqs = append(seqs, seq)
-		}
-	}
-	pairs := make([]pair, len(seqs))
-	if !c.getAll(ctx, l, seqs, pairs) {
-		return walk()
 	}
 	for _, p := range pairs {
 		if p.mirror == nil && p.origin == nil {

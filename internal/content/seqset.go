@@ -48,6 +48,20 @@ func (r *seqReader) has(seq uint64) bool {
 	return r.seq == seq
 }
 
+// within are the sequences of a range.
+func (s *seqSet) within(in Range) []uint64 {
+	var seqs []uint64
+	for r := s.reader(); ; {
+		seq, ok := r.next()
+		if !ok || seq > in.To {
+			return seqs
+		}
+		if seq >= in.From {
+			seqs = append(seqs, seq)
+		}
+	}
+}
+
 // Range is a range of sequences, From and To included.
 type Range struct{ From, To uint64 }
 

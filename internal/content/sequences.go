@@ -66,7 +66,8 @@ func (c *Comparer) compareSequences(ctx context.Context, result *Result) (done b
 		case c.CountOnly && (candidates.n > maxGets || c.topSide() != nil):
 			return false, nil
 		}
-		if now, err = c.settle(ctx, candidates, neighbours, result); err != nil {
+		read := func() (*seqSet, error) { return c.readCandidates(ctx, now, l, candidates, result) }
+		if now, err = c.settle(ctx, candidates, neighbours, read, result); err != nil {
 			return false, err
 		}
 		result.Behind, result.Ahead, result.Skew = now.behind, now.ahead, now.skew()

@@ -21,6 +21,7 @@ type simulation struct {
 	rtt, latency   time.Duration
 	healthy        bool // nothing was planted
 	quick          bool // the sequences are compared
+	countOnly      bool // and nothing else
 	begins         time.Time
 	found          []accusation
 	walked         time.Time // when all messages were read once

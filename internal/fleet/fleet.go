@@ -9,6 +9,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -69,8 +70,10 @@ type Reader struct {
 	lost  atomic.Bool   // some request failed because the connection was lost
 }
 
-// Mirror is one mirror and what is known of it.
+// Mirror is one mirror and what is known of it. Its domain is part of its identity:
+// each domain may have a mirror with the same name.
 type Mirror struct {
+	Domain string // that its server names; "" where it names none, or does not answer
 	Bucket string
 	Origin kvcfg.Origin
 	Facts  check.Facts
@@ -249,11 +252,13 @@ func newMirror(bucket string, s *stream.Info, account *jsapi.Account) Mirror {
 		panic("fleet: not a mirror: " + err.Error())
 	}
 	facts := check.Facts{Mirror: s}
+	domain, _ := kvcfg.DomainOf(s.Prefix)
 	if account != nil {
+		domain = cmp.Or(domain, account.Domain)
 		facts.Level = &account.Level
 		facts.Stored, facts.MayStore = account.Usage(s.Config.Storage, s.Config.Replicas)
 	}
-	return Mirror{Bucket: bucket, Origin: origin, Facts: facts}
+	return Mirror{Domain: domain, Bucket: bucket, Origin: origin, Facts: facts}
 }
 
 // account is what the mirrors' server says of the account, nil when it does not.

@@ -51,6 +51,7 @@ func (f *Fleet) note(read fleet.Fleet) {
 func (c *Client) member(m fleet.Mirror, findings []check.Finding) Member {
 	f := m.Facts
 	member := Member{
+		Domain:    m.Domain,
 		Bucket:    m.Bucket,
 		Stream:    f.Mirror.Config.Name,
 		Origin:    MemberOrigin{Bucket: m.Origin.Bucket, Stream: m.Origin.Stream(), APIPrefix: m.Origin.Prefix(c.Prefix())},

@@ -155,6 +155,8 @@ func (f Fleet) MarshalJSON() ([]byte, error) {
 
 // Member is one mirror of many.
 type Member struct {
+	// Domain is the JetStream domain of the mirror; "" when its server names none.
+	Domain    string         `json:"domain"`
 	Bucket    string         `json:"bucket"`
 	Stream    string         `json:"stream"`
 	Origin    MemberOrigin   `json:"origin"`

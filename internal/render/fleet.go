@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/natscli/columns"
 
 	"nats-kvmirror/internal/check"
+	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/mirror"
 )
 
@@ -34,9 +35,7 @@ func originOf(m mirror.Member) string {
 
 // place is the domain of a prefix, or the prefix.
 func place(prefix string) string {
-	domain, isDomain := strings.CutPrefix(prefix, "$JS.")
-	domain, isAPI := strings.CutSuffix(domain, ".API")
-	if isDomain && isAPI && domain != "" {
+	if domain, ok := kvcfg.DomainOf(prefix); ok {
 		return Clean(domain)
 	}
 	return Clean(prefix)

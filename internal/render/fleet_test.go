@@ -25,7 +25,7 @@ func members() []mirror.Member {
 	}
 	return []mirror.Member{
 		{
-			Bucket: "broken", Stream: "KV_broken", Origin: origin("demo", "$JS.hub.API"), Values: 1234, Bytes: 5 << 20, LastSeq: 1900,
+			Domain: "ksds", Bucket: "broken", Stream: "KV_broken", Origin: origin("demo", "$JS.hub.API"), Values: 1234, Bytes: 5 << 20, LastSeq: 1900,
 			Behind: new(uint64(100)), Active: new(1500 * time.Millisecond), State: check.Critical,
 			Findings: []check.Finding{finding("ttl-off", check.Critical, check.Repair), finding("stops-when-full", check.Warning, check.None), finding("discard-old", check.OK, check.None)},
 			Changes:  []kvcfg.Change{{Field: "allow_msg_ttl", From: json.RawMessage("false"), To: json.RawMessage("true"), Source: kvcfg.FromOrigin}},
@@ -40,7 +40,7 @@ func members() []mirror.Member {
 			Findings: []check.Finding{{Code: "mirror-error", Severity: check.Warning, Message: nasty + " | x=1", Remedy: check.None, Fix: nasty}},
 		},
 		{
-			Bucket: "fine", Stream: "KV_fine", Origin: origin("demo", "$JS.hub.API"), PerKeyTTL: true, Values: 2, Bytes: 80, LastSeq: 2000,
+			Domain: "ksds", Bucket: "fine", Stream: "KV_fine", Origin: origin("demo", "$JS.hub.API"), PerKeyTTL: true, Values: 2, Bytes: 80, LastSeq: 2000,
 			Behind: new(uint64(0)), Active: new(350 * time.Millisecond), State: check.OK, Findings: []check.Finding{finding("discard-old", check.OK, check.None)},
 		},
 	}

@@ -169,7 +169,7 @@ func otherMirrors(ctx context.Context, app *fisk.Application, line *fisk.ParseCo
 	for _, e := range line.Elements[:len(line.Elements)-1] {
 		switch clause := e.Clause.(type) {
 		case *fisk.FlagClause:
-			if name := clause.Model().Name; app.GetFlag(name) != nil {
+			if name := clause.Model().Name; app.GetFlag(name) != nil || name == "domains" {
 				globals = append(globals, "--"+name+"="+*e.Value)
 			}
 		case *fisk.ArgClause:
@@ -203,7 +203,7 @@ func mirrorNames(ctx context.Context, globals []string) []string {
 func readNames(ctx context.Context, globals []string) []string {
 	rt := &runtime{Streams: Streams{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard}}
 	// The settings are those of any command that is run with these flags.
-	if cmd, _ := parse(rt, append(globals, "ls")); cmd == nil {
+	if cmd, _ := parse(rt, append([]string{"ls"}, globals...)); cmd == nil {
 		return nil
 	}
 	rt.globals.timeout, rt.globals.trace = min(rt.globals.timeout, namesWait), false

@@ -20,6 +20,9 @@ import (
 // connect loads the context and connects. The caller closes the client.
 func (rt *runtime) connect(ctx context.Context) (*mirror.Client, error) {
 	g := rt.globals
+	if len(rt.domains) > 0 && (g.domain != "" || g.apiPrefix != "") {
+		return nil, fail(kindUsage, "leave --js-domain and --js-api-prefix out", "--domains says where the mirrors are, and so does another flag")
+	}
 	config, err := g.load()
 	if err != nil {
 		return nil, err
@@ -29,7 +32,7 @@ func (rt *runtime) connect(ctx context.Context) (*mirror.Client, error) {
 		return nil, fail(kindContext, "", "cannot use the context's settings: %w", err)
 	}
 	redact := redactor(config.ServerURL())
-	o := mirror.Options{Timeout: g.timeout, Observer: rt.observer()}
+	o := mirror.Options{Domains: rt.domains, Timeout: g.timeout, Observer: rt.observer()}
 	switch {
 	case config.JSDomain() != "":
 		o.Prefix = kvcfg.DomainPrefix(config.JSDomain())

@@ -15,7 +15,7 @@ import (
 func (rt *runtime) command(args ...string) string {
 	words := append([]string{rt.self}, args...)
 	g := rt.globals
-	for _, flag := range []struct{ name, value string }{{"--context", g.context}, {"--js-domain", g.domain}, {"--js-api-prefix", g.apiPrefix}} {
+	for _, flag := range []struct{ name, value string }{{"--context", g.context}, {"--js-domain", g.domain}, {"--js-api-prefix", g.apiPrefix}, {"--domains", strings.Join(rt.domains, ",")}} {
 		if flag.value != "" {
 			words = append(words, flag.name, flag.value)
 		}
@@ -150,6 +150,7 @@ func fixedHints() map[mirror.AdviceCode]string {
 		mirror.CheckLink:        "check the link, and whether the mirror may create a consumer on the origin",
 		mirror.OriginAlive:      "promote when the origin is lost; if nothing writes to the origin any more, add --origin-alive",
 		mirror.DisableMirrorDir: "turn its mirror_direct off, or promote all the same with --origin-alive",
+		mirror.OtherDomains:     "the mirrors of another domain are found with --js-domain DOMAIN, those of several with --domains DOMAIN,DOMAIN",
 		mirror.SeeFixes:         "the findings list their fix",
 		mirror.PruneGone:        "to purge them as well, add --gone",
 		mirror.SeeRemedies:      "what a purge cannot fix is listed with its fix",

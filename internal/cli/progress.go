@@ -78,7 +78,7 @@ func (rt *runtime) finished(m mirror.Member) {
 	case m.Purge != nil && m.Action == mirror.Updated:
 		text = fmt.Sprintf(": %s purged; it %s", plural(m.Purge.Purged, "message"), render.Sentence(m.Content))
 	}
-	rt.say("%s: %s%s", m.Bucket, m.Action, text)
+	rt.say("%s: %s%s", m.Name(), m.Action, text)
 }
 
 // plural is so many of something.

@@ -102,18 +102,21 @@ func (rt *runtime) addHints(all mirror.Warnings) {
 // mirror failed, and hints.
 func (rt *runtime) complete(f *mirror.Fleet) {
 	rt.addHints(f.Warnings)
-	fix := func(findings []check.Finding, bucket string) {
-		for i := range findings {
-			findings[i].Fix = rt.fix(findings[i], bucket)
-		}
-	}
-	fix(f.Findings, "")
+	rt.fixAll(f.Findings, "")
 	for i := range f.Mirrors {
 		m := &f.Mirrors[i]
-		fix(m.Findings, m.Bucket)
+		in := rt.in(m.Domain)
+		in.fixAll(m.Findings, m.Bucket)
 		if m.Err != nil {
-			m.Failure = rt.failed(m.Err)
+			m.Failure = in.failed(m.Err)
 		}
+	}
+}
+
+// fixAll says what fixes the findings of a mirror; "" for the fleet as a whole.
+func (rt *runtime) fixAll(findings []check.Finding, bucket string) {
+	for i := range findings {
+		findings[i].Fix = rt.fix(findings[i], bucket)
 	}
 }
 

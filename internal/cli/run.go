@@ -46,6 +46,7 @@ type runtime struct {
 	globals globals
 	prompt  prompter
 	json    bool
+	domains []string // in which a command on many mirrors looks; none for that of the connection
 	// comparing is set by --dry-run of commands that say by their exit code whether a
 	// mirror differs from its origin.
 	comparing bool
@@ -134,7 +135,7 @@ func commandIn(app *fisk.Application, args []string) string {
 func (rt *runtime) wrongLine(name string, err error) int {
 	switch name {
 	case "check":
-		return (&checkOptions{format: "nagios"}).finish(rt, mirror.Fleet{}, err)
+		return (&checkOptions{}).finish(rt, mirror.Fleet{}, err)
 	case "ls", "repair", "prune":
 		return rt.finishFleet(mirror.Fleet{}, err)
 	}

@@ -15,9 +15,9 @@ type ContentOptions struct {
 	Quick  bool // be content with a sample where all counts agree
 	Shown  int  // how many of the messages that differ a result holds of each mirror
 	Rate   int  // messages a second that are read of an origin at the most; 0 means no limit
-	// Found, if set, is told of each message that differs. Its error ends the
-	// operation.
-	Found func(bucket string, i Item) error
+	// Found, if set, is told of each message that differs, and of the mirror's domain, which is
+	// "" when it is not known, and bucket. Its error ends the operation.
+	Found func(domain, bucket string, i Item) error
 
 	foreign bool // the origin's settings explain nothing, see [content.Comparer]
 }
@@ -62,11 +62,11 @@ func (c *Content) DifferentCount() uint64 { return content.Sum(c.Different) }
 // gathers what can be purged. foundErr is an error of the options' Found; err is what
 // else went wrong.
 func (c *Client) compare(ctx context.Context, m fleet.Mirror, o ContentOptions, leftovers *content.Leftovers) (r *Content, foundErr, err error) {
-	at, end := c.observer.Begin(TaskCompare, m.Bucket)
+	at, end := c.observer.Begin(TaskCompare, c.name(m.Bucket))
 	r = &Content{Items: []Item{}}
 	comparer := content.Comparer{
 		Mirror: c.own, MirrorStream: m.Facts.Mirror.Config.Name,
-		Origin: c.conn.At(m.Origin.Prefix(c.Prefix())), OriginStream: m.Origin.Stream(),
+		Origin: c.conn.At(m.Origin.Prefix(c.own.Prefix())), OriginStream: m.Origin.Stream(),
 		DeliverPrefix: m.Origin.DeliverPrefix, Bodies: o.Bodies, Rate: o.Rate, Quick: o.Quick, Foreign: o.foreign, Progress: at,
 		Waits: content.Waits{Recheck: c.waits.Recheck, CatchUp: c.waits.CatchUp, Poll: c.waits.Poll},
 		Found: func(i Item) error {
@@ -77,7 +77,7 @@ func (c *Client) compare(ctx context.Context, m fleet.Mirror, o ContentOptions, 
 				leftovers.Add(i)
 			}
 			if o.Found != nil {
-				foundErr = o.Found(m.Bucket, i)
+				foundErr = o.Found(m.Domain, m.Bucket, i)
 			}
 			return foundErr
 		},

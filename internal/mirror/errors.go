@@ -240,6 +240,7 @@ const (
 	RepairRollups      AdviceCode = "repair-rollups"       // Bucket
 	EditSizeOfCopy     AdviceCode = "edit-size"            // Bucket: set a maximum bucket size
 	EditRepublish      AdviceCode = "edit-republish"       // Bucket
+	OtherDomains       AdviceCode = "other-domains"        // name the domains in which the mirrors are
 	AllowTTL           AdviceCode = "allow-ttl"            // Bucket: an edit turns per-key TTL on
 )
 
@@ -264,6 +265,9 @@ type Warning struct {
 	Hint    string   `json:"hint,omitempty"` // filled in by the surface, from Advice
 	Advice  []Advice `json:"-"`
 }
+
+// NoMirror is the code of the warning that there is no mirror where one was looked for.
+const NoMirror = "no-mirror"
 
 // Warnings are those of one operation.
 type Warnings []Warning

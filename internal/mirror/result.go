@@ -3,6 +3,7 @@ package mirror
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"nats-kvmirror/internal/check"
@@ -137,7 +138,8 @@ type Fleet struct {
 	Action Action `json:"action"`
 	// Status is the worst that was found; null where nothing was checked.
 	Status   *check.Severity `json:"status"`
-	Mirrors  []Member        `json:"mirrors"`
+	Domains  []Domain        `json:"domains"`  // in which mirrors were looked for
+	Mirrors  []Member        `json:"mirrors"`  // by domain, in the order asked for, and by name
 	Findings []check.Finding `json:"findings"` // about the fleet as a whole
 	Problems []string        `json:"problems"` // what could not be read
 	// Unread is how many buckets could not be read: each may be a mirror.
@@ -149,8 +151,18 @@ type Fleet struct {
 // MarshalJSON spells empty lists as [] and never as null.
 func (f Fleet) MarshalJSON() ([]byte, error) {
 	type plain Fleet
+	f.Domains = orEmpty(f.Domains)
 	f.Mirrors, f.Findings, f.Problems, f.Warnings = orEmpty(f.Mirrors), orEmpty(f.Findings), orEmpty(f.Problems), orEmpty(f.Warnings)
 	return unescapedJSON(plain(f))
+}
+
+// Domain is a domain in which mirrors were looked for.
+type Domain struct {
+	Domain    string `json:"domain"` // "" when its server names none
+	APIPrefix string `json:"api_prefix"`
+	Mirrors   int    `json:"mirrors"` // how many were read
+	// Problem is why nothing of it could be read.
+	Problem string `json:"problem,omitempty"`
 }
 
 // Member is one mirror of many.
@@ -181,10 +193,21 @@ type Member struct {
 	Note    string         `json:"note,omitempty"`  // what else is to be said
 	Err     error          `json:"-"`
 
+	// Several says that its domain is one of several, so that its bucket alone does not
+	// tell which mirror it is.
+	Several bool `json:"-"`
 	// Chain is the mirror and what is above it, as far as it was read.
 	Chain []Node `json:"-"`
 
 	interrupted bool // skipped because ctx ended
+}
+
+// Name is the mirror's name for people.
+func (m Member) Name() string {
+	if !m.Several {
+		return m.Bucket
+	}
+	return fmt.Sprintf("%s (%s)", m.Bucket, m.Domain)
 }
 
 // MarshalJSON spells empty lists as [] and never as null.
@@ -196,6 +219,7 @@ func (m Member) MarshalJSON() ([]byte, error) {
 
 // Node is a bucket in a chain of mirrors.
 type Node struct {
+	Domain    string // "" when it is not known
 	Bucket    string
 	APIPrefix string
 	PerKeyTTL *bool // nil when it was not read
@@ -203,6 +227,7 @@ type Node struct {
 
 // MemberOrigin is the origin of one mirror of many.
 type MemberOrigin struct {
+	Domain    string  `json:"domain"` // "" when it is not known, as in another account
 	Bucket    string  `json:"bucket"`
 	Stream    string  `json:"stream"`
 	APIPrefix string  `json:"api_prefix"`

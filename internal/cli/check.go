@@ -45,7 +45,7 @@ func addCheck(app *fisk.Application, rt *runtime, selected func(command)) {
 	cmd.Flag("content", "Compare the messages of mirror and origin one by one").UnNegatableBoolVar(&o.content)
 	o.contentFlags.addTo(cmd, "With --content, ")
 	cmd.Flag("quick", "With --content, be content with a sample where all counts agree").UnNegatableBoolVar(&o.quick)
-	cmd.Flag("format", "Format of the result (nagios, json, prometheus, text)").Default("nagios").PlaceHolder("FORMAT").EnumVar(&o.format, render.Formats()...)
+	cmd.Flag("format", "Format of the result (nagios, json, prometheus, text); default text on a terminal, nagios elsewhere").PlaceHolder("FORMAT").EnumVar(&o.format, render.Formats()...)
 	domainsFlag(cmd, rt)
 	jsonFlag(cmd, rt)
 	cmd.Action(func(*fisk.ParseContext) error {
@@ -131,13 +131,24 @@ func (o *checkOptions) finish(rt *runtime, f mirror.Fleet, err error) int {
 		}
 		return code
 	}
-	_, err = io.WriteString(rt.Out, render.Monitor(f, o.thresholds, o.format))
-	if err == nil && (o.format == "nagios" || o.format == "text") {
-		err = render.Contents(rt.Out, f.Mirrors, rt.style)
-	}
+	err = o.show(rt, f)
 	if err != nil {
 		_, _ = rt.verdict(errors.Join(errors.New("cannot write the result"), err))
 		return 3
 	}
 	return code
+}
+
+// show writes the result in its format, which is for people on a terminal.
+func (o *checkOptions) show(rt *runtime, f mirror.Fleet) error {
+	if o.format == "text" || o.format == "" && isTerminal(rt.Out) {
+		defer rt.showHints(rt.hintsOf(f.Warnings))
+		return errors.Join(render.Findings(rt.Out, f, rt.fixer(o.buckets), rt.style), render.Contents(rt.Out, f.Mirrors, rt.style))
+	}
+	format := orDefault(o.format, "nagios")
+	_, err := io.WriteString(rt.Out, render.Monitor(f, o.thresholds, format))
+	if err == nil && format == "nagios" {
+		err = render.Contents(rt.Out, f.Mirrors, rt.style)
+	}
+	return err
 }

@@ -41,15 +41,18 @@ func (v domainsValue) String() string { return strings.Join(*v.target, ",") }
 // IsCumulative tells fisk that the flag can be repeated.
 func (domainsValue) IsCumulative() bool { return true }
 
-// in is the run as if it were about one of the domains that --domains names, so that what
-// it says to run names that one; without --domains it is the run itself.
-func (rt *runtime) in(domain string) *runtime {
+// in is the run as if it were about some of the domains that --domains names, so that what
+// it says to run names these; without --domains it is the run itself.
+func (rt *runtime) in(domains ...string) *runtime {
 	if len(rt.domains) == 0 {
 		return rt
 	}
-	one := *rt
-	one.domains, one.globals.domain = nil, domain
-	return &one
+	some := *rt
+	some.domains = domains
+	if len(domains) == 1 {
+		some.domains, some.globals.domain = nil, domains[0]
+	}
+	return &some
 }
 
 // sayNone says that there are no mirrors, and how to name other domains; false where there

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"nats-kvmirror/internal/check"
 	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/mirror"
 )
@@ -175,28 +174,4 @@ func indented(text string) string {
 		b.WriteString("  " + line)
 	}
 	return strings.TrimSuffix(b.String(), "\n")
-}
-
-// fix is what to do about a finding of a mirror: the command, and other advice.
-func (rt *runtime) fix(f check.Finding, bucket string) string {
-	var parts []string
-	switch f.Remedy {
-	case check.Repair:
-		parts = append(parts, rt.run("repair", bucket))
-	case check.Prune:
-		parts = append(parts, rt.run("prune", bucket))
-	case check.Recreate:
-		args := []string{"recreate", bucket}
-		if f.Code == "ttl-origin-ignored" {
-			args = append(args, "--no-allow-msg-ttl")
-		}
-		parts = append(parts, rt.run(args...))
-	}
-	if f.Code == "discard-old" && f.Severity != check.OK {
-		return "to have no limit that the origin does not have, " + rt.run("edit", bucket, "--follow", "max-bucket-size")
-	}
-	if f.Advice != "" {
-		parts = append(parts, f.Advice)
-	}
-	return strings.Join(parts, "; ")
 }

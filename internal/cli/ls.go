@@ -102,7 +102,7 @@ func (o *lsOptions) show(rt *runtime, f mirror.Fleet) error {
 		}
 		return nil
 	case o.tree:
-		return render.Tree(rt.Out, f.Mirrors)
+		return render.Tree(rt.Out, f.Mirrors, rt.style)
 	case o.dot:
 		return render.Dot(rt.Out, f.Mirrors)
 	case len(f.Mirrors) == 0:

@@ -110,7 +110,7 @@ func (o *repairOptions) run(ctx context.Context, rt *runtime) (mirror.Fleet, err
 	}
 	rt.complete(&plan.Fleet)
 	asking := o.asks() && plan.Jobs() > 0
-	if err := rt.showPlan(asking, func(w writer) error { return render.MemberChanges(w, plan.Mirrors) }); err != nil {
+	if err := rt.showPlan(asking, func(w writer) error { return render.MemberChanges(w, plan.Mirrors, rt.fixer(o.buckets)) }); err != nil {
 		return plan.Fleet, err
 	}
 	const nothing = "Nothing was changed"

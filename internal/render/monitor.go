@@ -6,28 +6,27 @@ import (
 	"strings"
 
 	"github.com/nats-io/jsm.go/monitor"
-	"github.com/nats-io/natscli/columns"
 
 	"nats-kvmirror/internal/check"
 	"nats-kvmirror/internal/mirror"
 )
 
-// Formats are the formats of [Monitor].
+// Formats are the formats of a check: text is that of [Findings], the others are those of
+// [Monitor].
 func Formats() []string { return []string{"nagios", "json", "prometheus", "text"} }
-
-// nagiosFindings is how many findings of a severity a line for a monitoring
-// plugin names; the rest is counted.
-const nagiosFindings = 20
 
 // Monitor is the result of a check in a format of monitoring systems, as
 // `nats server check` has them. A nagios line names only the first findings.
 func Monitor(f mirror.Fleet, t check.Thresholds, format string) string {
-	r := monitor.Result{Name: "mirrors", Check: "kv_mirrors", NameSpace: "nats_kvmirror", RenderFormat: renderFormat(format)}
-	addFindings(&r, f, format)
 	status := check.OK
 	if f.Status != nil {
 		status = *f.Status
 	}
+	if format == "nagios" {
+		return nagios(f, status, t)
+	}
+	r := monitor.Result{Name: "mirrors", Check: "kv_mirrors", NameSpace: "nats_kvmirror", RenderFormat: renderFormat(format)}
+	addFindings(&r, f)
 	if status == check.OK {
 		follow := fmt.Sprintf("%d mirrors follow their origins", len(f.Mirrors))
 		if len(f.Mirrors) == 1 {
@@ -36,9 +35,6 @@ func Monitor(f mirror.Fleet, t check.Thresholds, format string) string {
 		r.Ok(follow)
 	}
 	addMetrics(&r, f, t)
-	if format == "text" {
-		return monitorText(r, status)
-	}
 	out := r.String()
 	if status == check.Unknown {
 		out = asUnknown(out, format)
@@ -47,14 +43,11 @@ func Monitor(f mirror.Fleet, t check.Thresholds, format string) string {
 }
 
 // addFindings adds the findings: those about the fleet, and of each mirror.
-func addFindings(r *monitor.Result, f mirror.Fleet, format string) {
+func addFindings(r *monitor.Result, f mirror.Fleet) {
 	lines := map[check.Severity][]string{}
 	add := func(subject string, findings []check.Finding) {
 		for _, found := range findings {
 			line := fmt.Sprintf("%s%s [%s]", subject, Clean(found.Message), found.Code)
-			if format == "nagios" {
-				line = strings.ReplaceAll(line, "|", `\x7c`) // what follows a | is data
-			}
 			if found.Severity == check.Unknown {
 				line = "unknown: " + line
 			}
@@ -63,74 +56,30 @@ func addFindings(r *monitor.Result, f mirror.Fleet, format string) {
 	}
 	add("", f.Findings)
 	for _, m := range f.Mirrors {
-		add(Clean(m.Bucket)+": ", m.Findings)
+		add(Clean(m.Name())+": ", m.Findings)
 	}
-	limit := func(list []string) []string { return list }
-	if format == "nagios" {
-		limit = firstOnes
-	}
-	r.Criticals = limit(lines[check.Critical])
-	r.Warnings = append(limit(lines[check.Warning]), limit(lines[check.Unknown])...)
+	r.Criticals = lines[check.Critical]
+	r.Warnings = append(lines[check.Warning], lines[check.Unknown]...)
 }
 
 // addMetrics adds how many mirrors are in which state, and how far behind they are.
 func addMetrics(r *monitor.Result, f mirror.Fleet, t check.Thresholds) {
-	counts := map[check.Severity]int{}
-	var behind uint64
-	for _, m := range f.Mirrors {
-		counts[m.State]++
-		if m.Behind != nil {
-			behind = max(behind, *m.Behind)
-		}
-	}
+	n := numbersOf(f)
 	r.Pd(
 		&monitor.PerfDataItem{Name: "mirrors", Value: float64(len(f.Mirrors)), Help: "Mirrors that were looked at"},
-		&monitor.PerfDataItem{Name: "ok", Value: float64(counts[check.OK]), Help: "Mirrors that are fine"},
-		&monitor.PerfDataItem{Name: "warning", Value: float64(counts[check.Warning]), Help: "Mirrors with a warning at the worst"},
-		&monitor.PerfDataItem{Name: "critical", Value: float64(counts[check.Critical]), Help: "Mirrors that are critical"},
-		&monitor.PerfDataItem{Name: "unknown", Value: float64(counts[check.Unknown] + f.Unread), Help: "Mirrors that could not be looked at"},
-		&monitor.PerfDataItem{Name: "behind_max", Value: float64(behind), Warn: float64(t.LagWarn), Crit: float64(t.LagCritical), Help: "Messages that the last of the mirrors is behind"},
+		&monitor.PerfDataItem{Name: "ok", Value: float64(n.in[check.OK]), Help: "Mirrors that are fine"},
+		&monitor.PerfDataItem{Name: "warning", Value: float64(n.in[check.Warning]), Help: "Mirrors with a warning at the worst"},
+		&monitor.PerfDataItem{Name: "critical", Value: float64(n.in[check.Critical]), Help: "Mirrors that are critical"},
+		&monitor.PerfDataItem{Name: "unknown", Value: float64(n.in[check.Unknown]), Help: "Mirrors that could not be looked at"},
+		&monitor.PerfDataItem{Name: "behind_max", Value: float64(n.behind), Warn: float64(t.LagWarn), Crit: float64(t.LagCritical), Help: "Messages that the last of the mirrors is behind"},
 	)
 }
 
-// monitorText is a result for people, in the form of jsm.go, whose own tables ignore
-// NATS_TABLE_FORMAT and LLMFORMAT.
-func monitorText(r monitor.Result, status check.Severity) string {
-	out := fmt.Sprintf("%s: %s\n", r.Name, strings.ToUpper(string(status)))
-	detail := NewTable(Style{}, "", "Status", "Message")
-	for _, of := range []struct {
-		status   string
-		messages []string
-	}{{"OK", r.OKs}, {"Warning", r.Warnings}, {"Critical", r.Criticals}} {
-		for _, message := range of.messages {
-			detail.Row(of.status, message)
-		}
-	}
-	if len(r.OKs)+len(r.Warnings)+len(r.Criticals) > 0 {
-		out += "\nStatus Detail\n\n" + detail.String() + "\n"
-	}
-	metrics := NewTable(Style{}, "", "Metric", "Value", "Unit", "Critical Threshold", "Warning Threshold", "Description")
-	for _, pd := range r.PerfData {
-		metrics.Row(pd.Name, columns.F(pd.Value), pd.Unit, columns.F(pd.Crit), columns.F(pd.Warn), pd.Help)
-	}
-	return out + "\nCheck Metrics\n\n" + metrics.String() + "\n"
-}
-
 func renderFormat(format string) monitor.RenderFormat {
-	switch format {
-	case "json":
+	if format == "json" {
 		return monitor.JSONFormat
-	case "prometheus":
-		return monitor.PrometheusFormat
 	}
-	return monitor.NagiosFormat
-}
-
-func firstOnes(list []string) []string {
-	if len(list) <= nagiosFindings {
-		return list
-	}
-	return append(list[:nagiosFindings:nagiosFindings], fmt.Sprintf("and %d more", len(list)-nagiosFindings))
+	return monitor.PrometheusFormat
 }
 
 // asUnknown makes UNKNOWN of the status: jsm.go's renderer (0.5.1,
@@ -153,10 +102,6 @@ func asUnknown(out, format string) string {
 			return string(data)
 		case "prometheus":
 			out = strings.Replace(out, `status="`+set.status+`"} `+set.code, `status="UNKNOWN"} 3`, 1)
-		default:
-			if rest, ok := strings.CutPrefix(out, set.status+" "); ok {
-				return "UNKNOWN " + rest
-			}
 		}
 	}
 	return out

@@ -33,7 +33,7 @@ func Purges(w io.Writer, members []mirror.Member, style Style) error {
 		}
 		for _, f := range m.Findings {
 			if f.Severity != check.OK && f.Code != "left-over" {
-				b.WriteString(finding(f))
+				b.WriteString(finding(f, f.Fix))
 			}
 		}
 		if _, err := io.WriteString(w, b.String()); err != nil {
@@ -67,10 +67,10 @@ func unpurgeable(p *mirror.Purge) string {
 }
 
 // finding is a line about a finding and what fixes it.
-func finding(f check.Finding) string {
+func finding(f check.Finding, fix string) string {
 	text := "! " + f.Code + ": " + Clean(f.Message)
-	if f.Fix != "" {
-		text += "; fix: " + Clean(f.Fix)
+	if fix != "" {
+		text += "; fix: " + Clean(fix)
 	}
 	return text + "\n"
 }

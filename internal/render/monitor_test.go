@@ -39,7 +39,7 @@ func said(t *testing.T, format, out string) (status string) {
 		if strings.Count(out, "\n") != 1 {
 			t.Errorf("it is not one line: %q", out)
 		}
-		status, _, _ = strings.Cut(out, ":")
+		status, _, _ = strings.Cut(out, " ")
 	case "json":
 		var doc struct{ Status string }
 		if err := json.Unmarshal([]byte(out), &doc); err != nil {

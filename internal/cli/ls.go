@@ -96,7 +96,11 @@ func (o *lsOptions) show(rt *runtime, f mirror.Fleet) error {
 	switch {
 	case o.names:
 		for _, m := range f.Mirrors {
-			if _, err := fmt.Fprintln(rt.Out, render.Clean(m.Bucket)); err != nil {
+			name := render.Clean(m.Bucket)
+			if m.Several {
+				name = render.Clean(m.Domain) + "\t" + name
+			}
+			if _, err := fmt.Fprintln(rt.Out, name); err != nil {
 				return err
 			}
 		}

@@ -19,7 +19,7 @@ func Findings(w io.Writer, f mirror.Fleet, fix Fixer, style Style) error {
 		status = *f.Status
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s\n", colored(strings.ToUpper(string(status)), status, style), wrapped(tally(f, inDomains(f)), style))
+	fmt.Fprintf(&b, "%s: %s\n", colored(strings.ToUpper(string(status)), status, style), wrapped(tally(f, status, inDomains(f)), style))
 	for _, g := range groups(f) {
 		severity := fmt.Sprintf("%-*s", len(indent), strings.ToUpper(string(g.Severity)))
 		fmt.Fprintf(&b, "\n%s%s\n", colored(severity, g.Severity, style), wrapped(g.String(), style))

@@ -77,7 +77,7 @@ func names(of []mirror.Member) string {
 
 // tally says how many mirrors are in which state, the worst first, as "42 mirrors: 2
 // critical, 40 ok". where, if any, says where they were looked for.
-func tally(f mirror.Fleet, where string) string {
+func tally(f mirror.Fleet, status check.Severity, where string) string {
 	counts := numbersOf(f).in
 	var parts []string
 	for _, s := range []check.Severity{check.Critical, check.Unknown, check.Warning, check.OK} {
@@ -89,9 +89,9 @@ func tally(f mirror.Fleet, where string) string {
 	switch {
 	case n == 0:
 		return "no mirrors" + where
-	case counts[check.OK] == 1 && n == 1:
+	case status == check.OK && n == 1:
 		return "1 mirror" + where + " follows its origin"
-	case counts[check.OK] == n:
+	case status == check.OK:
 		return fmt.Sprintf("%d mirrors%s follow their origins", n, where)
 	}
 	return counted(n, "mirror") + where + ": " + strings.Join(parts, ", ")

@@ -16,7 +16,7 @@ const nagiosFindings = 20
 // wrong, the worst first, and after a bar the numbers, which end with their thresholds. It
 // is written here because jsm.go's knows no UNKNOWN.
 func nagios(f mirror.Fleet, status check.Severity, t check.Thresholds) string {
-	text := fmt.Sprintf("%s %s", strings.ToUpper(string(status)), tally(f, ""))
+	text := fmt.Sprintf("%s %s", strings.ToUpper(string(status)), tally(f, status, ""))
 	var last check.Severity
 	shown := map[check.Severity]int{}
 	left := map[check.Severity]int{}

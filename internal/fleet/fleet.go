@@ -191,18 +191,25 @@ func fewOf(api *jsapi.API) int {
 // oneOf is the first of a map's keys.
 func oneOf[V any](m map[string]V) string { return slices.Min(slices.Collect(maps.Keys(m))) }
 
-// Names reads the names of all mirrors, and nothing of their origins. What could
-// not be read is left out.
+// Names reads the names of all mirrors, each once, and nothing of their origins. What
+// could not be read is left out; it fails when that is all.
 func (r *Reader) Names(ctx context.Context) ([]string, error) {
 	var names []string
+	var err error
+	read := false
 	for _, api := range r.Own {
 		own := r.list(ctx, api)
 		if own.err != nil {
-			return nil, own.err
+			err = own.err
+			continue
 		}
+		read = true
 		for bucket := range own.mirrors() {
 			names = append(names, bucket)
 		}
+	}
+	if !read {
+		return nil, err
 	}
 	slices.Sort(names)
 	return slices.Compact(names), nil

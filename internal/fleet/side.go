@@ -124,7 +124,12 @@ func gather(sides []*side) (Fleet, error) {
 			fleet.Problems = append(fleet.Problems, p)
 		}
 		fleet.Mirrors = append(fleet.Mirrors, s.mirrors...)
-		fleet.NotBuckets = append(fleet.NotBuckets, s.notBuckets...)
+		for _, err := range s.notBuckets {
+			if len(sides) > 1 {
+				err = fmt.Errorf("%v: %w", fleet.Sides[i], err)
+			}
+			fleet.NotBuckets = append(fleet.NotBuckets, err)
+		}
 	}
 	switch {
 	case slices.ContainsFunc(sides, func(s *side) bool { return s.err == nil }):

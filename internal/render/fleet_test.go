@@ -216,7 +216,7 @@ func TestFleetJSON(t *testing.T) {
 	if err := JSON(&b, mirror.Fleet{Action: mirror.Listed}); err != nil {
 		t.Fatal(err)
 	}
-	for _, field := range []string{`"mirrors": []`, `"findings": []`, `"problems": []`, `"warnings": []`, `"status": null`, `"error": null`} {
+	for _, field := range []string{`"domains": []`, `"mirrors": []`, `"findings": []`, `"problems": []`, `"warnings": []`, `"status": null`, `"error": null`} {
 		if !strings.Contains(b.String(), field) {
 			t.Errorf("%s is not in:\n%s", field, b.String())
 		}

@@ -35,7 +35,7 @@ func addAdd(app *fisk.Application, rt *runtime, selected func(command)) {
 	o.addSettings(cmd, rt, "; default: the origin's")
 	cmd.Flag("update", "Bring a mirror that exists in line with its origin and the flags").UnNegatableBoolVar(&o.update)
 	durationFlag(cmd.Flag("wait", "Wait until the mirror has all that the origin has now"), "wait", &o.wait).PlaceHolder("DURATION")
-	jsonFlag(cmd, rt)
+	outputFlags(cmd, rt)
 	refuse(cmd, "marker-ttl", markerTTLReason, markerTTLHint)
 	refuse(cmd, "source", sourceReason, "`nats kv add --source` makes a bucket that sources others")
 	cmd.Action(reports(rt, selected, o.run, rt.finish))
@@ -94,7 +94,6 @@ func (o *addOptions) run(ctx context.Context, rt *runtime) (mirror.Report, error
 	switch plan.Action {
 	case mirror.Unchanged:
 		rt.say("Bucket %s exists with this configuration, nothing was written", plan.Bucket)
-		rt.space()
 	case mirror.WouldUpdate:
 		if err := rt.showPlan(false, func(w writer) error { return render.Differences(w, plan.Changes) }); err != nil {
 			return plan.Report, err
@@ -110,6 +109,12 @@ func (o *addOptions) run(ctx context.Context, rt *runtime) (mirror.Report, error
 	case o.wait != nil:
 		err = plan.Wait(ctx, *o.wait)
 		r = plan.Report
+	}
+	if r.Action == mirror.Unchanged && !rt.style.Terminal {
+		return r, err // a script has read enough
+	}
+	if r.Action == mirror.Unchanged || r.Action == mirror.Updated {
+		rt.space()
 	}
 	return r, errors.Join(rt.show(r, heading), err)
 }

@@ -46,7 +46,7 @@ func addCheck(app *fisk.Application, rt *runtime, selected func(command)) {
 	o.contentFlags.addTo(cmd, "With --content, ")
 	cmd.Flag("quick", "With --content, be content with a sample where all counts agree").UnNegatableBoolVar(&o.quick)
 	cmd.Flag("format", "Format of the result (nagios, json, prometheus, text)").Default("nagios").PlaceHolder("FORMAT").EnumVar(&o.format, render.Formats()...)
-	jsonFlag(cmd, rt)
+	outputFlags(cmd, rt)
 	cmd.Action(func(*fisk.ParseContext) error {
 		selected(func(ctx context.Context) int {
 			f, err := o.run(ctx, rt)

@@ -48,7 +48,7 @@ func addEdit(app *fisk.Application, rt *runtime, selected func(command)) {
 	o.addSettings(cmd, rt, "")
 	cmd.Flag("follow", "Follow the origin again in this setting, whatever was chosen (can be repeated)").PlaceHolder("SETTING").HintOptions(kvcfg.FollowNames()...).SetValue(&o.follow)
 	cmd.Flag("force", "Change without asking").Short('f').UnNegatableBoolVar(&o.force)
-	jsonFlag(cmd, rt)
+	outputFlags(cmd, rt)
 	recreate := "delete the mirror and create it again with `" + appName + " recreate`"
 	refuse(cmd, "marker-ttl", markerTTLReason, markerTTLHint)
 	refuse(cmd, "source", sourceReason, "")

@@ -36,7 +36,11 @@ func (rt *runtime) observer() mirror.Observer {
 		Saved: func(bucket, file string) {
 			fmt.Fprintf(rt.Err, "the configuration of bucket %s is saved in %s until it is created again\n", bucket, file)
 		},
-		Reached: func(bucket, what string) { fmt.Fprintf(rt.Err, "Bucket %s has %s\n", bucket, render.Clean(what)) },
+		Reached: func(bucket, what string) {
+			if !rt.quiet {
+				fmt.Fprintf(rt.Err, "Bucket %s has %s\n", bucket, render.Clean(what))
+			}
+		},
 	}
 }
 

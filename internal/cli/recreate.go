@@ -36,7 +36,7 @@ func addRecreate(app *fisk.Application, rt *runtime, selected func(command)) {
 	o.contentFlags.addTo(cmd, "")
 	cmd.Flag("force", "Recreate without asking").Short('f').UnNegatableBoolVar(&o.force)
 	cmd.Flag("dry-run", "Show what would be done and do nothing; exit code 2 when there is something to do").UnNegatableBoolVar(&o.dryRun)
-	jsonFlag(cmd, rt)
+	outputFlags(cmd, rt)
 	cmd.Action(reports(rt, selected, o.run, rt.finish))
 }
 

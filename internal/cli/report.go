@@ -81,7 +81,7 @@ func (rt *runtime) document(doc any, done mirror.Action, code int) int {
 	if !rt.json {
 		return code
 	}
-	if err := render.JSON(rt.Out, doc); err != nil {
+	if err := render.JSON(rt.stdout, doc); err != nil {
 		if done.Wrote() {
 			err = fmt.Errorf("what was %s cannot be shown: %w", done, err)
 		}
@@ -151,11 +151,11 @@ func (rt *runtime) show(r mirror.Report, heading string) error {
 	return err
 }
 
-// showPlan writes what is planned; when stdout belongs to a JSON document,
-// only for a person who is about to be asked, on stderr.
+// showPlan writes what is planned; when stdout takes no text, only for a person who is
+// about to be asked, on stderr.
 func (rt *runtime) showPlan(asking bool, write func(w writer) error) error {
 	switch {
-	case !rt.json:
+	case !rt.json && !rt.quiet:
 		return write(rt.Out)
 	case asking:
 		return write(rt.Err)

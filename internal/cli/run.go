@@ -46,6 +46,8 @@ type runtime struct {
 	globals globals
 	prompt  prompter
 	json    bool
+	quiet   bool      // Out takes nothing
+	stdout  io.Writer // where a JSON document goes
 	// comparing is set by --dry-run of commands that say by their exit code whether a
 	// mirror differs from its origin.
 	comparing bool
@@ -61,7 +63,7 @@ type runtime struct {
 // check are those of monitoring plugins. ctx ends on an interrupt. The environment is
 // the process's, because fisk, natscontext and columns read it there.
 func Run(ctx context.Context, args []string, s Streams) int {
-	rt := &runtime{Streams: s, log: log.New(s.Err, "", log.Ltime), style: s.newStyle(""), self: appName}
+	rt := &runtime{Streams: s, stdout: s.Out, log: log.New(s.Err, "", log.Ltime), style: s.newStyle(""), self: appName}
 	if belowHost() {
 		rt.self = hostName + " " + pluginName
 	}
@@ -78,6 +80,9 @@ func Run(ctx context.Context, args []string, s Streams) int {
 	}
 	return cmd(ctx)
 }
+
+// silence leaves stdout to a JSON document.
+func (rt *runtime) silence() { rt.quiet, rt.Out = true, io.Discard }
 
 // command is a parsed command, ready to run; it returns the exit code.
 type command func(ctx context.Context) int
@@ -114,7 +119,10 @@ func parse(rt *runtime, args []string) (cmd command, code int) {
 		_, err = app.Parse(normal)
 	}
 	if err != nil {
-		rt.json = wantsJSON(app.Model(), args)
+		rt.json = asksFor(app.Model(), args, "json", 'j')
+		if asksFor(app.Model(), args, "quiet", 'q') {
+			rt.silence()
+		}
 		return nil, rt.wrongLine(commandIn(app, args), usageFailure(err))
 	}
 	return cmd, exitOK

@@ -75,7 +75,18 @@ func refuseNegated(cmd *fisk.CmdClause, name, reason, hint string) {
 	cmd.Flag(name, "Not possible on a mirror").Hidden().SetValue(refusedValue{flag: name, reason: reason, hint: hint, boolean: true})
 }
 
-// jsonFlag declares -j.
-func jsonFlag(cmd *fisk.CmdClause, rt *runtime) {
+// outputFlags declares -j and -q.
+func outputFlags(cmd *fisk.CmdClause, rt *runtime) {
 	cmd.Flag("json", "Write one JSON document").Short('j').UnNegatableBoolVar(&rt.json)
+	quietFlag(cmd, rt)
+}
+
+// quietFlag declares -q.
+func quietFlag(cmd *fisk.CmdClause, rt *runtime) {
+	flag := cmd.Flag("quiet", "Write nothing to stdout but the document of --json").Short('q')
+	flag.PreAction(func(*fisk.ParseContext) error {
+		rt.silence()
+		return nil
+	})
+	flag.UnNegatableBool()
 }

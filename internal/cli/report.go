@@ -60,6 +60,9 @@ func (rt *runtime) verdict(err error) (int, *mirror.Failure) {
 	}
 	f := rt.explain(err)
 	fmt.Fprintf(rt.Err, "%s: error: %s\n", appName, render.Clean(f.Error()))
+	if f.usage != "" {
+		fmt.Fprintln(rt.Err, f.usage)
+	}
 	rt.showHints(f.hint)
 	return rt.exitCode(err, f.kind), &mirror.Failure{Kind: f.kind, Message: f.Error(), Hint: f.hint}
 }

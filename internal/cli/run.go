@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"io"
 	"log"
 	"os"
@@ -10,7 +9,6 @@ import (
 	"github.com/choria-io/fisk"
 	"golang.org/x/term"
 
-	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/mirror"
 	"nats-kvmirror/internal/render"
 )
@@ -123,23 +121,19 @@ func parse(rt *runtime, args []string) (cmd command, code int) {
 		if asksFor(app.Model(), args, "quiet", 'q') {
 			rt.silence()
 		}
-		return nil, rt.wrongLine(commandIn(app, args), usageFailure(err))
+		line, _ := app.ParseContext(args) // as far as it goes
+		return nil, rt.wrongLine(line, rt.usageFailure(app.Model(), line, err))
 	}
 	return cmd, exitOK
 }
 
-// commandIn is the command that a wrong command line names; "" when it is not
-// known.
-func commandIn(app *fisk.Application, args []string) string {
-	if pc, _ := app.ParseContext(args); pc != nil && pc.SelectedCommand != nil {
-		return pc.SelectedCommand.Model().Name
-	}
-	return ""
-}
-
 // wrongLine says what is wrong with a command line, with the document and the
 // exit code of its command.
-func (rt *runtime) wrongLine(name string, err error) int {
+func (rt *runtime) wrongLine(line *fisk.ParseContext, err error) int {
+	name := ""
+	if line != nil && line.SelectedCommand != nil {
+		name = line.SelectedCommand.Model().Name
+	}
 	switch name {
 	case "check":
 		return (&checkOptions{format: "nagios"}).finish(rt, mirror.Fleet{}, err)
@@ -147,24 +141,4 @@ func (rt *runtime) wrongLine(name string, err error) int {
 		return rt.finishFleet(mirror.Fleet{}, err)
 	}
 	return rt.finish(mirror.Report{}, err)
-}
-
-// usageFailure makes an error of the command line a failure.
-func usageFailure(err error) error {
-	if f := (*failure)(nil); errors.As(err, &f) {
-		return f
-	}
-	if errors.Is(err, kvcfg.ErrInvalidName) {
-		return err
-	}
-	hint := ""
-	for _, known := range []error{
-		fisk.ErrUnknownLongFlag, fisk.ErrUnknownShortFlag, fisk.ErrExpectedFlagArgument, fisk.ErrExpectedKnownCommand,
-		fisk.ErrRequiredArgument, fisk.ErrRequiredFlag, fisk.ErrFlagCannotRepeat, fisk.ErrUnexpectedArgument,
-	} {
-		if errors.Is(err, known) {
-			hint = "add --help to see the arguments and flags"
-		}
-	}
-	return &failure{kind: kindUsage, err: err, hint: hint}
 }

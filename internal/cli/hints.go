@@ -76,8 +76,14 @@ func (rt *runtime) hint(a mirror.Advice) string {
 		return "no server changes what a mirror takes: run `" + rt.command("recreate", bucket) + "` with the --filter wanted"
 	case mirror.RecreateAllKeys:
 		return "without that consumer, " + rt.run("recreate", bucket, "--filter", ">") + ", or with the --filter wanted"
-	case mirror.EditMaxBytes:
-		return fmt.Sprintf("give it one with `%s SIZE`", rt.command("edit", bucket, "--max-bucket-size"))
+	case mirror.SetMaxBytes:
+		if a.Bucket == "" {
+			return "add --max-bucket-size SIZE"
+		}
+		return fmt.Sprintf("first give bucket %s a limit: `%s SIZE`", bucket, rt.command("edit", bucket, "--max-bucket-size"))
+	case mirror.FreeStorage:
+		other := map[string]string{"file": "memory", "memory": "file"}[a.Value]
+		return "`nats account info` shows what is used and reserved of how much; reserve less with --max-bucket-size SIZE or --replicas 1, or store a new mirror elsewhere with --storage " + other
 	case mirror.RecreateWithoutTTL:
 		return "without per-key TTL, " + rt.run("recreate", bucket, "--no-allow-msg-ttl")
 	case mirror.UpgradeTo:
@@ -132,6 +138,13 @@ func fixedHints() map[mirror.AdviceCode]string {
 	return map[mirror.AdviceCode]string{
 		mirror.CheckRoute:       "check that JetStream is enabled there, the domain and the prefix, the link, and the imports of the account",
 		mirror.GrantSubject:     "the user needs permission for the subject",
+		mirror.GrantInbox:       "the user needs permission to subscribe to inboxes, as _INBOX.>; if it has it for others, name their prefix with --inbox-prefix PREFIX",
+		mirror.FewerStreams:     "`nats account info` shows how many the account may have; remove one, or use another account with --context NAME or --user USER",
+		mirror.OtherPlacement:   "no servers fit --cluster, --tags and --replicas: name others, or --replicas 1",
+		mirror.OneReplica:       "add --replicas 1",
+		mirror.WaitForLeader:    "the cluster has no leader, or no majority: run the command again, with a longer --timeout to wait for one",
+		mirror.OtherPrefix:      "it is the prefix of the mirror's own domain: name the origin's with --mirror-domain DOMAIN, or another --mirror-api-prefix PREFIX",
+		mirror.StartServers:     "the servers that host it are down, or too old for it: `nats server report jetstream` shows them; another --server may know more",
 		mirror.LongerTimeout:    "a longer --timeout may help",
 		mirror.EnableJetStream:  "enable JetStream for the account, or connect with another user or context",
 		mirror.UseNatsKV:        "use `nats kv` for buckets that are no mirrors",

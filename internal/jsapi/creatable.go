@@ -34,7 +34,7 @@ func LacksRoom(err error) bool {
 		return false
 	}
 	switch e.Code {
-	case codeAccountResources, codeNoResources, codeMaxStreams, codeNoMemory, codeNoStorage:
+	case codeAccountResources, codeNoResources, CodeMaxStreams, CodeNoMemory, CodeNoStorage:
 		return true
 	}
 	return false

@@ -69,7 +69,7 @@ func (p *RecreatePlan) checkRoom(planned stream.Config, room jsapi.Room) error {
 	used := room.Used - min(is*replicas, room.Used)
 	switch {
 	case room.MaxBytesRequired && planned.MaxBytes <= 0:
-		return fail(ErrRefused, "the account requires a maximum bucket size, and the mirror has none").advise(Advice{Code: EditMaxBytes, Bucket: p.Bucket})
+		return fail(ErrRefused, "the account requires a maximum bucket size, and the mirror has none").advise(Advice{Code: SetMaxBytes})
 	case room.MaxStreamBytes > 0 && planned.MaxBytes > room.MaxStreamBytes:
 		return fail(ErrRefused, "the account allows a maximum bucket size of %d bytes, and the mirror has %d", room.MaxStreamBytes, planned.MaxBytes)
 	case room.MaxStreams > 0 && room.Streams > room.MaxStreams:

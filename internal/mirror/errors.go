@@ -103,6 +103,7 @@ func AsError(err error) *Error {
 	}{
 		{jsapi.ErrNotFound, ErrNotFound, ""},
 		{jsapi.ErrNoResponders, ErrNoResponders, CheckRoute},
+		{jsapi.ErrInboxDenied, ErrDenied, GrantInbox},
 		{jsapi.ErrDenied, ErrDenied, GrantSubject},
 		{jsapi.ErrTimeout, ErrTimeout, LongerTimeout},
 		{jsapi.ErrDisconnected, ErrDisconnected, ""},
@@ -132,7 +133,7 @@ func AsError(err error) *Error {
 		if known.kind == ErrInterrupted {
 			err = interrupted{}
 		}
-		e := &Error{Kind: known.kind, Err: err}
+		e := &Error{Kind: known.kind, Err: err, Advice: adviceOn(err)}
 		if known.advice != "" {
 			e.Advice = []Advice{{Code: known.advice}}
 		}
@@ -190,6 +191,7 @@ type AdviceCode string
 const (
 	CheckRoute         AdviceCode = "check-route"          // JetStream, domain, prefix, link and imports
 	GrantSubject       AdviceCode = "grant-subject"        // the user needs permission
+	GrantInbox         AdviceCode = "grant-inbox"          // the user needs permission to subscribe to inboxes, or another prefix of them
 	LongerTimeout      AdviceCode = "longer-timeout"       //
 	EnableJetStream    AdviceCode = "enable-jetstream"     // for the account, or use another user
 	UseNatsKV          AdviceCode = "use-nats-kv"          // the bucket is no mirror
@@ -205,7 +207,14 @@ const (
 	RecreateFilter     AdviceCode = "recreate-filter"      // Bucket: with the filters wanted
 	RecreateWithoutTTL AdviceCode = "recreate-without-ttl" // Bucket, where known
 	RecreateAllKeys    AdviceCode = "recreate-all-keys"    // Bucket: with a filter, which leaves its consumer out
-	EditMaxBytes       AdviceCode = "edit-max-bytes"       // Bucket: give it a maximum bucket size
+	SetMaxBytes        AdviceCode = "set-max-bytes"        // Bucket, where it exists: give it a maximum bucket size
+	FreeStorage        AdviceCode = "free-storage"         // Value: in which storage there is no room
+	FewerStreams       AdviceCode = "fewer-streams"        // the account may have no more
+	OtherPlacement     AdviceCode = "other-placement"      // no servers for the placement and the replicas
+	OneReplica         AdviceCode = "one-replica"          // there is no cluster
+	WaitForLeader      AdviceCode = "wait-for-leader"      //
+	OtherPrefix        AdviceCode = "other-prefix"         // the origin's is the server's own
+	StartServers       AdviceCode = "start-servers"        // those that host the stream
 	RecreateAsItIs     AdviceCode = "recreate-as-it-is"    // without another filter or origin
 	UpgradeTo          AdviceCode = "upgrade-to"           // Version: the mirror's server
 	AddWithoutTTL      AdviceCode = "add-without-ttl"      // a mirror that keeps what expires at the origin

@@ -35,7 +35,7 @@ func (c *Client) update(ctx context.Context, name string, plan kvcfg.Plan, messa
 		w.Fields = append(w.Fields, change.Field)
 	}
 	updated, err := c.own.Update(ctx, w)
-	return updated, writeFailure(name, "updated", "changed", err)
+	return updated, about(kvcfg.DisplayName(name), writeFailure(name, "updated", "changed", err))
 }
 
 // delete deletes the stream of a bucket.

@@ -69,7 +69,8 @@ func tlsHint(err error) string {
 		return "the server does not begin with the TLS handshake: leave --tlsfirst out"
 	case errors.Is(err, nats.ErrSecureConnWanted):
 		return "the server has no TLS: leave --tlsca, --tlscert and --tlskey out, and give --server as nats://"
-	case strings.Contains(err.Error(), "remote error: tls:"): // the server's alert, which has no type
+	case strings.Contains(err.Error(), "remote error: tls:"), // the server's alert, which has no type
+		strings.Contains(err.Error(), "closed by remote after TLS handshake"): // which came too late to be read
 		return "the server wants a certificate of yours that it trusts: name it with --tlscert FILE and --tlskey FILE"
 	}
 	return ""

@@ -58,8 +58,6 @@ func (rt *runtime) hint(a mirror.Advice) string {
 		return "name the bucket and not its stream: " + a.Bucket
 	case mirror.OtherNameOrDomain:
 		return "give the mirror a name of its own, as " + rt.command("add", bucket+"-mirror", "--mirror", bucket) + ", or name the origin's domain with --mirror-domain"
-	case mirror.UpdateOrRepair:
-		return fmt.Sprintf("add --update to change it, or %s to make it follow its origin", rt.run("repair", bucket))
 	case mirror.AllowTTL:
 		return fmt.Sprintf("`%s` turns it on", rt.command("edit", bucket, "--allow-msg-ttl"))
 	case mirror.Repair:
@@ -72,8 +70,10 @@ func (rt *runtime) hint(a mirror.Advice) string {
 		return rt.run("prune", bucket)
 	case mirror.Recreate:
 		return rt.run("recreate", bucket)
-	case mirror.RecreateFilter:
-		return "no server changes what a mirror takes: run `" + rt.command("recreate", bucket) + "` with the --filter wanted"
+	case mirror.ThenRecreate:
+		return "then " + rt.run("recreate", bucket)
+	case mirror.RecreateAs:
+		return "to delete it and create it again, " + rt.recreateAs(bucket, a.Origin, a.Filters)
 	case mirror.RecreateAllKeys:
 		return "without that consumer, " + rt.run("recreate", bucket, "--filter", ">") + ", or with the --filter wanted"
 	case mirror.SetMaxBytes:
@@ -143,6 +143,7 @@ func fixedHints() map[mirror.AdviceCode]string {
 		mirror.OtherPlacement:   "no servers fit --cluster, --tags and --replicas: name others, or --replicas 1",
 		mirror.OneReplica:       "add --replicas 1",
 		mirror.WaitForLeader:    "the cluster has no leader, or no majority: run the command again, with a longer --timeout to wait for one",
+		mirror.NameAPIPrefix:    "add --mirror-api-prefix PREFIX for an origin in another account",
 		mirror.OtherPrefix:      "it is the prefix of the mirror's own domain: name the origin's with --mirror-domain DOMAIN, or another --mirror-api-prefix PREFIX",
 		mirror.StartServers:     "the servers that host it are down, or too old for it: `nats server report jetstream` shows them; another --server may know more",
 		mirror.LongerTimeout:    "a longer --timeout may help",
@@ -150,6 +151,7 @@ func fixedHints() map[mirror.AdviceCode]string {
 		mirror.UseNatsKV:        "use `nats kv` for buckets that are no mirrors",
 		mirror.ListBuckets:      "list the buckets there with `nats kv ls`, with the domain in --js-domain",
 		mirror.DecideTTL:        "to go on without reading it, add --allow-msg-ttl or --no-allow-msg-ttl",
+		mirror.ConsentToUpdate:  "add --update to change it",
 		mirror.OtherName:        "choose another name, or remove that bucket first",
 		mirror.AddWithoutTTL:    "add --no-allow-msg-ttl for a mirror without it, which keeps forever what expires at the origin",
 		mirror.RecreateAsItIs:   "without another filter or origin it is created again as it is",

@@ -3,6 +3,7 @@ package kvcfg
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"nats-kvmirror/internal/stream"
 )
@@ -21,6 +22,17 @@ type Origin struct {
 
 // DomainPrefix is the prefix of the JetStream API of a domain.
 func DomainPrefix(domain string) string { return "$JS." + domain + ".API" }
+
+// Domain is the domain whose prefix the origin is behind; ok is false where it is behind
+// none, or another prefix, or messages arrive on one, which no domain needs.
+func (o Origin) Domain() (domain string, ok bool) {
+	rest, begins := strings.CutPrefix(o.APIPrefix, "$JS.")
+	domain, ends := strings.CutSuffix(rest, ".API")
+	if !begins || !ends || o.DeliverPrefix != "" {
+		return "", false
+	}
+	return domain, domain != ""
+}
 
 // External says whether the origin is behind another prefix than the mirror.
 func (o Origin) External() bool { return o.APIPrefix != "" }

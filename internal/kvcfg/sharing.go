@@ -15,8 +15,8 @@ const (
 // that a domain has, as $JS.hub.API, or messages arrive on a prefix as well, which no
 // domain needs.
 func (o Origin) OtherAccount() bool {
-	domain := strings.HasPrefix(o.APIPrefix, "$JS.") && strings.HasSuffix(o.APIPrefix, ".API")
-	return o.External() && (!domain || o.DeliverPrefix != "")
+	_, isDomain := o.Domain()
+	return o.External() && !isDomain
 }
 
 // Sharing is what the accounts of an origin and of its mirror have to share, as

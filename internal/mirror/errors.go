@@ -114,6 +114,7 @@ func AsError(err error) *Error {
 		{jsapi.ErrMalformed, ErrMalformed, ""},
 		{kvcfg.ErrInvalidName, ErrInvalid, ""},
 		{kvcfg.ErrInvalidSetting, ErrInvalid, ""},
+		{kvcfg.ErrNoPrefix, ErrInvalid, NameAPIPrefix},
 		{kvcfg.ErrNotMirror, ErrNotMirror, UseNatsKV},
 		{kvcfg.ErrNotBucket, ErrNotBucket, ""},
 		{kvcfg.ErrTTLStays, ErrRefused, RecreateWithoutTTL},
@@ -201,10 +202,11 @@ const (
 	DecideTTL          AdviceCode = "decide-ttl"           // say whether per-key TTL is wanted, to go on without the origin
 	OtherName          AdviceCode = "other-name"           // or remove the bucket that exists
 	OtherNameOrDomain  AdviceCode = "other-name-or-domain" // the mirror has the name of its origin
-	UpdateOrRepair     AdviceCode = "update-or-repair"     // Bucket: consent to an update, or repair it
+	ConsentToUpdate    AdviceCode = "consent-to-update"    //
 	Repair             AdviceCode = "repair"               // Bucket
 	Recreate           AdviceCode = "recreate"             // Bucket: delete it and create it again
-	RecreateFilter     AdviceCode = "recreate-filter"      // Bucket: with the filters wanted
+	ThenRecreate       AdviceCode = "then-recreate"        // Bucket: after an upgrade
+	RecreateAs         AdviceCode = "recreate-as"          // Bucket: with the Origin and the Filters, of which some may be left out
 	RecreateWithoutTTL AdviceCode = "recreate-without-ttl" // Bucket, where known
 	RecreateAllKeys    AdviceCode = "recreate-all-keys"    // Bucket: with a filter, which leaves its consumer out
 	SetMaxBytes        AdviceCode = "set-max-bytes"        // Bucket, where it exists: give it a maximum bucket size
@@ -213,6 +215,7 @@ const (
 	OtherPlacement     AdviceCode = "other-placement"      // no servers for the placement and the replicas
 	OneReplica         AdviceCode = "one-replica"          // there is no cluster
 	WaitForLeader      AdviceCode = "wait-for-leader"      //
+	NameAPIPrefix      AdviceCode = "name-api-prefix"      // of the origin
 	OtherPrefix        AdviceCode = "other-prefix"         // the origin's is the server's own
 	StartServers       AdviceCode = "start-servers"        // those that host the stream
 	RecreateAsItIs     AdviceCode = "recreate-as-it-is"    // without another filter or origin
@@ -264,6 +267,7 @@ type Advice struct {
 	Count   uint64
 	Value   string
 	Origin  kvcfg.Origin
+	Filters []string
 }
 
 // Warning is what is to be known, and no failure.

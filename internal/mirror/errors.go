@@ -197,7 +197,8 @@ const (
 	EnableJetStream    AdviceCode = "enable-jetstream"     // for the account, or use another user
 	UseNatsKV          AdviceCode = "use-nats-kv"          // the bucket is no mirror
 	ShareAccounts      AdviceCode = "share-accounts"       // Origin: what the accounts have to export and import
-	ListBuckets        AdviceCode = "list-buckets"         // where the origin should be
+	ListBuckets        AdviceCode = "list-buckets"         // Origin: where it should be
+	ListMirrors        AdviceCode = "list-mirrors"         //
 	NameBucket         AdviceCode = "name-bucket"          // Bucket, and not its stream
 	DecideTTL          AdviceCode = "decide-ttl"           // say whether per-key TTL is wanted, to go on without the origin
 	OtherName          AdviceCode = "other-name"           // or remove the bucket that exists

@@ -34,6 +34,8 @@ func connectFailure(config *natscontext.Context, redact *strings.Replacer, err e
 		return fail(mirror.ErrInterrupted, "", "interrupted, nothing was changed")
 	case errors.Is(err, nats.ErrNoServers):
 		return cannot(kindUnreachable, "check that the server runs, and --server", "the connection is refused")
+	case errors.Is(err, nats.ErrAccountAuthExpired):
+		return cannot(kindAuthorization, "the account itself has to be renewed by its operator; until then, use another with --context or --creds", strings.ToLower(text))
 	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked):
 		if why := expired(config, time.Now()); why != "" {
 			return cannot(kindAuthorization, "get new credentials, and name their file with --creds FILE or in the context", why)

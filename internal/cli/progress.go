@@ -71,18 +71,22 @@ func (rt *runtime) begin(task mirror.Task, bucket string) (at func(done, of uint
 	}
 }
 
-// finished says in a line what became of a mirror.
+// finished says in a line what became of a mirror, and what helps.
 func (rt *runtime) finished(m mirror.Member) {
-	text := ""
+	text, hint := "", ""
 	switch {
 	case m.Err != nil:
-		text = ": " + rt.explain(m.Err).Error()
+		f := rt.explain(m.Err)
+		text, hint = ": "+f.Error(), f.hint
 	case m.Note != "":
 		text = ": " + m.Note
 	case m.Purge != nil && m.Action == mirror.Updated:
 		text = fmt.Sprintf(": %s purged; it %s", plural(m.Purge.Purged, "message"), render.Sentence(m.Content))
 	}
 	rt.say("%s: %s%s", m.Bucket, m.Action, text)
+	if !rt.json {
+		rt.showHints(hint)
+	}
 }
 
 // plural is so many of something.

@@ -45,13 +45,16 @@ func (c *Client) update(ctx context.Context, name string, plan kvcfg.Plan, messa
 // orRecreate is a failure to turn per-key TTL on, with the other way to get it where a
 // server does not do it by an update.
 func orRecreate(err error) error {
+	e := AsError(err)
 	switch {
-	case errors.Is(err, ErrRejected), errors.Is(err, ErrOldServer): // 2.11.0 and 2.11.1, by 10052
-		return AsError(err).advise(Advice{Code: Recreate})
-	case errors.Is(err, ErrNotKept): // 2.10
-		return AsError(err).advise(Advice{Code: UpgradeTo, Version: "2.11"}, Advice{Code: ThenRecreate})
+	case e == nil:
+		return nil
+	case e.Kind == ErrNotKept: // 2.10
+		return e.advise(Advice{Code: UpgradeTo, Version: "2.11"}, Advice{Code: ThenRecreate})
+	case (e.Kind == ErrRejected || e.Kind == ErrOldServer) && len(e.Advice) == 0: // 2.11.0 and 2.11.1, by 10052
+		return e.advise(Advice{Code: Recreate})
 	}
-	return err
+	return e
 }
 
 // delete deletes the stream of a bucket.

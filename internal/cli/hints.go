@@ -178,7 +178,7 @@ func fixedHints() map[mirror.AdviceCode]string {
 		mirror.WaitForLeader:    "the cluster has no leader, or no majority: run the command again, with a longer --timeout to wait for one",
 		mirror.NameAPIPrefix:    "add --mirror-api-prefix PREFIX for an origin in another account",
 		mirror.OtherPrefix:      "it is the prefix of the mirror's own domain: name the origin's with --mirror-domain DOMAIN, or another --mirror-api-prefix PREFIX",
-		mirror.StartServers:     "the servers that host it are down, or too old for it: `nats server report jetstream` shows them; another --server may know more",
+		mirror.StartServers:     "the servers that host it are down, or too old for it: `nats server report jetstream --user USER --password PASSWORD`, of the system account, shows them",
 		mirror.LongerTimeout:    "a longer --timeout may help",
 		mirror.EnableJetStream:  "enable JetStream for the account, or connect with another user or context",
 		mirror.UseNatsKV:        "use `nats kv` for buckets that are no mirrors",

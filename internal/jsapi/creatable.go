@@ -7,7 +7,7 @@ import (
 	"nats-kvmirror/internal/stream"
 )
 
-// MayCreate is nil when the stream of this configuration, of whose name there is one, might
+// MayCreate is nil when the stream of this configuration, of whose name there is one, may
 // be created by this user: servers answer OK to a creation of what is there, and to another
 // configuration, if it is valid, that the name is in use. It is sent once, and changes
 // nothing.

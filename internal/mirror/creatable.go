@@ -26,7 +26,9 @@ func (p *RecreatePlan) verifyCreatable(ctx context.Context) error {
 	if err := kvcfg.CheckRecreatable(p.plan.Config, origin.Config, origin.State); err != nil {
 		return about(p.Bucket, err)
 	}
-	if err := p.client.own.MayCreate(ctx, p.plan.Config); err != nil {
+	is := p.before.Config.Raw()
+	is["max_bytes"] = p.plan.Config["max_bytes"] // which the account may require
+	if err := p.client.own.MayCreate(ctx, is); err != nil {
 		return p.notCreatable(ctx, err)
 	}
 	planned, err := p.plan.Config.Config()

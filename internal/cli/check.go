@@ -47,7 +47,7 @@ func addCheck(app *fisk.Application, rt *runtime, selected func(command)) {
 	cmd.Flag("quick", "With --content, be content with a sample where all counts agree").UnNegatableBoolVar(&o.quick)
 	cmd.Flag("format", "Format of the result (nagios, json, prometheus, text); default text on a terminal, nagios elsewhere").PlaceHolder("FORMAT").EnumVar(&o.format, render.Formats()...)
 	domainsFlag(cmd, rt)
-	jsonFlag(cmd, rt)
+	outputFlags(cmd, rt)
 	cmd.Action(func(*fisk.ParseContext) error {
 		selected(func(ctx context.Context) int {
 			f, err := o.run(ctx, rt)

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/url"
 	"os"
 	"strings"
 
@@ -45,7 +43,7 @@ func (rt *runtime) connect(ctx context.Context) (*mirror.Client, error) {
 	rt.style = rt.newStyle(config.ColorScheme())
 	c, err := mirror.Connect(ctx, config.ServerURL(), o, opts...)
 	if err != nil {
-		return nil, connectFailure(redact.Replace(config.ServerURL()), redact, err)
+		return nil, connectFailure(config, redact, err)
 	}
 	return c, nil
 }
@@ -123,28 +121,4 @@ func redactor(servers string) *strings.Replacer {
 		}
 	}
 	return strings.NewReplacer(pairs...)
-}
-
-// connectFailure says why there is no connection, with no secret in it.
-func connectFailure(servers string, redact *strings.Replacer, err error) error {
-	text := strings.TrimPrefix(redact.Replace(err.Error()), "nats: ")
-	var parse *url.Error
-	var netErr net.Error
-	switch {
-	case errors.Is(err, mirror.ErrInvalid):
-		return err
-	case errors.Is(err, context.Canceled):
-		return fail(mirror.ErrInterrupted, "", "interrupted, nothing was changed")
-	case errors.Is(err, nats.ErrNoServers):
-		return fail(kindUnreachable, "check that the server runs, and --server", "cannot connect to %s: the connection is refused", servers)
-	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked):
-		return fail(kindAuthorization, "check the user, the password, or the credentials", "cannot connect to %s: %s", servers, strings.ToLower(text))
-	case errors.Is(err, os.ErrNotExist):
-		return fail(kindContext, "", "cannot connect to %s: %s", servers, text)
-	case errors.As(err, &parse):
-		return fail(kindUsage, "", "cannot understand the server address: %s", text)
-	case errors.As(err, &netErr) && netErr.Timeout(), errors.Is(err, nats.ErrTimeout), mirror.AsError(err).Kind == mirror.ErrTimeout:
-		return fail(kindUnreachable, "a longer --timeout may help", "cannot connect to %s: %s", servers, text)
-	}
-	return fail(kindUnreachable, "", "cannot connect to %s: %s", servers, text)
 }

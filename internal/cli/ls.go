@@ -32,7 +32,7 @@ func addLs(app *fisk.Application, rt *runtime, selected func(command)) {
 	nameFlag(cmd.Flag("origin-domain", "Only mirrors of buckets in this domain, or behind this prefix"), "origin-domain", &o.domain).PlaceHolder("DOMAIN")
 	cmd.Flag("state", "Only mirrors in this state (ok, warning, critical, unknown)").PlaceHolder("STATE").HintOptions(severities()...).SetValue(optional[string]{"state", &o.state, parseSeverity})
 	domainsFlag(cmd, rt)
-	jsonFlag(cmd, rt)
+	outputFlags(cmd, rt)
 	cmd.Action(reports(rt, selected, o.run, rt.finishFleet))
 }
 

@@ -26,7 +26,7 @@ func (o *manyFlags) addTo(cmd *fisk.CmdClause, rt *runtime, verb string) {
 	cmd.Flag("force", "Change without asking").Short('f').UnNegatableBoolVar(&o.force)
 	dryRunFlag(cmd, rt, "Show what would be changed and change nothing; exit code 2 when there is something to change, 3 when that is not known", &o.dryRun)
 	domainsFlag(cmd, rt)
-	jsonFlag(cmd, rt)
+	outputFlags(cmd, rt)
 }
 
 func (o *manyFlags) complete() error {

@@ -60,6 +60,9 @@ func (rt *runtime) verdict(err error) (int, *mirror.Failure) {
 	}
 	f := rt.explain(err)
 	fmt.Fprintf(rt.Err, "%s: error: %s\n", appName, render.Clean(f.Error()))
+	if f.usage != "" {
+		fmt.Fprintln(rt.Err, f.usage)
+	}
 	rt.showHints(f.hint)
 	return rt.exitCode(err, f.kind), &mirror.Failure{Kind: f.kind, Message: f.Error(), Hint: f.hint}
 }
@@ -81,7 +84,7 @@ func (rt *runtime) document(doc any, done mirror.Action, code int) int {
 	if !rt.json {
 		return code
 	}
-	if err := render.JSON(rt.Out, doc); err != nil {
+	if err := render.JSON(rt.stdout, doc); err != nil {
 		if done.Wrote() {
 			err = fmt.Errorf("what was %s cannot be shown: %w", done, err)
 		}
@@ -154,11 +157,11 @@ func (rt *runtime) show(r mirror.Report, heading string) error {
 	return err
 }
 
-// showPlan writes what is planned; when stdout belongs to a JSON document,
-// only for a person who is about to be asked, on stderr.
+// showPlan writes what is planned; when stdout takes no text, only for a person who is
+// about to be asked, on stderr.
 func (rt *runtime) showPlan(asking bool, write func(w writer) error) error {
 	switch {
-	case !rt.json:
+	case !rt.json && !rt.quiet:
 		return write(rt.Out)
 	case asking:
 		return write(rt.Err)

@@ -18,8 +18,11 @@ import (
 	"nats-kvmirror/internal/natstest"
 )
 
-// wire holds a script's proxy, which counts its requests.
-type wire struct{ proxy *natstest.Proxy }
+// wire holds a script's servers, and its proxy, which counts its requests.
+type wire struct {
+	sites *natstest.Sites
+	proxy *natstest.Proxy
+}
 
 type wireKey struct{}
 
@@ -46,7 +49,13 @@ func cmdSites(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Defer(s.Stop)
 	ts.Setenv("HUB", s.Hub.URL())
 	ts.Setenv("LEAF", s.Leaf.URL())
+	ts.Value(wireKey{}).(*wire).sites = s
 	withProxy(ts, s.Leaf.Addr())
+}
+
+// down hub stops the hub.
+func cmdDown(ts *testscript.TestScript, _ bool, _ []string) {
+	ts.Value(wireKey{}).(*wire).sites.Hub.Stop()
 }
 
 // accounts KIND starts a server with two accounts: $ORIGIN for account A and

@@ -95,6 +95,8 @@ func TestScript(t *testing.T) {
 			"requests":   cmdRequests,
 			"json":       cmdJSON,
 			"code":       cmdCode,
+			"doc":        cmdDoc,
+			"down":       cmdDown,
 		},
 	})
 }

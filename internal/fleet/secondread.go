@@ -61,7 +61,7 @@ func (r *Reader) followChains(ctx context.Context, mirrors []Mirror) {
 // inOurAccount says whether an origin that a stream of our account names is in our
 // account too: behind the mirrors' own prefix, or behind that of a domain.
 func inOurAccount(own string, o kvcfg.Origin) bool {
-	return o.APIPrefix == own || !o.OtherAccount() && o.DeliverPrefix == ""
+	return o.APIPrefix == own || !o.OtherAccount()
 }
 
 // onceEach returns a function that reads streams, each once: many mirrors have

@@ -125,7 +125,7 @@ func (c *Conn) asyncError(err error) {
 	subscription := m[1][0]|0x20 == 's'
 	denied := func(subject string) error {
 		if subscription {
-			return &Error{Kind: ErrDenied, Subject: subject, Description: fmt.Sprintf("may not subscribe to the inbox %q", m[2])}
+			return &Error{Kind: ErrInboxDenied, Subject: subject, Description: fmt.Sprintf("may not subscribe to the inbox %q", m[2])}
 		}
 		return &Error{Kind: ErrDenied, Subject: subject, Description: "may not publish to it"}
 	}
@@ -195,7 +195,7 @@ func (c *Conn) wait(subject string) (*waiter, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if e := (*Error)(nil); errors.As(c.inbox, &e) {
-		return nil, &Error{Kind: ErrDenied, Subject: subject, Description: e.Description}
+		return nil, &Error{Kind: ErrInboxDenied, Subject: subject, Description: e.Description}
 	}
 	w := &waiter{subject: subject, failed: make(chan error, 1)}
 	c.waiting[w] = struct{}{}

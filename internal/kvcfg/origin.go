@@ -34,6 +34,15 @@ func DomainOf(prefix string) (domain string, ok bool) {
 	return domain, true
 }
 
+// Domain is the domain whose prefix the origin is behind; ok is false where it is behind
+// none, or another prefix, or messages arrive on one, which no domain needs.
+func (o Origin) Domain() (domain string, ok bool) {
+	if o.DeliverPrefix != "" {
+		return "", false
+	}
+	return DomainOf(o.APIPrefix)
+}
+
 // External says whether the origin is behind another prefix than the mirror.
 func (o Origin) External() bool { return o.APIPrefix != "" }
 

@@ -187,7 +187,7 @@ func (p *CopyPlan) fill(ctx context.Context) error {
 	if p.copy == nil {
 		created, err := p.client.create(ctx, p.config)
 		if created == nil {
-			return err
+			return about(p.request.Bucket, err)
 		}
 		if p.copy = created; !kvcfg.Unfinished(created.Config, p.request.Bucket) {
 			return fail(ErrNotKept, "bucket %q was created, but the server did not keep its mark", p.Into)

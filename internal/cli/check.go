@@ -122,6 +122,7 @@ func (o *checkOptions) finish(rt *runtime, f mirror.Fleet, err error) int {
 		f.Action, f.Status = mirror.Failed, new(check.Unknown)
 		f.Findings = []check.Finding{{Code: "unreadable", Severity: check.Unknown, Message: f.Error.Message, Remedy: check.None, Advice: f.Error.Hint}}
 	}
+	f.Type = rt.documentType()
 	rt.complete(&f)
 	code := map[check.Severity]int{check.OK: 0, check.Warning: 1, check.Critical: 2, check.Unknown: 3}[*f.Status]
 	if rt.json {

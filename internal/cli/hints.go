@@ -8,25 +8,24 @@ import (
 	"nats-kvmirror/internal/check"
 	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/mirror"
+	"nats-kvmirror/internal/render"
 )
 
-// command is a command line of this program that can be pasted: with the flags of
-// this run that say which mirrors are meant.
-func (rt *runtime) command(args ...string) string {
-	words := append([]string{rt.self}, args...)
+// argv is a command line of this program, with the flags of this run that say which
+// mirrors are meant.
+func (rt *runtime) argv(args ...string) []string {
+	words := append(strings.Fields(rt.self), args...)
 	g := rt.globals
 	for _, flag := range []struct{ name, value string }{{"--context", g.context}, {"--js-domain", g.domain}, {"--js-api-prefix", g.apiPrefix}} {
 		if flag.value != "" {
 			words = append(words, flag.name, flag.value)
 		}
 	}
-	for i, word := range words[1:] {
-		if !safeWord(word) {
-			words[i+1] = "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-		}
-	}
-	return strings.Join(words, " ")
+	return words
 }
+
+// command is such a command line to be pasted.
+func (rt *runtime) command(args ...string) string { return render.CommandLine(rt.argv(args...)) }
 
 // run says to run a command.
 func (rt *runtime) run(args ...string) string { return "run `" + rt.command(args...) + "`" }
@@ -176,26 +175,19 @@ func indented(text string) string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// fix is what to do about a finding of a mirror: the command, and other advice.
-func (rt *runtime) fix(f check.Finding, bucket string) string {
-	var parts []string
-	switch f.Remedy {
-	case check.Repair:
-		parts = append(parts, rt.run("repair", bucket))
-	case check.Prune:
-		parts = append(parts, rt.run("prune", bucket))
-	case check.Recreate:
-		args := []string{"recreate", bucket}
-		if f.Code == "ttl-origin-ignored" {
-			args = append(args, "--no-allow-msg-ttl")
-		}
-		parts = append(parts, rt.run(args...))
+// fix is the command that fixes a finding of a mirror; empty when there is none.
+func (rt *runtime) fix(f check.Finding, bucket string) []string {
+	switch {
+	case f.Remedy == check.Repair:
+		return rt.argv("repair", bucket)
+	case f.Remedy == check.Prune:
+		return rt.argv("prune", bucket)
+	case f.Remedy == check.Recreate && f.Code == "ttl-origin-ignored":
+		return rt.argv("recreate", bucket, "--no-allow-msg-ttl")
+	case f.Remedy == check.Recreate:
+		return rt.argv("recreate", bucket)
+	case f.Code == "discard-old" && f.Severity != check.OK:
+		return rt.argv("edit", bucket, "--follow", "max-bucket-size")
 	}
-	if f.Code == "discard-old" && f.Severity != check.OK {
-		return "to have no limit that the origin does not have, " + rt.run("edit", bucket, "--follow", "max-bucket-size")
-	}
-	if f.Advice != "" {
-		parts = append(parts, f.Advice)
-	}
-	return strings.Join(parts, "; ")
+	return []string{}
 }

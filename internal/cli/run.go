@@ -44,6 +44,7 @@ func (s Streams) newStyle(scheme string) render.Style {
 type runtime struct {
 	Streams
 	globals globals
+	name    string // of the command
 	prompt  prompter
 	json    bool
 	// comparing is set by --dry-run of commands that say by their exit code whether a
@@ -111,11 +112,12 @@ func parse(rt *runtime, args []string) (cmd command, code int) {
 	app.Terminate(func(code int) { panic(exited(code)) })
 	normal, err := normalizeArgs(app.Model(), args)
 	if err == nil {
-		_, err = app.Parse(normal)
+		rt.name, err = app.Parse(normal)
 	}
 	if err != nil {
 		rt.json = wantsJSON(app.Model(), args)
-		return nil, rt.wrongLine(commandIn(app, args), usageFailure(err))
+		rt.name = commandIn(app, args)
+		return nil, rt.wrongLine(usageFailure(err))
 	}
 	return cmd, exitOK
 }
@@ -131,8 +133,8 @@ func commandIn(app *fisk.Application, args []string) string {
 
 // wrongLine says what is wrong with a command line, with the document and the
 // exit code of its command.
-func (rt *runtime) wrongLine(name string, err error) int {
-	switch name {
+func (rt *runtime) wrongLine(err error) int {
+	switch rt.name {
 	case "check":
 		return (&checkOptions{format: "nagios"}).finish(rt, mirror.Fleet{}, err)
 	case "ls", "repair", "prune":

@@ -9,7 +9,6 @@
 package fleet
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -103,6 +102,9 @@ type Fleet struct {
 	// NotBuckets are streams that mirror, and are no mirror of a bucket though either
 	// side is named like one; each error says why.
 	NotBuckets []error
+	// Domain is that of all mirrors; "" where their server names none, or does not
+	// answer.
+	Domain string
 }
 
 // All reads all mirrors. It fails only when nothing at all could be read, or
@@ -120,6 +122,7 @@ func (r *Reader) All(ctx context.Context) (Fleet, error) {
 		return fleet, own.err
 	}
 	fleet.Problems = own.problems
+	fleet.Domain = domainOf(r.Own.Prefix(), account)
 	for _, name := range slices.Sorted(maps.Keys(own.notBuckets)) {
 		fleet.NotBuckets = append(fleet.NotBuckets, own.notBuckets[name])
 	}
@@ -231,6 +234,7 @@ func (r *Reader) Named(ctx context.Context, buckets []string) (Fleet, error) {
 	if err := ctx.Err(); err != nil {
 		return fleet, err
 	}
+	fleet.Domain = domainOf(r.Own.Prefix(), account)
 	for i, bucket := range buckets {
 		err := errs[i]
 		if err == nil {
@@ -252,13 +256,21 @@ func newMirror(bucket string, s *stream.Info, account *jsapi.Account) Mirror {
 		panic("fleet: not a mirror: " + err.Error())
 	}
 	facts := check.Facts{Mirror: s}
-	domain, _ := kvcfg.DomainOf(s.Prefix)
 	if account != nil {
-		domain = cmp.Or(domain, account.Domain)
 		facts.Level = &account.Level
 		facts.Stored, facts.MayStore = account.Usage(s.Config.Storage, s.Config.Replicas)
 	}
-	return Mirror{Domain: domain, Bucket: bucket, Origin: origin, Facts: facts}
+	return Mirror{Domain: domainOf(s.Prefix, account), Bucket: bucket, Origin: origin, Facts: facts}
+}
+
+// domainOf is the domain of mirrors behind a prefix; the account is nil when it was not
+// read.
+func domainOf(prefix string, account *jsapi.Account) string {
+	domain, ok := kvcfg.DomainOf(prefix)
+	if !ok && account != nil {
+		domain = account.Domain
+	}
+	return domain
 }
 
 // account is what the mirrors' server says of the account, nil when it does not.

@@ -34,6 +34,7 @@ func (c *Client) readFleet(ctx context.Context, f *Fleet, buckets []string) (fle
 		return read, AsError(err).wrap("cannot read the mirrors")
 	}
 	f.note(read)
+	f.Domain = read.Domain
 	return read, nil
 }
 
@@ -61,13 +62,12 @@ func (c *Client) member(m fleet.Mirror, findings []check.Finding) Member {
 		LastSeq:   f.Mirror.State.LastSeq,
 		State:     check.Worst(findings),
 		Findings:  findings,
+		Active:    activeOf(f.Mirror.Mirror),
 		Chain:     c.chain(m),
-	}
-	if f.Mirror.Mirror != nil {
-		member.Active = &f.Mirror.Mirror.Active
 	}
 	if compared, ok := f.Compare(); ok {
 		member.Behind = &compared.Behind
+		member.LeftOver, member.Missing = f.Counts()
 		member.Origin.Reachable = true
 		member.Origin.PerKeyTTL = &f.Origin.Config.AllowMsgTTL
 		member.Origin.LastSeq = &f.Origin.State.LastSeq

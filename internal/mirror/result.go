@@ -3,7 +3,6 @@ package mirror
 import (
 	"bytes"
 	"encoding/json"
-	"time"
 
 	"nats-kvmirror/internal/check"
 	"nats-kvmirror/internal/content"
@@ -45,6 +44,7 @@ func (a Action) Planned() bool {
 
 // Report is the result of an operation on one bucket.
 type Report struct {
+	Type      string         `json:"type"` // filled in by the surface
 	Action    Action         `json:"action"`
 	Bucket    string         `json:"bucket"`
 	Stream    string         `json:"stream"`
@@ -95,10 +95,9 @@ type Origin struct {
 // health.
 type Link struct {
 	Lag uint64 `json:"lag"`
-	// Active is how long ago the link was last active, in nanoseconds; -1 when
-	// never.
-	Active time.Duration `json:"active"`
-	Error  string        `json:"error"`
+	// Active is how long ago the link was last active; null when never.
+	Active *Seconds `json:"active"`
+	Error  string   `json:"error"`
 }
 
 // Failure is why an operation failed. The hint is the surface's.
@@ -118,11 +117,19 @@ func (r *Report) set(s *stream.Info) {
 	r.PerKeyTTL = &s.Config.AllowMsgTTL
 	r.Link = nil
 	if s.Mirror != nil {
-		r.Link = &Link{Lag: s.Mirror.Lag, Active: s.Mirror.Active}
+		r.Link = &Link{Lag: s.Mirror.Lag, Active: activeOf(s.Mirror)}
 		if s.Mirror.Error != nil {
 			r.Link.Error = s.Mirror.Error.Description
 		}
 	}
+}
+
+// activeOf is how long ago a link was last active; nil when never.
+func activeOf(link *stream.SourceInfo) *Seconds {
+	if !link.EverActive() {
+		return nil
+	}
+	return new(Seconds(link.Active))
 }
 
 // MarshalJSON spells empty lists as [] and never as null.
@@ -134,6 +141,7 @@ func (r Report) MarshalJSON() ([]byte, error) {
 
 // Fleet is the result of an operation on many mirrors.
 type Fleet struct {
+	Type   string `json:"type"` // filled in by the surface
 	Action Action `json:"action"`
 	// Status is the worst that was found; null where nothing was checked.
 	Status   *check.Severity `json:"status"`
@@ -141,7 +149,10 @@ type Fleet struct {
 	Findings []check.Finding `json:"findings"` // about the fleet as a whole
 	Problems []string        `json:"problems"` // what could not be read
 	// Unread is how many buckets could not be read: each may be a mirror.
-	Unread   int      `json:"unread"`
+	Unread int `json:"unread"`
+	// Domain is the JetStream domain of all mirrors; "" when their server names none,
+	// or does not answer.
+	Domain   string   `json:"-"`
 	Warnings Warnings `json:"warnings"`
 	Error    *Failure `json:"error"` // filled in by the surface
 }
@@ -156,16 +167,21 @@ func (f Fleet) MarshalJSON() ([]byte, error) {
 // Member is one mirror of many.
 type Member struct {
 	// Domain is the JetStream domain of the mirror; "" when its server names none.
-	Domain    string         `json:"domain"`
-	Bucket    string         `json:"bucket"`
-	Stream    string         `json:"stream"`
-	Origin    MemberOrigin   `json:"origin"`
-	PerKeyTTL bool           `json:"per_key_ttl"`
-	Values    uint64         `json:"values"`
-	Bytes     uint64         `json:"bytes"`
-	LastSeq   uint64         `json:"last_seq"`
-	Behind    *uint64        `json:"behind"` // null when the origin was not read
-	Active    *time.Duration `json:"active"` // nanoseconds, -1 for never
+	Domain    string       `json:"domain"`
+	Bucket    string       `json:"bucket"`
+	Stream    string       `json:"stream"`
+	Origin    MemberOrigin `json:"origin"`
+	PerKeyTTL bool         `json:"per_key_ttl"`
+	Values    uint64       `json:"values"`
+	Bytes     uint64       `json:"bytes"`
+	LastSeq   uint64       `json:"last_seq"`
+	Behind    *uint64      `json:"behind"` // null when the origin was not read
+	// LeftOver and Missing are how many messages only the mirror, and only the
+	// origin, holds against the design; at least so many where the messages were not
+	// compared, and null where the counts tell nothing.
+	LeftOver *uint64  `json:"left_over"`
+	Missing  *uint64  `json:"missing"`
+	Active   *Seconds `json:"active"` // how long ago the link was last active; null for never
 	// State is the worst of the findings.
 	State    check.Severity  `json:"state"`
 	Findings []check.Finding `json:"findings"`
@@ -229,6 +245,8 @@ type Purge struct {
 // Content is what comparing the messages of a mirror with its origin's has shown.
 type Content struct {
 	content.Result
+	// Skew is how far the clock of the mirror's server is ahead of the origin's.
+	Skew Seconds `json:"skew"`
 	// Items are the first messages that differ.
 	Items []Item `json:"items"`
 }

@@ -69,8 +69,20 @@ func unpurgeable(p *mirror.Purge) string {
 // finding is a line about a finding and what fixes it.
 func finding(f check.Finding) string {
 	text := "! " + f.Code + ": " + Clean(f.Message)
-	if f.Fix != "" {
-		text += "; fix: " + Clean(f.Fix)
+	if fix := fixOf(f); fix != "" {
+		text += "; fix: " + fix
 	}
 	return text + "\n"
+}
+
+// fixOf is what is to be done about a finding: the command, and other advice.
+func fixOf(f check.Finding) string {
+	var parts []string
+	if len(f.Fix) > 0 {
+		parts = append(parts, "run `"+CommandLine(f.Fix)+"`")
+	}
+	if f.Advice != "" {
+		parts = append(parts, f.Advice)
+	}
+	return Clean(strings.Join(parts, "; "))
 }

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,7 +24,7 @@ type checkOptions struct {
 	buckets            []string
 	ignore             []string
 	expect             *int64
-	format             string
+	format, output     string
 	lagWarn, lagCrit   *int64
 	seenWarn, seenCrit *time.Duration
 	content, quick     bool
@@ -46,9 +48,11 @@ func addCheck(app *fisk.Application, rt *runtime, selected func(command)) {
 	o.contentFlags.addTo(cmd, "With --content, ")
 	cmd.Flag("quick", "With --content, be content with a sample where all counts agree").UnNegatableBoolVar(&o.quick)
 	cmd.Flag("format", "Format of the result (nagios, json, prometheus, text)").Default("nagios").PlaceHolder("FORMAT").EnumVar(&o.format, render.Formats()...)
+	cmd.Flag("output", "Write the result to this file, whole or not at all, and nothing to stdout").PlaceHolder("FILE").StringVar(&o.output)
 	jsonFlag(cmd, rt)
 	cmd.Action(func(*fisk.ParseContext) error {
 		selected(func(ctx context.Context) int {
+			rt.json = rt.json || o.format == "json"
 			f, err := o.run(ctx, rt)
 			return o.finish(rt, f, err)
 		})
@@ -115,29 +119,43 @@ func (o *checkOptions) run(ctx context.Context, rt *runtime) (mirror.Fleet, erro
 	return *f, errors.Join(err, finish())
 }
 
-// finish shows the result and returns the exit code of a monitoring plugin.
+// finish writes the result and returns the exit code of a monitoring plugin.
 func (o *checkOptions) finish(rt *runtime, f mirror.Fleet, err error) int {
 	if err != nil {
 		_, f.Error = rt.verdict(err)
 		f.Action, f.Status = mirror.Failed, new(check.Unknown)
 		f.Findings = []check.Finding{{Code: "unreadable", Severity: check.Unknown, Message: f.Error.Message, Remedy: check.None, Advice: f.Error.Hint}}
+		f.Domain = cmp.Or(f.Domain, rt.domain)
 	}
 	f.Type = rt.documentType()
 	rt.complete(&f)
 	code := map[check.Severity]int{check.OK: 0, check.Warning: 1, check.Critical: 2, check.Unknown: 3}[*f.Status]
-	if rt.json {
-		if rt.document(f, f.Action, exitOK) != exitOK {
-			return 3
-		}
-		return code
-	}
-	_, err = io.WriteString(rt.Out, render.Monitor(f, o.thresholds, o.format))
-	if err == nil && (o.format == "nagios" || o.format == "text") {
-		err = render.Contents(rt.Out, f.Mirrors, rt.style)
+	var b bytes.Buffer
+	err = o.show(&b, rt, f)
+	switch {
+	case err != nil:
+	case o.output != "":
+		err = writeWhole(o.output, b.Bytes())
+	default:
+		_, err = rt.Out.Write(b.Bytes())
 	}
 	if err != nil {
-		_, _ = rt.verdict(errors.Join(errors.New("cannot write the result"), err))
+		_, _ = rt.verdict(fmt.Errorf("the result is lost: %w", err))
 		return 3
 	}
 	return code
+}
+
+// show writes the result in the format that was asked for.
+func (o *checkOptions) show(w writer, rt *runtime, f mirror.Fleet) error {
+	switch {
+	case rt.json:
+		return render.JSON(w, f)
+	case o.format == "prometheus":
+		return render.Metrics(w, f, time.Now())
+	}
+	if _, err := io.WriteString(w, render.Monitor(f, o.thresholds, o.format)); err != nil {
+		return err
+	}
+	return render.Contents(w, f.Mirrors, rt.style)
 }

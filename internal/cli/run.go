@@ -45,6 +45,7 @@ type runtime struct {
 	Streams
 	globals globals
 	name    string // of the command
+	domain  string // of the mirrors, as the flags and the context say; "" when they do not
 	prompt  prompter
 	json    bool
 	// comparing is set by --dry-run of commands that say by their exit code whether a

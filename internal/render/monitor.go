@@ -1,7 +1,6 @@
 package render
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -12,17 +11,18 @@ import (
 	"nats-kvmirror/internal/mirror"
 )
 
-// Formats are the formats of [Monitor].
+// Formats are the formats of a check: those of [Monitor], and those of [JSON] and
+// [Metrics].
 func Formats() []string { return []string{"nagios", "json", "prometheus", "text"} }
 
 // nagiosFindings is how many findings of a severity a line for a monitoring
 // plugin names; the rest is counted.
 const nagiosFindings = 20
 
-// Monitor is the result of a check in a format of monitoring systems, as
-// `nats server check` has them. A nagios line names only the first findings.
+// Monitor is the result of a check as nagios or text, as `nats server check` has them.
+// A nagios line names only the first findings.
 func Monitor(f mirror.Fleet, t check.Thresholds, format string) string {
-	r := monitor.Result{Name: "mirrors", Check: "kv_mirrors", NameSpace: "nats_kvmirror", RenderFormat: renderFormat(format)}
+	r := monitor.Result{Name: "mirrors", Check: "kv_mirrors", NameSpace: "nats_kvmirror", RenderFormat: monitor.NagiosFormat}
 	addFindings(&r, f, format)
 	status := check.OK
 	if f.Status != nil {
@@ -41,7 +41,7 @@ func Monitor(f mirror.Fleet, t check.Thresholds, format string) string {
 	}
 	out := r.String()
 	if status == check.Unknown {
-		out = asUnknown(out, format)
+		out = asUnknown(out)
 	}
 	return strings.TrimRight(out, "\n") + "\n"
 }
@@ -116,16 +116,6 @@ func monitorText(r monitor.Result, status check.Severity) string {
 	return out + "\nCheck Metrics\n\n" + metrics.String() + "\n"
 }
 
-func renderFormat(format string) monitor.RenderFormat {
-	switch format {
-	case "json":
-		return monitor.JSONFormat
-	case "prometheus":
-		return monitor.PrometheusFormat
-	}
-	return monitor.NagiosFormat
-}
-
 func firstOnes(list []string) []string {
 	if len(list) <= nagiosFindings {
 		return list
@@ -137,26 +127,10 @@ func firstOnes(list []string) []string {
 // monitor/result.go) sets OK, WARNING or CRITICAL, whatever it was given. Here
 // it has set WARNING, because there are unknown findings and no critical ones,
 // or OK, when there are no findings at all.
-func asUnknown(out, format string) string {
-	for _, set := range []struct{ status, code string }{{"WARNING", "1"}, {"OK", "0"}} {
-		switch format {
-		case "json":
-			var doc map[string]json.RawMessage
-			if json.Unmarshal([]byte(out), &doc) != nil {
-				return out
-			}
-			doc["status"] = json.RawMessage(`"UNKNOWN"`)
-			data, err := json.MarshalIndent(doc, "", "  ")
-			if err != nil {
-				return out
-			}
-			return string(data)
-		case "prometheus":
-			out = strings.Replace(out, `status="`+set.status+`"} `+set.code, `status="UNKNOWN"} 3`, 1)
-		default:
-			if rest, ok := strings.CutPrefix(out, set.status+" "); ok {
-				return "UNKNOWN " + rest
-			}
+func asUnknown(out string) string {
+	for _, set := range []string{"WARNING", "OK"} {
+		if rest, ok := strings.CutPrefix(out, set+" "); ok {
+			return "UNKNOWN " + rest
 		}
 	}
 	return out

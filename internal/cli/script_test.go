@@ -107,6 +107,10 @@ func TestScript(t *testing.T) {
 			"requests":   cmdRequests,
 			"json":       cmdJSON,
 			"code":       cmdCode,
+			"down":       cmdDown,
+			"up":         cmdUp,
+			"another":    cmdAnother,
+			"reaches":    cmdReaches,
 		},
 	})
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/choria-io/fisk"
@@ -75,11 +76,11 @@ func wantsJSON(model *fisk.ApplicationModel, args []string) bool {
 			takesValue[f.Short] = true
 		}
 	})
-	for _, arg := range args {
+	for i, arg := range args {
 		switch {
 		case arg == "--":
 			return false
-		case arg == "--json", arg == "--json=true":
+		case arg == "--json", arg == "--json=true", arg == "--format=json", arg == "--format" && slices.Contains(args[i+1:min(i+2, len(args))], "json"):
 			return true
 		case strings.HasPrefix(arg, "--") || !strings.HasPrefix(arg, "-"):
 			continue

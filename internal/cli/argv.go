@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/choria-io/fisk"
@@ -96,4 +97,17 @@ func asksFor(model *fisk.ApplicationModel, args []string, name string, short run
 		}
 	}
 	return false
+}
+
+// wantsJSON says whether the arguments of such a command line ask for a JSON document.
+func wantsJSON(model *fisk.ApplicationModel, args []string) bool {
+	for i, arg := range args {
+		if arg == "--" {
+			break
+		}
+		if arg == "--format=json" || arg == "--format" && slices.Contains(args[i+1:min(i+2, len(args))], "json") {
+			return true
+		}
+	}
+	return asksFor(model, args, "json", 'j')
 }

@@ -32,8 +32,8 @@ func TestPartlyRead(t *testing.T) {
 
 	for format, want := range map[string]string{
 		"nagios":     "UNKNOWN 2 mirrors: 1 unknown, 1 ok; unknown: " + unread + " [unreadable] | mirrors=1 ok=1 warning=0 critical=0 unknown=1 ",
-		"json":       `"status": "UNKNOWN"`,
-		"prometheus": `status="UNKNOWN"} 3`,
+		"json":       `"status": "unknown"`,
+		"prometheus": `nats_kvmirror_check_success{domain="ksds"} 0`,
 		"text":       "UNKNOWN: 2 mirrors in domain ksds: 1 unknown, 1 ok\n",
 	} {
 		if code, out, _ := runText(t, t.Context(), append(at, "check", "--format", format)...); code != 3 || !strings.Contains(out, want) {

@@ -12,6 +12,8 @@ import (
 
 	"github.com/choria-io/fisk"
 	"github.com/nats-io/jsm.go/natscontext"
+
+	"nats-kvmirror/internal/render"
 )
 
 // namesWait is how long a completion waits for the names of mirrors.
@@ -155,7 +157,7 @@ func flagValues(f *fisk.FlagModel, prefix string) []suggestion {
 	}
 	var found []suggestion
 	for _, v := range values {
-		if safeWord(v) {
+		if render.SafeWord(v) {
 			found = append(found, suggestion{prefix + v, firstLine(f.Help)})
 		}
 	}
@@ -217,13 +219,6 @@ func readNames(ctx context.Context, globals []string) []string {
 		return nil
 	}
 	return names
-}
-
-// safeWord says whether a word means nothing special to any shell.
-func safeWord(word string) bool {
-	return word != "" && !strings.ContainsFunc(word, func(r rune) bool {
-		return !strings.ContainsRune("-_./=@:+,", r) && (r > 'z' || r < '0' || r > '9' && r < 'A' || r > 'Z' && r < 'a')
-	})
 }
 
 func firstLine(text string) string {

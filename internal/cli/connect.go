@@ -37,6 +37,7 @@ func (rt *runtime) connect(ctx context.Context) (*mirror.Client, error) {
 	case config.JSAPIPrefix() != "":
 		o.Prefix = strings.TrimSuffix(config.JSAPIPrefix(), ".")
 	}
+	rt.domain, _ = kvcfg.DomainOf(o.Prefix)
 	if g.trace {
 		o.Trace = func(format string, a ...any) { rt.log.Print(cleanLines(redact.Replace(fmt.Sprintf(format, a...)))) }
 	}

@@ -60,10 +60,10 @@ func shellBlocks(file, page string) []block {
 			for i++; i < len(lines) && !fence.MatchString(lines[i]); i++ {
 				b.text += lines[i] + "\n"
 			}
-			if language := strings.TrimSpace(m[1]); language == "" || language == "sh" || language == "console" {
+			if language := strings.TrimSpace(m[1]); language == "" || language == "bash" || language == "sh" || language == "console" {
 				all = append(all, b)
 			}
-		case blank && strings.HasPrefix(line, "    "):
+		case blank && strings.HasPrefix(line, "    ") && !notRun.MatchString(strings.TrimSpace(line)):
 			indent := line[:len(line)-len(strings.TrimLeft(line, " "))]
 			for ; i < len(lines) && (strings.HasPrefix(lines[i], "    ") || lines[i] == ""); i++ {
 				b.text += strings.TrimPrefix(lines[i], indent) + "\n"
@@ -161,12 +161,12 @@ func TestShellBlocksAreRun(t *testing.T) {
 func TestShellBlocks(t *testing.T) {
 	t.Parallel()
 	const page = "Text\n    goes on.\n\n    one \"$A\"\n    two\n\nText.\n\n<!-- not run: why -->\n\n    three\n\n```yaml\nfour: 4\n```\n\n" +
-		"```\n$ five # why\nprinted\n$ six\n```\n- item\n\n      seven\n"
+		"```\n$ five # why\nprinted\n$ six\n```\n- item\n\n      seven\n- item\n\n    <!-- not run: why -->\n\n    ```bash\n    eight\n    ```\n"
 	var got []string
 	for _, b := range shellBlocks("page", page) {
 		got = append(got, fmt.Sprintf("%s %t %q", b.at, b.notRun, b.commands()))
 	}
-	want := []string{`page:4 false "one \"$A\"\ntwo\n\n"`, `page:11 true "three\n\n"`, `page:17 false "five # why\nsix\n"`, `page:24 false "seven\n\n"`}
+	want := []string{`page:4 false "one \"$A\"\ntwo\n\n"`, `page:11 true "three\n\n"`, `page:17 false "five # why\nsix\n"`, `page:24 false "seven\n"`, `page:29 true "    eight\n"`}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}

@@ -55,6 +55,19 @@ func (rt *runtime) in(domains ...string) *runtime {
 	return &some
 }
 
+// named are the domains that the flags and the context name, or one whose name is not
+// known.
+func (rt *runtime) named() []mirror.Domain {
+	if len(rt.domains) == 0 {
+		return []mirror.Domain{{Domain: rt.domain}}
+	}
+	var list []mirror.Domain
+	for _, name := range rt.domains {
+		list = append(list, mirror.Domain{Domain: name})
+	}
+	return list
+}
+
 // sayNone says that there are no mirrors, and how to name other domains; false where there
 // are some, or some could not be read.
 func (rt *runtime) sayNone(f mirror.Fleet) bool {

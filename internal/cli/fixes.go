@@ -29,7 +29,7 @@ func (rt *runtime) fixer(named []string) render.Fixer {
 		default:
 			lines = rt.fixEach(f, of)
 		}
-		if f.Advice != "" && !followsInstead(f) {
+		if f.Advice != "" {
 			lines = append(lines, f.Advice)
 		}
 		return lines
@@ -79,7 +79,7 @@ func (rt *runtime) fixEach(f check.Finding, of []mirror.Member) []string {
 // fixArgs is the command that fixes a finding of a mirror; nil when none does.
 func fixArgs(f check.Finding, bucket string) []string {
 	switch {
-	case followsInstead(f):
+	case f.Code == "discard-old" && f.Severity != check.OK:
 		return []string{"edit", bucket, "--follow", "max-bucket-size"}
 	case f.Remedy == check.None:
 		return nil
@@ -89,20 +89,10 @@ func fixArgs(f check.Finding, bucket string) []string {
 	return []string{string(f.Remedy), bucket}
 }
 
-// followsInstead says that a finding is fixed by following the origin, and not by the
-// remedy and the advice of its kind.
-func followsInstead(f check.Finding) bool { return f.Code == "discard-old" && f.Severity != check.OK }
-
-// fix is what to do about a finding of a mirror: the command, and other advice.
-func (rt *runtime) fix(f check.Finding, bucket string) string {
-	args := fixArgs(f, bucket)
-	switch {
-	case followsInstead(f):
-		return "to have no limit that the origin does not have, " + rt.run(args...)
-	case args == nil:
-		return f.Advice
-	case f.Advice == "":
-		return rt.run(args...)
+// fix is the command that fixes a finding of a mirror; empty when none does.
+func (rt *runtime) fix(f check.Finding, bucket string) []string {
+	if args := fixArgs(f, bucket); args != nil {
+		return rt.argv(args...)
 	}
-	return rt.run(args...) + "; " + f.Advice
+	return []string{}
 }

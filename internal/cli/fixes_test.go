@@ -42,7 +42,7 @@ func TestFixer(t *testing.T) {
 		"many, that were named":  {one, repair, mirrors(12, "east"), []string{"a"}, []string{"nats kvmirror repair a b c d e f g h i j k l --only ttl-off --context ops --js-domain east"}},
 		"one by one": {several, recreate, mirrors(5, "east", "west"), nil,
 			[]string{"kvm recreate a --js-domain east", "kvm recreate b --js-domain west", "kvm recreate c --js-domain east", "and so for 2 more"}},
-		"another command":    {several, limit, mirrors(1, "west"), nil, []string{"kvm edit a --follow max-bucket-size --js-domain west"}},
+		"another command":    {several, limit, mirrors(1, "west"), nil, []string{"kvm edit a --follow max-bucket-size --js-domain west", "raise it"}},
 		"advice alone":       {several, check.Finding{Remedy: check.None, Advice: "think"}, mirrors(2, "west"), nil, []string{"think"}},
 		"of the whole":       {several, check.Finding{Remedy: check.None, Advice: "think"}, nil, nil, []string{"think"}},
 		"nothing to be done": {several, check.Finding{Remedy: check.None}, mirrors(2, "west"), nil, nil},

@@ -7,34 +7,35 @@ import (
 
 	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/mirror"
+	"nats-kvmirror/internal/render"
 )
 
-// command is a command line of this program that can be pasted: with the flags of
-// this run that say which mirrors are meant.
-func (rt *runtime) command(args ...string) string {
+// argv is a command line of this program, with the flags of this run that say which
+// mirrors are meant.
+func (rt *runtime) argv(args ...string) []string {
 	if len(rt.domains) > 0 {
 		args = append(args, "--domains", strings.Join(rt.domains, ","))
 	}
-	return rt.line(rt.self, rt.globals, args...)
+	return rt.globals.words(rt.self, args...)
 }
 
-// nats is a command line of `nats`, with the same flags.
-func (rt *runtime) nats(args ...string) string { return rt.line(hostName, rt.globals, args...) }
+// command is such a command line to be pasted.
+func (rt *runtime) command(args ...string) string { return render.CommandLine(rt.argv(args...)) }
 
-// line is a command line with the flags that say which API is meant.
-func (rt *runtime) line(program string, g globals, args ...string) string {
-	words := append([]string{program}, args...)
+// nats is a command line of `nats` to be pasted, with the same flags.
+func (rt *runtime) nats(args ...string) string {
+	return render.CommandLine(rt.globals.words(hostName, args...))
+}
+
+// words are a command line with the flags that say which API is meant.
+func (g globals) words(program string, args ...string) []string {
+	words := append(strings.Fields(program), args...)
 	for _, flag := range []struct{ name, value string }{{"--context", g.context}, {"--js-domain", g.domain}, {"--js-api-prefix", g.apiPrefix}} {
 		if flag.value != "" {
 			words = append(words, flag.name, flag.value)
 		}
 	}
-	for i, word := range words[1:] {
-		if !safeWord(word) {
-			words[i+1] = "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-		}
-	}
-	return strings.Join(words, " ")
+	return words
 }
 
 // run says to run a command.
@@ -53,7 +54,7 @@ func (rt *runtime) thereWith(o kvcfg.Origin) string {
 	} else if o.External() {
 		g.domain, g.apiPrefix = "", o.APIPrefix
 	}
-	return rt.line(hostName, g, "kv", "ls")
+	return render.CommandLine(g.words(hostName, "kv", "ls"))
 }
 
 // hints are lines of advice in the words of this command line.

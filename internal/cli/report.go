@@ -22,6 +22,7 @@ const (
 // and returns the exit code.
 func (rt *runtime) finish(r mirror.Report, err error) int {
 	var code int
+	r.Type = rt.documentType()
 	r.Action, r.Error, code = rt.outcome(r.Action, err)
 	rt.addHints(r.Warnings)
 	return rt.document(r, r.Action, code)
@@ -30,6 +31,7 @@ func (rt *runtime) finish(r mirror.Report, err error) int {
 // finishFleet is finish for a command on many mirrors.
 func (rt *runtime) finishFleet(f mirror.Fleet, err error) int {
 	var code int
+	f.Type = rt.documentType()
 	f.Action, f.Error, code = rt.outcome(f.Action, err)
 	rt.complete(&f)
 	return rt.document(f, f.Action, code)
@@ -76,6 +78,17 @@ func (rt *runtime) showHints(hints string) {
 		}
 		fmt.Fprintf(rt.Err, "%s%s\n", mark, render.Clean(strings.TrimSuffix(line, "\n")))
 	}
+}
+
+// documentType is the type of the run's document: the version of all documents, and the
+// command, or error where the command line names none that has a document.
+func (rt *runtime) documentType() string {
+	const version = "nats-kvmirror/v1/"
+	switch rt.name {
+	case "add", "edit", "info", "ls", "check", "repair", "prune", "recreate", "promote":
+		return version + rt.name
+	}
+	return version + "error"
 }
 
 // document writes the JSON document if one is wanted, and returns the code, or

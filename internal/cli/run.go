@@ -42,6 +42,8 @@ func (s Streams) newStyle(scheme string) render.Style {
 type runtime struct {
 	Streams
 	globals globals
+	name    string // of the command
+	domain  string // of the mirrors, as the flags and the context say; "" when they do not
 	prompt  prompter
 	json    bool
 	domains []string  // in which a command on many mirrors looks; none for that of the connection
@@ -115,27 +117,26 @@ func parse(rt *runtime, args []string) (cmd command, code int) {
 	app.Terminate(func(code int) { panic(exited(code)) })
 	normal, err := normalizeArgs(app.Model(), args)
 	if err == nil {
-		_, err = app.Parse(normal)
+		rt.name, err = app.Parse(normal)
 	}
 	if err != nil {
-		rt.json = asksFor(app.Model(), args, "json", 'j')
+		rt.json = wantsJSON(app.Model(), args)
 		if asksFor(app.Model(), args, "quiet", 'q') {
 			rt.silence()
 		}
 		line, _ := app.ParseContext(args) // as far as it goes
-		return nil, rt.wrongLine(line, rt.usageFailure(app.Model(), line, err))
+		if line != nil && line.SelectedCommand != nil {
+			rt.name = line.SelectedCommand.Model().Name
+		}
+		return nil, rt.wrongLine(rt.usageFailure(app.Model(), line, err))
 	}
 	return cmd, exitOK
 }
 
 // wrongLine says what is wrong with a command line, with the document and the
 // exit code of its command.
-func (rt *runtime) wrongLine(line *fisk.ParseContext, err error) int {
-	name := ""
-	if line != nil && line.SelectedCommand != nil {
-		name = line.SelectedCommand.Model().Name
-	}
-	switch name {
+func (rt *runtime) wrongLine(err error) int {
+	switch rt.name {
 	case "check":
 		return (&checkOptions{}).finish(rt, mirror.Fleet{}, err)
 	case "ls", "repair", "prune":

@@ -55,7 +55,38 @@ func cmdSites(ts *testscript.TestScript, _ bool, _ []string) {
 
 // down hub stops the hub.
 func cmdDown(ts *testscript.TestScript, _ bool, _ []string) {
-	ts.Value(wireKey{}).(*wire).sites.Hub.Stop()
+	ts.Value(wireKey{}).(*wire).sites.Hub.Shutdown()
+}
+
+// up hub starts it again, with what it held, and waits until its API answers at the leaf.
+func cmdUp(ts *testscript.TestScript, _ bool, _ []string) {
+	noErr(ts, ts.Value(wireKey{}).(*wire).sites.Hub.Restart())
+	cmdReaches(ts, false, []string{ts.Getenv("LEAF"), "hub"})
+}
+
+// another DOMAIN starts one more leaf, with this domain, and waits until the hub's API
+// answers there.
+func cmdAnother(ts *testscript.TestScript, _ bool, args []string) {
+	hub := ts.Value(wireKey{}).(*wire).sites.Hub
+	s, err := natstest.Start(fmt.Sprintf("server_name: %s\nlisten: 127.0.0.1:-1\nleafnodes { reconnect: \"100ms\", remotes: [ { urls: [%q] } ] }\njetstream { store_dir: \"{{dir}}\", domain: %s }\n", args[0], hub.LeafURL(), args[0]))
+	noErr(ts, err)
+	ts.Defer(s.Stop)
+	ts.Setenv(strings.ToUpper(args[0]), s.URL())
+	cmdReaches(ts, false, []string{s.URL(), "hub"})
+}
+
+// reaches URL DOMAIN waits until a domain's API answers there.
+func cmdReaches(ts *testscript.TestScript, _ bool, args []string) {
+	_, nc, done := jetStream(ts, args[0])
+	defer done()
+	for began := time.Now(); ; {
+		if _, err := nc.Request("$JS."+args[1]+".API.INFO", nil, time.Second); err == nil {
+			return
+		} else if time.Since(began) > longest {
+			ts.Fatalf("domain %s does not answer: %v", args[1], err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 }
 
 // accounts KIND starts a server with two accounts: $ORIGIN for account A and

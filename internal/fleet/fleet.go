@@ -94,6 +94,7 @@ type Problem struct {
 	What   string // what was to be read
 	Err    error
 	Bucket string // the bucket of which nothing is known, if it is about one
+	Prefix string // of the side that it is about; "" for all
 }
 
 // Error is a line.
@@ -254,7 +255,7 @@ func (r *Reader) Named(ctx context.Context, buckets []string) (Fleet, error) {
 				err = kvcfg.CheckMirror(s.named[i].Config)
 			}
 			if err != nil {
-				s.problems = append(s.problems, Problem{fmt.Sprintf("bucket %q", bucket), err, bucket})
+				s.problems = append(s.problems, Problem{What: fmt.Sprintf("bucket %q", bucket), Err: err, Bucket: bucket})
 				continue
 			}
 			s.mirrors = append(s.mirrors, newMirror(bucket, s.named[i], s.account))

@@ -126,7 +126,7 @@ func (r *Reader) readSuspectsAgain(ctx context.Context, fleet *Fleet, named bool
 		isGone := errors.Is(err, jsapi.ErrNotFound) || errors.Is(err, kvcfg.ErrNotMirror) || errors.Is(err, kvcfg.ErrNotBucket)
 		gone[m.Facts.Mirror] = isGone
 		if err != nil && (named || !isGone) {
-			fleet.Problems = append(fleet.Problems, Problem{What: among(fleet.Sides, m.Prefix(), fmt.Sprintf("bucket %q", m.Bucket)), Err: err})
+			fleet.Problems = append(fleet.Problems, Problem{What: among(fleet.Sides, m.Prefix(), fmt.Sprintf("bucket %q", m.Bucket)), Err: err, Prefix: m.Prefix()})
 		}
 	}
 	fleet.Mirrors = slices.DeleteFunc(fleet.Mirrors, func(m Mirror) bool { return gone[m.Facts.Mirror] })

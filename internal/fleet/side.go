@@ -116,11 +116,11 @@ func gather(sides []*side) (Fleet, error) {
 	var failed error
 	for i, s := range sides {
 		if s.err != nil {
-			p := Problem{What: fleet.Sides[i].String(), Err: s.err}
+			p := Problem{What: fleet.Sides[i].String(), Err: s.err, Prefix: s.api.Prefix()}
 			fleet.Problems, failed = append(fleet.Problems, p), also(failed, p)
 		}
 		for _, p := range s.problems {
-			p.What = among(fleet.Sides, s.api.Prefix(), p.What)
+			p.Prefix, p.What = s.api.Prefix(), among(fleet.Sides, s.api.Prefix(), p.What)
 			fleet.Problems = append(fleet.Problems, p)
 		}
 		fleet.Mirrors = append(fleet.Mirrors, s.mirrors...)

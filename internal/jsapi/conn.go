@@ -133,9 +133,12 @@ func (c *Conn) asyncError(err error) {
 	defer c.mu.Unlock()
 	known := false
 	for w := range c.waiting {
-		if w.subject == m[2] {
+		switch m[2] {
+		case w.subject:
 			known = true
 			w.fail(denied(w.subject))
+		case c.ownSubject(w.subject):
+			w.fail(&Error{Kind: ErrDenied, Subject: w.subject, Description: fmt.Sprintf("may not publish to %q, as it is here", m[2])})
 		}
 	}
 	// What a walk listens to is denied to the walk alone, which may be over.
@@ -147,6 +150,16 @@ func (c *Conn) asyncError(err error) {
 	for w := range c.waiting {
 		w.fail(denied(w.subject))
 	}
+}
+
+// ownSubject is a subject of the API of the domain of the server that the client is
+// connected to, as permissions see it: the server maps it first (2.15.2,
+// server/client.go, processInboundClientMsg).
+func (c *Conn) ownSubject(subject string) string {
+	if rest, ok := strings.CutPrefix(subject, "$JS."+c.nc.ConnectedDomain()+".API."); ok {
+		return "$JS.API." + rest
+	}
+	return subject
 }
 
 // disconnected fails all requests under way: an answer that had not come when

@@ -87,6 +87,7 @@ func (c *Client) compare(ctx context.Context, m fleet.Mirror, o ContentOptions, 
 		comparer.Top, comparer.TopStream, comparer.TopReplicated = c.conn.At(top.Prefix), top.Config.Name, top.Config.Replicas > 1
 	}
 	r.Result, err = comparer.Compare(ctx)
+	r.Skew = Seconds(r.Result.Skew)
 	if err == nil && leftovers != nil && r.OriginUnreadable == "" {
 		err = comparer.FindUnpurgeable(ctx, leftovers)
 	}
@@ -96,7 +97,7 @@ func (c *Client) compare(ctx context.Context, m fleet.Mirror, o ContentOptions, 
 
 // contentFacts are the counts of a comparison for the findings.
 func contentFacts(r *Content, err error) *check.Content {
-	f := &check.Content{LeftOver: r.LeftOver, Missing: r.Missing, Different: r.Different, MissingAbove: r.MissingAbove, Skew: r.Skew}
+	f := &check.Content{LeftOver: r.LeftOver, Missing: r.Missing, Different: r.Different, MissingAbove: r.MissingAbove, Skew: r.Result.Skew}
 	switch {
 	case err != nil:
 		f.Unverified = err.Error()

@@ -45,6 +45,7 @@ func (f *Fleet) note(read fleet.Fleet) {
 		if s.Err != nil {
 			d.Problem = s.Err.Error()
 		}
+		d.Partly = slices.ContainsFunc(read.Problems, func(p fleet.Problem) bool { return unread(p) && (p.Prefix == "" || p.Prefix == s.Prefix) })
 		for _, m := range read.Mirrors {
 			if m.Prefix() == s.Prefix {
 				d.Mirrors++
@@ -60,10 +61,16 @@ func (f *Fleet) note(read fleet.Fleet) {
 	}
 	for _, p := range read.Problems {
 		f.Problems = append(f.Problems, p.Error())
-		if r := p.Unreadable().Reason; p.Bucket != "" && (r == check.ReasonDenied || r == check.ReasonUnreachable) {
+		if p.Bucket != "" && unread(p) {
 			f.Unread++
 		}
 	}
+}
+
+// unread says whether something may be there, and could not be read.
+func unread(p fleet.Problem) bool {
+	r := p.Unreadable().Reason
+	return r == check.ReasonDenied || r == check.ReasonUnreachable
 }
 
 // member tells of a mirror what was read and found. The client is that of its domain.
@@ -74,20 +81,19 @@ func (c *Client) member(m fleet.Mirror, findings []check.Finding) Member {
 		Bucket:    m.Bucket,
 		Several:   c.domain != "",
 		Stream:    f.Mirror.Config.Name,
-		Origin:    MemberOrigin{Domain: domainAt(m, m.OriginPrefix()), Bucket: m.Origin.Bucket, Stream: m.Origin.Stream(), APIPrefix: m.OriginPrefix()},
+		Origin:    MemberOrigin{Domain: originDomain(m), Bucket: m.Origin.Bucket, Stream: m.Origin.Stream(), APIPrefix: m.OriginPrefix()},
 		PerKeyTTL: f.Mirror.Config.AllowMsgTTL,
 		Values:    f.Mirror.State.Msgs,
 		Bytes:     f.Mirror.State.Bytes,
 		LastSeq:   f.Mirror.State.LastSeq,
 		State:     check.Worst(findings),
 		Findings:  findings,
+		Active:    activeOf(f.Mirror.Mirror),
 		Chain:     chain(m),
-	}
-	if f.Mirror.Mirror != nil {
-		member.Active = &f.Mirror.Mirror.Active
 	}
 	if compared, ok := f.Compare(); ok {
 		member.Behind = &compared.Behind
+		member.LeftOver, member.Missing = f.Counts()
 		member.Origin.Reachable = true
 		member.Origin.PerKeyTTL = &f.Origin.Config.AllowMsgTTL
 		member.Origin.LastSeq = &f.Origin.State.LastSeq
@@ -95,28 +101,31 @@ func (c *Client) member(m fleet.Mirror, findings []check.Finding) Member {
 	return member
 }
 
-// domainAt is the domain behind a prefix, which is the mirror's or that of a bucket
-// above it; "" when that is not known.
-func domainAt(m fleet.Mirror, prefix string) string {
-	if prefix == m.Prefix() {
-		return m.Domain
+// originDomain is the domain of a mirror's origin; "" when that is not known.
+func originDomain(m fleet.Mirror) string {
+	domain, ok := m.Origin.Domain()
+	if !ok && m.OriginPrefix() == m.Prefix() {
+		domain = m.Domain
 	}
-	domain, _ := kvcfg.DomainOf(prefix)
 	return domain
 }
 
 // chain is a mirror and what is above it, as far as it was read.
 func chain(m fleet.Mirror) []Node {
-	node := func(bucket, prefix string, read *stream.Info) Node {
-		n := Node{Domain: domainAt(m, prefix), Bucket: bucket, APIPrefix: prefix}
+	node := func(domain, bucket, prefix string, read *stream.Info) Node {
+		n := Node{Domain: domain, Bucket: bucket, APIPrefix: prefix}
 		if read != nil {
 			n.PerKeyTTL = &read.Config.AllowMsgTTL
 		}
 		return n
 	}
-	nodes := []Node{node(m.Bucket, m.Prefix(), m.Facts.Mirror), node(m.Origin.Bucket, m.OriginPrefix(), m.Facts.Origin)}
+	nodes := []Node{node(m.Domain, m.Bucket, m.Prefix(), m.Facts.Mirror), node(originDomain(m), m.Origin.Bucket, m.OriginPrefix(), m.Facts.Origin)}
 	for _, above := range m.Facts.Above {
-		nodes = append(nodes, node(kvcfg.DisplayName(above.Config.Name), above.Prefix, above))
+		domain, ok := kvcfg.DomainOf(above.Prefix)
+		if !ok && above.Prefix == m.Prefix() {
+			domain = m.Domain
+		}
+		nodes = append(nodes, node(domain, kvcfg.DisplayName(above.Config.Name), above.Prefix, above))
 	}
 	return nodes
 }

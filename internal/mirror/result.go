@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"nats-kvmirror/internal/check"
 	"nats-kvmirror/internal/content"
@@ -46,6 +45,7 @@ func (a Action) Planned() bool {
 
 // Report is the result of an operation on one bucket.
 type Report struct {
+	Type      string         `json:"type"` // filled in by the surface
 	Action    Action         `json:"action"`
 	Bucket    string         `json:"bucket"`
 	Stream    string         `json:"stream"`
@@ -73,6 +73,7 @@ type Origin struct {
 	PerKeyTTL *bool  `json:"per_key_ttl"`
 	// Problem is why the origin could not be read.
 	Problem string `json:"problem,omitempty"`
+	Partly  bool   `json:"-"` // something of it could not be read
 	// LastSeq is the last sequence of the origin's stream.
 	LastSeq *uint64 `json:"last_seq"`
 	// Behind is how many sequences the mirror lacks up to LastSeq; of a
@@ -96,10 +97,9 @@ type Origin struct {
 // health.
 type Link struct {
 	Lag uint64 `json:"lag"`
-	// Active is how long ago the link was last active, in nanoseconds; -1 when
-	// never.
-	Active time.Duration `json:"active"`
-	Error  string        `json:"error"`
+	// Active is how long ago the link was last active; null when never.
+	Active *Seconds `json:"active"`
+	Error  string   `json:"error"`
 }
 
 // Failure is why an operation failed. The hint is the surface's.
@@ -119,11 +119,19 @@ func (r *Report) set(s *stream.Info) {
 	r.PerKeyTTL = &s.Config.AllowMsgTTL
 	r.Link = nil
 	if s.Mirror != nil {
-		r.Link = &Link{Lag: s.Mirror.Lag, Active: s.Mirror.Active}
+		r.Link = &Link{Lag: s.Mirror.Lag, Active: activeOf(s.Mirror)}
 		if s.Mirror.Error != nil {
 			r.Link.Error = s.Mirror.Error.Description
 		}
 	}
+}
+
+// activeOf is how long ago a link was last active; nil when never.
+func activeOf(link *stream.SourceInfo) *Seconds {
+	if !link.EverActive() {
+		return nil
+	}
+	return new(Seconds(link.Active))
 }
 
 // MarshalJSON spells empty lists as [] and never as null.
@@ -135,6 +143,7 @@ func (r Report) MarshalJSON() ([]byte, error) {
 
 // Fleet is the result of an operation on many mirrors.
 type Fleet struct {
+	Type   string `json:"type"` // filled in by the surface
 	Action Action `json:"action"`
 	// Status is the worst that was found; null where nothing was checked.
 	Status   *check.Severity `json:"status"`
@@ -163,21 +172,27 @@ type Domain struct {
 	Mirrors   int    `json:"mirrors"` // how many were read
 	// Problem is why nothing of it could be read.
 	Problem string `json:"problem,omitempty"`
+	Partly  bool   `json:"-"` // something of it could not be read
 }
 
 // Member is one mirror of many.
 type Member struct {
 	// Domain is the JetStream domain of the mirror; "" when its server names none.
-	Domain    string         `json:"domain"`
-	Bucket    string         `json:"bucket"`
-	Stream    string         `json:"stream"`
-	Origin    MemberOrigin   `json:"origin"`
-	PerKeyTTL bool           `json:"per_key_ttl"`
-	Values    uint64         `json:"values"`
-	Bytes     uint64         `json:"bytes"`
-	LastSeq   uint64         `json:"last_seq"`
-	Behind    *uint64        `json:"behind"` // null when the origin was not read
-	Active    *time.Duration `json:"active"` // nanoseconds, -1 for never
+	Domain    string       `json:"domain"`
+	Bucket    string       `json:"bucket"`
+	Stream    string       `json:"stream"`
+	Origin    MemberOrigin `json:"origin"`
+	PerKeyTTL bool         `json:"per_key_ttl"`
+	Values    uint64       `json:"values"`
+	Bytes     uint64       `json:"bytes"`
+	LastSeq   uint64       `json:"last_seq"`
+	Behind    *uint64      `json:"behind"` // null when the origin was not read
+	// LeftOver and Missing are how many messages only the mirror, and only the
+	// origin, holds against the design; at least so many where the messages were not
+	// compared, and null where the counts tell nothing.
+	LeftOver *uint64  `json:"left_over"`
+	Missing  *uint64  `json:"missing"`
+	Active   *Seconds `json:"active"` // how long ago the link was last active; null for never
 	// State is the worst of the findings.
 	State    check.Severity  `json:"state"`
 	Findings []check.Finding `json:"findings"`
@@ -254,6 +269,8 @@ type Purge struct {
 // Content is what comparing the messages of a mirror with its origin's has shown.
 type Content struct {
 	content.Result
+	// Skew is how far the clock of the mirror's server is ahead of the origin's.
+	Skew Seconds `json:"skew"`
 	// Items are the first messages that differ.
 	Items []Item `json:"items"`
 }

@@ -14,10 +14,7 @@ import (
 // Findings writes the result of a check for people: what is wrong, the worst first,
 // mirrors with the same finding together, and what fixes it, to be pasted.
 func Findings(w io.Writer, f mirror.Fleet, fix Fixer, style Style) error {
-	status := check.OK
-	if f.Status != nil {
-		status = *f.Status
-	}
+	status := statusOf(f)
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s\n", colored(strings.ToUpper(string(status)), status, style), wrapped(tally(f, status, inDomains(f)), style))
 	for _, g := range groups(f) {
@@ -32,6 +29,14 @@ func Findings(w io.Writer, f mirror.Fleet, fix Fixer, style Style) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// statusOf is the worst that was found.
+func statusOf(f mirror.Fleet) check.Severity {
+	if f.Status == nil {
+		return check.OK
+	}
+	return *f.Status
 }
 
 // indent is what stands before each line below a severity.

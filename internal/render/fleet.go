@@ -7,16 +7,12 @@ import (
 	"strings"
 
 	"nats-kvmirror/internal/check"
-	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/mirror"
 )
 
-// place is the domain behind a prefix, or the prefix.
+// place is a domain, or the prefix of one that is not known.
 func place(domain, prefix string) string {
 	if domain != "" {
-		return Clean(domain)
-	}
-	if domain, ok := kvcfg.DomainOf(prefix); ok {
 		return Clean(domain)
 	}
 	return Clean(prefix)
@@ -60,7 +56,7 @@ func alone(b *strings.Builder, m mirror.Member) {
 		fmt.Fprintf(b, "- %s: %s\n+ %s: %s\n", c.Field, Value(c.Field, c.From), c.Field, Value(c.Field, c.To))
 	}
 	for _, f := range unfixed(m) {
-		b.WriteString(finding(f, f.Fix))
+		b.WriteString(finding(f, fixOf(f)))
 	}
 }
 
@@ -72,7 +68,7 @@ func together(b *strings.Builder, of []mirror.Member, fix Fixer) {
 	}
 	fmt.Fprintf(b, "%s%s\n", text, names(of))
 	for _, f := range unfixed(of[0]) {
-		b.WriteString(finding(f, strings.Join(fix(f, of), "; ")))
+		b.WriteString(finding(f, Clean(strings.Join(fix(f, of), "; "))))
 	}
 }
 

@@ -19,30 +19,36 @@ const nasty = "a\x1b[31m\u202e\n\"b"
 // members are mirrors in all states.
 func members() []mirror.Member {
 	finding := func(code string, s check.Severity, remedy check.Remedy) check.Finding {
-		return check.Finding{Code: code, Severity: s, Message: "the words of " + code, Remedy: remedy, Fix: "do something about " + code}
+		f := check.Finding{Code: code, Severity: s, Message: "the words of " + code, Remedy: remedy, Fix: []string{}}
+		if remedy == check.Repair {
+			f.Fix = []string{"nats", "kvmirror", "repair", nasty}
+		} else {
+			f.Advice = "do something about " + code
+		}
+		return f
 	}
 	origin := func(bucket, prefix string) mirror.MemberOrigin {
-		return mirror.MemberOrigin{Bucket: bucket, Stream: "KV_" + bucket, APIPrefix: prefix, Reachable: true, PerKeyTTL: new(true), LastSeq: new(uint64(2000))}
+		return mirror.MemberOrigin{Domain: "hub", Bucket: bucket, Stream: "KV_" + bucket, APIPrefix: prefix, Reachable: true, PerKeyTTL: new(true), LastSeq: new(uint64(2000))}
 	}
 	return []mirror.Member{
 		{
 			Domain: "ksds", Bucket: "broken", Stream: "KV_broken", Origin: origin("demo", "$JS.hub.API"), Values: 1234, Bytes: 5 << 20, LastSeq: 1900,
-			Behind: new(uint64(100)), Active: new(1500 * time.Millisecond), State: check.Critical,
+			Behind: new(uint64(100)), Active: new(mirror.Seconds(1500 * time.Millisecond)), State: check.Critical,
 			Findings: []check.Finding{finding("ttl-off", check.Critical, check.Repair), finding("stops-when-full", check.Warning, check.None), finding("discard-old", check.OK, check.None)},
 			Changes:  []kvcfg.Change{{Field: "allow_msg_ttl", From: json.RawMessage("false"), To: json.RawMessage("true"), Source: kvcfg.FromOrigin}},
 			Action:   mirror.WouldUpdate,
 		},
 		{
 			Bucket: "far", Stream: "KV_far", Origin: mirror.MemberOrigin{Bucket: "demo", Stream: "KV_demo", APIPrefix: "JS.A.API"}, PerKeyTTL: true,
-			Active: new(time.Duration(-1)), State: check.Unknown, Findings: []check.Finding{{Code: "origin-unreachable", Severity: check.Unknown, Message: "the words of origin-unreachable", Remedy: check.None, Advice: "do something about origin-unreachable", Fix: "do something about origin-unreachable"}},
+			State: check.Unknown, Findings: []check.Finding{{Code: "origin-unreachable", Severity: check.Unknown, Message: "the words of origin-unreachable", Remedy: check.None, Advice: "do something about origin-unreachable", Fix: []string{}}},
 		},
 		{
 			Bucket: nasty, Stream: "KV_" + nasty, Origin: mirror.MemberOrigin{Bucket: nasty, Stream: "KV_" + nasty, APIPrefix: nasty}, State: check.Warning,
-			Findings: []check.Finding{{Code: "mirror-error", Severity: check.Warning, Message: nasty + " | x=1", Remedy: check.None, Fix: nasty}},
+			Findings: []check.Finding{{Code: "mirror-error", Severity: check.Warning, Message: nasty + " | x=1", Remedy: check.None, Advice: nasty, Fix: []string{nasty}}},
 		},
 		{
 			Domain: "ksds", Bucket: "fine", Stream: "KV_fine", Origin: origin("demo", "$JS.hub.API"), PerKeyTTL: true, Values: 2, Bytes: 80, LastSeq: 2000,
-			Behind: new(uint64(0)), Active: new(350 * time.Millisecond), State: check.OK, Findings: []check.Finding{finding("discard-old", check.OK, check.None)},
+			Behind: new(uint64(0)), LeftOver: new(uint64(0)), Missing: new(uint64(0)), Active: new(mirror.Seconds(350 * time.Millisecond)), State: check.OK, Findings: []check.Finding{finding("discard-old", check.OK, check.None)},
 		},
 	}
 }

@@ -27,13 +27,17 @@ type group struct {
 // first.
 func groups(f mirror.Fleet) []group {
 	var all []group
-	index := map[check.Finding]int{}
+	type same struct {
+		severity              check.Severity
+		code, message, advice string
+	}
+	index := map[same]int{}
 	add := func(found check.Finding, of ...mirror.Member) {
-		found.Fix = "" // it names the mirror
-		i, ok := index[found]
+		key := same{found.Severity, found.Code, found.Message, found.Advice}
+		i, ok := index[key]
 		if !ok {
 			i = len(all)
-			index[found] = i
+			index[key] = i
 			all = append(all, group{Finding: found})
 		}
 		all[i].of = append(all[i].of, of...)
@@ -78,15 +82,21 @@ func names(of []mirror.Member) string {
 // tally says how many mirrors are in which state, the worst first, as "42 mirrors: 2
 // critical, 40 ok". where, if any, says where they were looked for.
 func tally(f mirror.Fleet, status check.Severity, where string) string {
-	counts := numbersOf(f).in
+	numbers := numbersOf(f)
 	var parts []string
 	for _, s := range []check.Severity{check.Critical, check.Unknown, check.Warning, check.OK} {
-		if counts[s] > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", counts[s], s))
+		if n := numbers.in[s]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, s))
 		}
+	}
+	unread := counted(numbers.unread, "domain") + " not read"
+	if numbers.unread > 0 {
+		parts = append(parts, unread)
 	}
 	n := len(f.Mirrors) + f.Unread
 	switch {
+	case n == 0 && numbers.unread > 0:
+		return unread
 	case n == 0:
 		return "no mirrors" + where
 	case status == check.OK && n == 1:

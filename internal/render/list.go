@@ -4,6 +4,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/dustin/go-humanize"
 	pretty "github.com/jedib0t/go-pretty/v6/text"
@@ -160,10 +161,10 @@ func behindOf(m mirror.Member) string {
 }
 
 func lastSeen(m mirror.Member) string {
-	if m.Active == nil || !seen(*m.Active) {
+	if m.Active == nil {
 		return "never"
 	}
-	return columns.F(*m.Active)
+	return columns.F(time.Duration(*m.Active))
 }
 
 // state is the worst finding's severity and the codes of all that are not OK.

@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"io"
 	"strings"
 
 	"nats-kvmirror/internal/check"
@@ -12,10 +13,11 @@ import (
 // plugin names; the rest is counted.
 const nagiosFindings = 20
 
-// nagios is the result of a check as the one line of a monitoring plugin: status, what is
-// wrong, the worst first, and after a bar the numbers, which end with their thresholds. It
-// is written here because jsm.go's knows no UNKNOWN.
-func nagios(f mirror.Fleet, status check.Severity, t check.Thresholds) string {
+// Nagios writes the result of a check as the one line of a monitoring plugin: status, what
+// is wrong, the worst first, and after a bar the numbers, which end with their thresholds.
+// It is written here because jsm.go's knows no UNKNOWN.
+func Nagios(w io.Writer, f mirror.Fleet, t check.Thresholds) error {
+	status := statusOf(f)
 	text := fmt.Sprintf("%s %s", strings.ToUpper(string(status)), tally(f, status, ""))
 	var last check.Severity
 	shown := map[check.Severity]int{}
@@ -46,20 +48,22 @@ func nagios(f mirror.Fleet, status check.Severity, t check.Thresholds) string {
 		}
 	}
 	// What follows a bar is data.
-	return strings.ReplaceAll(text, "|", `\x7c`) + " | " + nagiosNumbers(f, t) + "\n"
+	_, err := fmt.Fprintf(w, "%s | %s\n", strings.ReplaceAll(text, "|", `\x7c`), nagiosNumbers(f, t))
+	return err
 }
 
 // nagiosNumbers are how many mirrors are in which state, and how far behind they are.
 func nagiosNumbers(f mirror.Fleet, t check.Thresholds) string {
 	n := numbersOf(f)
 	return fmt.Sprintf("mirrors=%d ok=%d warning=%d critical=%d unknown=%d behind_max=%d;%d;%d",
-		len(f.Mirrors), n.in[check.OK], n.in[check.Warning], n.in[check.Critical], n.in[check.Unknown], n.behind, t.LagWarn, t.LagCritical)
+		len(f.Mirrors), n.in[check.OK], n.in[check.Warning], n.in[check.Critical], n.in[check.Unknown]+n.unread, n.behind, t.LagWarn, t.LagCritical)
 }
 
-// numbers are how many mirrors are in which state, and how many messages the last of them
-// is behind.
+// numbers are how many mirrors are in which state, how many domains could not be read, and
+// how many messages the last of the mirrors is behind.
 type numbers struct {
 	in     map[check.Severity]int
+	unread int
 	behind uint64
 }
 
@@ -72,5 +76,10 @@ func numbersOf(f mirror.Fleet) numbers {
 		}
 	}
 	n.in[check.Unknown] += f.Unread
+	for _, d := range f.Domains {
+		if d.Problem != "" {
+			n.unread++
+		}
+	}
 	return n
 }

@@ -16,7 +16,7 @@ func chain(nodes ...mirror.Node) mirror.Member {
 // topologies are what trees are drawn of.
 func topologies() map[string][]mirror.Member {
 	hub := func(bucket string, ttl *bool) mirror.Node {
-		return mirror.Node{Bucket: bucket, APIPrefix: "$JS.hub.API", PerKeyTTL: ttl}
+		return mirror.Node{Domain: "hub", Bucket: bucket, APIPrefix: "$JS.hub.API", PerKeyTTL: ttl}
 	}
 	here := func(bucket string, ttl *bool) mirror.Node {
 		return mirror.Node{Bucket: bucket, APIPrefix: "$JS.API", PerKeyTTL: ttl}

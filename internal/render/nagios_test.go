@@ -1,7 +1,6 @@
 package render
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -40,24 +39,6 @@ func said(t *testing.T, format, out string) (status string) {
 			t.Errorf("it is not one line: %q", out)
 		}
 		status, _, _ = strings.Cut(out, " ")
-	case "json":
-		var doc struct{ Status string }
-		if err := json.Unmarshal([]byte(out), &doc); err != nil {
-			t.Fatal(err)
-		}
-		status = doc.Status
-	case "prometheus":
-		for line := range strings.Lines(out) {
-			if _, labels, ok := strings.Cut(line, "status_code{"); ok {
-				_, status, _ = strings.Cut(labels, `status="`)
-				code := map[string]string{"OK": "0", "WARNING": "1", "CRITICAL": "2", "UNKNOWN": "3"}
-				name, number, _ := strings.Cut(strings.TrimSpace(status), `"} `)
-				if code[name] != number {
-					t.Errorf("the code of %s is %s", name, number)
-				}
-				status = name
-			}
-		}
 	case "text":
 		status, _, _ = strings.Cut(out, ":")
 	}
@@ -67,11 +48,13 @@ func said(t *testing.T, format, out string) (status string) {
 // asText is a result in a format.
 func asText(t *testing.T, f mirror.Fleet, format string) string {
 	t.Helper()
-	if format != "text" {
-		return Monitor(f, check.DefaultThresholds(), format)
-	}
 	var b strings.Builder
-	if err := Findings(&b, f, fixer, Style{}); err != nil {
+	err := Nagios(&b, f, check.DefaultThresholds())
+	if format == "text" {
+		b.Reset()
+		err = Findings(&b, f, fixer, Style{})
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	return b.String()
@@ -79,7 +62,7 @@ func asText(t *testing.T, f mirror.Fleet, format string) string {
 
 func TestMonitor(t *testing.T) {
 	human(t)
-	for _, format := range Formats() {
+	for _, format := range []string{"nagios", "text"} {
 		for s, want := range statuses {
 			t.Run(format+"/"+want, func(t *testing.T) {
 				out := asText(t, checked(s), format)
@@ -98,7 +81,7 @@ func TestMonitor(t *testing.T) {
 // Nothing to look at, and nothing found, is said to be what the status says and
 // never taken for health.
 func TestMonitorWithoutFindings(t *testing.T) {
-	for _, format := range Formats() {
+	for _, format := range []string{"nagios", "text"} {
 		for s, want := range statuses {
 			if s == check.Warning || s == check.Critical {
 				continue // they come from findings alone
@@ -113,7 +96,7 @@ func TestMonitorWithoutFindings(t *testing.T) {
 
 // What follows the first | of a nagios line is data, so no message has one.
 func TestMonitorHasOneBar(t *testing.T) {
-	if out := Monitor(checked(check.Warning), check.DefaultThresholds(), "nagios"); strings.Count(out, "|") != 1 {
+	if out := asText(t, checked(check.Warning), "nagios"); strings.Count(out, "|") != 1 {
 		t.Errorf("more than one bar in %q", out)
 	}
 }
@@ -129,10 +112,8 @@ func TestMonitorOfMany(t *testing.T) {
 	if n := strings.Count(out, "[stalled]"); n != nagiosFindings || strings.Count(out, "and 80 more") != 1 || !strings.Contains(out, "critical=100") {
 		t.Errorf("%d findings in %q", n, out)
 	}
-	for _, format := range []string{"json", "text"} {
-		if n := strings.Count(asText(t, f, format), "[stalled]"); n != 100 {
-			t.Errorf("%d findings as %s, want 100", n, format)
-		}
+	if n := strings.Count(asText(t, f, "text"), "[stalled]"); n != 100 {
+		t.Errorf("%d findings as text, want 100", n)
 	}
 }
 
@@ -143,7 +124,7 @@ func TestMonitorOfEqualOnes(t *testing.T) {
 	for i := range 40 {
 		f.Mirrors = append(f.Mirrors, mirror.Member{
 			Domain: []string{"east", "west"}[i%2], Several: true, Bucket: fmt.Sprintf("m%02d", i), State: check.Critical,
-			Findings: []check.Finding{{Code: "stalled", Severity: check.Critical, Message: "no progress", Remedy: check.Recreate, Fix: fmt.Sprintf("recreate m%02d", i)}},
+			Findings: []check.Finding{{Code: "stalled", Severity: check.Critical, Message: "no progress", Remedy: check.Recreate, Fix: []string{"recreate", fmt.Sprintf("m%02d", i)}}},
 		})
 	}
 	for _, format := range []string{"nagios", "text"} {

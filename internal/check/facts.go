@@ -117,6 +117,23 @@ func (f Facts) Missing() uint64 {
 	return f.Origin.State.Msgs - held
 }
 
+// Counts are how many messages only the mirror, and only the origin, holds against the
+// design: at least so many, unless all messages were compared. What the facts do not
+// tell is nil.
+func (f Facts) Counts() (leftOver, missing *uint64) {
+	if f.verified() {
+		return new(sum(f.Content.LeftOver)), new(sum(f.Content.Missing))
+	}
+	c, ok := f.Compare()
+	if ok && c.Bounded && (f.Earlier != nil || c.LeftOver() == 0) {
+		leftOver = new(f.LeftOver())
+	}
+	if ok && c.Counted && !f.dropsMore() && (f.Earlier != nil || c.Missing == 0) {
+		missing = new(f.Missing())
+	}
+	return leftOver, missing
+}
+
 // dropsMore reports whether the mirror drops its oldest messages at a limit that its
 // origin does not have, which is a finding of its own.
 func (f Facts) dropsMore() bool {

@@ -33,9 +33,9 @@ type Finding struct {
 	// Advice is what a person does besides the remedy or instead of it. It names
 	// no command and no flag.
 	Advice string `json:"advice,omitempty"`
-	// Fix is the command to run, or else the advice. It is empty here: only the
-	// surface knows its commands.
-	Fix string `json:"fix"`
+	// Fix is the command that carries the remedy out, as its arguments. It is empty
+	// here: only the surface knows its commands.
+	Fix []string `json:"fix"`
 }
 
 // Kind describes what findings with the same code have in common. The remedy and
@@ -115,7 +115,7 @@ func Findings(f Facts, t Thresholds, ignore ...string) []Finding {
 
 // finding is a finding of the row.
 func (r row) finding(severity Severity, message string) Finding {
-	return Finding{Code: r.Code, Severity: severity, Message: message, Remedy: r.Remedy, Advice: r.Advice}
+	return Finding{Code: r.Code, Severity: severity, Message: message, Remedy: r.Remedy, Advice: r.Advice, Fix: []string{}}
 }
 
 // worstFirst sorts by severity and otherwise keeps the order of the table.

@@ -8,9 +8,9 @@ import (
 // FleetFacts are what was read of many mirrors as a whole.
 type FleetFacts struct {
 	Mirrors int // how many were read
-	// Named says that the mirrors to read were named, so that it is no problem of
-	// its own when there are none.
-	Named bool
+	// Empty are the places where all mirrors were looked for and there is none, as
+	// [NoMirror] takes them.
+	Empty []string
 	// Expected is how many mirrors there should be; nil when any number will do.
 	Expected *int64
 	// NotBuckets are why mirrors are no mirrors of a bucket.
@@ -87,8 +87,21 @@ func count(f FleetFacts) (Severity, []string) {
 	switch {
 	case f.Expected != nil && int64(f.Mirrors) != *f.Expected:
 		return severity, []string{fmt.Sprintf("the number of mirrors is %d and should be %d", f.Mirrors, *f.Expected)}
-	case f.Expected == nil && f.Mirrors == 0 && !f.Named && len(unreadable) == 0:
-		return severity, []string{"no mirror was found"}
+	case f.Expected == nil:
+		var messages []string
+		for _, where := range f.Empty {
+			messages = append(messages, NoMirror(where))
+		}
+		return Critical, messages
 	}
 	return OK, nil
+}
+
+// NoMirror says that no mirror was found in a place, as "in domain "hub""; "" for one
+// that has no name.
+func NoMirror(where string) string {
+	if where == "" {
+		return "no mirror was found"
+	}
+	return "no mirror was found " + where
 }

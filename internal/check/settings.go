@@ -51,7 +51,7 @@ func settingRows() []row {
 		Kind: Kind{"republish-loop", "the mirror republishes to the subjects of a bucket, so what it republishes may come back without end", None, "take the republishing away, or choose a destination that no bucket and no stream listens on"},
 		find: republishLoop,
 	}, {
-		Kind: Kind{"discard-old", "old values of other keys are dropped when a limit is reached", None, "remove the limit"},
+		Kind: Kind{"discard-old", "old values of other keys are dropped when a limit is reached", None, "a mirror needs no limit that its origin does not have"},
 		find: discardOld,
 	}}
 }

@@ -28,14 +28,13 @@ func addAdd(app *fisk.Application, rt *runtime, selected func(command)) {
 	cmd.Tag("scope:user", "impact:rw")
 	cmd.HelpLong("Per-key TTL, history, maximum age and maximum value size are the origin's unless a flag says otherwise. Running the same command twice changes nothing the second time. When the origin's settings were changed since, --update brings the mirror in line; what a flag chose before stays.")
 	bucketArg(cmd.Arg("bucket", "Name of the mirror; the origin's when that is in another domain or account"), &o.bucket)
-	nameFlag(cmd.Flag("mirror", "The bucket to mirror, its origin").Required(), "mirror", &o.mirror).PlaceHolder("ORIGIN")
-	o.originFlags.addTo(cmd)
+	o.originFlags.addTo(cmd, "The bucket to mirror, its origin")[0].Required()
 	storage := optional[string]{"storage", &o.settings.Storage, parseStorage}
 	cmd.Flag("storage", "Where to store the data (file, memory)").PlaceHolder("BACKEND").HintOptions("file", "memory").SetValue(storage)
 	o.addSettings(cmd, rt, "; default: the origin's")
 	cmd.Flag("update", "Bring a mirror that exists in line with its origin and the flags").UnNegatableBoolVar(&o.update)
 	durationFlag(cmd.Flag("wait", "Wait until the mirror has all that the origin has now"), "wait", &o.wait).PlaceHolder("DURATION")
-	jsonFlag(cmd, rt)
+	outputFlags(cmd, rt)
 	refuse(cmd, "marker-ttl", markerTTLReason, markerTTLHint)
 	refuse(cmd, "source", sourceReason, "`nats kv add --source` makes a bucket that sources others")
 	cmd.Action(reports(rt, selected, o.run, rt.finish))
@@ -64,6 +63,8 @@ func (o *addOptions) request() (mirror.AddRequest, error) {
 	}
 	req.Origin = change.Apply(kvcfg.Origin{})
 	switch {
+	case o.delivers != nil && o.apiPrefix == nil:
+		return req, fail(kindUsage, "", "--mirror-deliver-prefix needs --mirror-api-prefix")
 	case o.wait != nil && *o.wait == 0:
 		return req, fail(kindUsage, "", "--wait: it must be longer than 0")
 	case o.wait != nil && o.dryRun:
@@ -94,7 +95,6 @@ func (o *addOptions) run(ctx context.Context, rt *runtime) (mirror.Report, error
 	switch plan.Action {
 	case mirror.Unchanged:
 		rt.say("Bucket %s exists with this configuration, nothing was written", plan.Bucket)
-		rt.space()
 	case mirror.WouldUpdate:
 		if err := rt.showPlan(false, func(w writer) error { return render.Differences(w, plan.Changes) }); err != nil {
 			return plan.Report, err
@@ -112,6 +112,12 @@ func (o *addOptions) run(ctx context.Context, rt *runtime) (mirror.Report, error
 		err = plan.Wait(ctx, *o.wait)
 		r = plan.Report
 		rt.warn(plan.Warnings, told)
+	}
+	if r.Action == mirror.Unchanged && err == nil && !rt.style.Terminal {
+		return r, nil // a script has read enough
+	}
+	if r.Action == mirror.Unchanged || r.Action == mirror.Updated {
+		rt.space()
 	}
 	return r, errors.Join(rt.show(r, heading), err)
 }

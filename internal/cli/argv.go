@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/choria-io/fisk"
@@ -66,9 +67,10 @@ func eachFlag(flags *fisk.FlagGroupModel, commands *fisk.CmdGroupModel, do func(
 	}
 }
 
-// wantsJSON says whether the arguments ask for JSON. It is for a command line
-// that cannot be parsed, which is answered in JSON as well.
-func wantsJSON(model *fisk.ApplicationModel, args []string) bool {
+// asksFor says whether the arguments hold a boolean flag, by its name or its letter. It
+// is for a command line that cannot be parsed, which is answered in JSON, or quietly, as
+// well.
+func asksFor(model *fisk.ApplicationModel, args []string, name string, short rune) bool {
 	takesValue := map[rune]bool{}
 	eachFlag(model.FlagGroupModel, model.CmdGroupModel, func(f *fisk.FlagModel) {
 		if f.Short != 0 && !f.Boolean {
@@ -79,14 +81,14 @@ func wantsJSON(model *fisk.ApplicationModel, args []string) bool {
 		switch {
 		case arg == "--":
 			return false
-		case arg == "--json", arg == "--json=true":
+		case arg == "--"+name, arg == "--"+name+"=true":
 			return true
 		case strings.HasPrefix(arg, "--") || !strings.HasPrefix(arg, "-"):
 			continue
 		}
 		// One-letter flags; what follows one that takes a value is the value.
 		for _, letter := range arg[1:] {
-			if letter == 'j' {
+			if letter == short {
 				return true
 			}
 			if takesValue[letter] {
@@ -95,4 +97,17 @@ func wantsJSON(model *fisk.ApplicationModel, args []string) bool {
 		}
 	}
 	return false
+}
+
+// wantsJSON says whether the arguments of such a command line ask for a JSON document.
+func wantsJSON(model *fisk.ApplicationModel, args []string) bool {
+	for i, arg := range args {
+		if arg == "--" {
+			break
+		}
+		if arg == "--format=json" || arg == "--format" && slices.Contains(args[i+1:min(i+2, len(args))], "json") {
+			return true
+		}
+	}
+	return asksFor(model, args, "json", 'j')
 }

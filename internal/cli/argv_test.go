@@ -91,8 +91,10 @@ func FuzzArgs(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if got, want := wantsJSON(model, args), given(parsed, "json"); got != want {
-			t.Errorf("%q: wantsJSON is %v, and the parser says %v", args, got, want)
+		for name, short := range map[string]rune{"json": 'j', "quiet": 'q'} {
+			if got, want := asksFor(model, args, name, short), given(parsed, name); got != want {
+				t.Errorf("%q: asksFor %s is %v, and the parser says %v", args, name, got, want)
+			}
 		}
 	})
 }

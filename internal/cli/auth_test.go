@@ -113,8 +113,9 @@ func newKey(t *testing.T, create func() (nkeys.KeyPair, error)) (public string, 
 	return public, seed
 }
 
-// operator makes an operator with one account, and the credentials of a user in
-// it; it returns the server's configuration and the file of the credentials.
+// operator makes an operator with one account, and the credentials of a user in it; it
+// returns the server's configuration and the file of the credentials. Beside it is one of
+// the same user whose JWT has expired, expired.creds.
 func operator(t *testing.T, dir string) (conf, creds string) {
 	t.Helper()
 	must := func(text string, err error) string {
@@ -147,6 +148,13 @@ func operator(t *testing.T, dir string) (conf, creds string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	old := jwt.NewUserClaims(user)
+	old.Expires = time.Date(2020, 1, 2, 3, 4, 5, 0, time.UTC).Unix()
+	oldConfig, err := jwt.FormatUserConfig(must(old.Encode(pairOf(accSeed))), userSeed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, dir, "expired.creds", oldConfig)
 	conf = fmt.Sprintf("operator: %s\nsystem_account: %s\nresolver: MEMORY\nresolver_preload: { %s: %s, %s: %s }\n", opJWT, sys, acc, accJWT, sys, sysJWT)
 	return conf, writeFile(t, dir, "user.creds", config)
 }

@@ -1,10 +1,10 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
@@ -22,7 +22,7 @@ type checkOptions struct {
 	buckets            []string
 	ignore             []string
 	expect             *int64
-	format             string
+	format, output     string
 	lagWarn, lagCrit   *int64
 	seenWarn, seenCrit *time.Duration
 	content, quick     bool
@@ -45,10 +45,13 @@ func addCheck(app *fisk.Application, rt *runtime, selected func(command)) {
 	cmd.Flag("content", "Compare the messages of mirror and origin one by one").UnNegatableBoolVar(&o.content)
 	o.contentFlags.addTo(cmd, "With --content, ")
 	cmd.Flag("quick", "With --content, compare the sequences of all messages, and read only those whose sequences differ; where that is not possible, all are read").UnNegatableBoolVar(&o.quick)
-	cmd.Flag("format", "Format of the result (nagios, json, prometheus, text)").Default("nagios").PlaceHolder("FORMAT").EnumVar(&o.format, render.Formats()...)
-	jsonFlag(cmd, rt)
+	cmd.Flag("format", "Format of the result (nagios, json, prometheus, text); default text on a terminal, nagios elsewhere").PlaceHolder("FORMAT").EnumVar(&o.format, formats()...)
+	cmd.Flag("output", "Write the result to this file, whole or not at all, and nothing to stdout").PlaceHolder("FILE").StringVar(&o.output)
+	domainsFlag(cmd, rt)
+	outputFlags(cmd, rt)
 	cmd.Action(func(*fisk.ParseContext) error {
 		selected(func(ctx context.Context) int {
+			rt.json = rt.json || o.format == "json"
 			f, err := o.run(ctx, rt)
 			return o.finish(rt, f, err)
 		})
@@ -117,28 +120,54 @@ func (o *checkOptions) run(ctx context.Context, rt *runtime) (mirror.Fleet, erro
 	return *f, errors.Join(err, finish())
 }
 
-// finish shows the result and returns the exit code of a monitoring plugin.
+// finish writes the result and returns the exit code of a monitoring plugin.
 func (o *checkOptions) finish(rt *runtime, f mirror.Fleet, err error) int {
 	if err != nil {
 		_, f.Error = rt.verdict(err)
 		f.Action, f.Status = mirror.Failed, new(check.Unknown)
 		f.Findings = []check.Finding{{Code: "unreadable", Severity: check.Unknown, Message: f.Error.Message, Remedy: check.None, Advice: f.Error.Hint}}
 	}
+	f.Type = rt.documentType()
 	rt.complete(&f)
 	code := map[check.Severity]int{check.OK: 0, check.Warning: 1, check.Critical: 2, check.Unknown: 3}[*f.Status]
-	if rt.json {
-		if rt.document(f, f.Action, exitOK) != exitOK {
-			return 3
-		}
-		return code
-	}
-	_, err = io.WriteString(rt.Out, render.Monitor(f, o.thresholds, o.format))
-	if err == nil && (o.format == "nagios" || o.format == "text") {
-		err = render.Contents(rt.Out, f.Mirrors, rt.style)
+	var b bytes.Buffer
+	err = o.show(&b, rt, f)
+	switch {
+	case err != nil:
+	case o.output != "":
+		err = writeWhole(o.output, b.Bytes())
+	case rt.json:
+		_, err = rt.stdout.Write(b.Bytes())
+	default:
+		_, err = rt.Out.Write(b.Bytes())
 	}
 	if err != nil {
-		_, _ = rt.verdict(errors.Join(errors.New("cannot write the result"), err))
+		_, _ = rt.verdict(fmt.Errorf("the result is lost: %w", err))
 		return 3
 	}
 	return code
+}
+
+// formats are the formats of a result.
+func formats() []string { return []string{"nagios", "json", "prometheus", "text"} }
+
+// show writes the result in its format, which is for people on a terminal.
+func (o *checkOptions) show(w writer, rt *runtime, f mirror.Fleet) error {
+	style := rt.style
+	if o.output != "" {
+		style.Terminal = false
+	}
+	switch {
+	case rt.json:
+		return render.JSON(w, f)
+	case o.format == "prometheus":
+		if len(f.Domains) == 0 { // it came to nothing before any was asked
+			f.Domains = rt.named()
+		}
+		return render.Metrics(w, f, time.Now())
+	case o.format == "text" || o.format == "" && o.output == "" && isTerminal(rt.Out):
+		defer rt.showHints(rt.hintsOf(f.Warnings))
+		return errors.Join(render.Findings(w, f, rt.fixer(o.buckets), style), render.Contents(w, f.Mirrors, style))
+	}
+	return errors.Join(render.Nagios(w, f, o.thresholds), render.Contents(w, f.Mirrors, style))
 }

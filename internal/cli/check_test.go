@@ -31,10 +31,10 @@ func TestPartlyRead(t *testing.T) {
 	const unread = `stream "KV_m0" at "FAKE.API": its servers do not answer`
 
 	for format, want := range map[string]string{
-		"nagios":     "UNKNOWN mirrors Warn:unknown: " + unread + " [unreadable] | mirrors=1 ok=1 warning=0 critical=0 unknown=1 ",
-		"json":       `"status": "UNKNOWN"`,
-		"prometheus": `status="UNKNOWN"} 3`,
-		"text":       "mirrors: UNKNOWN\n",
+		"nagios":     "UNKNOWN 2 mirrors: 1 unknown, 1 ok; unknown: " + unread + " [unreadable] | mirrors=1 ok=1 warning=0 critical=0 unknown=1 ",
+		"json":       `"status": "unknown"`,
+		"prometheus": `nats_kvmirror_check_success{domain="ksds"} 0`,
+		"text":       "UNKNOWN: 2 mirrors in domain ksds: 1 unknown, 1 ok\n",
 	} {
 		if code, out, _ := runText(t, t.Context(), append(at, "check", "--format", format)...); code != 3 || !strings.Contains(out, want) {
 			t.Errorf("%s: exit code %d, and %q is not in %q", format, code, want, out)

@@ -12,6 +12,8 @@ import (
 
 	"github.com/choria-io/fisk"
 	"github.com/nats-io/jsm.go/natscontext"
+
+	"nats-kvmirror/internal/render"
 )
 
 // namesWait is how long a completion waits for the names of mirrors.
@@ -155,7 +157,7 @@ func flagValues(f *fisk.FlagModel, prefix string) []suggestion {
 	}
 	var found []suggestion
 	for _, v := range values {
-		if safeWord(v) {
+		if render.SafeWord(v) {
 			found = append(found, suggestion{prefix + v, firstLine(f.Help)})
 		}
 	}
@@ -169,7 +171,7 @@ func otherMirrors(ctx context.Context, app *fisk.Application, line *fisk.ParseCo
 	for _, e := range line.Elements[:len(line.Elements)-1] {
 		switch clause := e.Clause.(type) {
 		case *fisk.FlagClause:
-			if name := clause.Model().Name; app.GetFlag(name) != nil {
+			if name := clause.Model().Name; app.GetFlag(name) != nil || name == "domains" {
 				globals = append(globals, "--"+name+"="+*e.Value)
 			}
 		case *fisk.ArgClause:
@@ -203,7 +205,7 @@ func mirrorNames(ctx context.Context, globals []string) []string {
 func readNames(ctx context.Context, globals []string) []string {
 	rt := &runtime{Streams: Streams{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard}}
 	// The settings are those of any command that is run with these flags.
-	if cmd, _ := parse(rt, append(globals, "ls")); cmd == nil {
+	if cmd, _ := parse(rt, append([]string{"ls"}, globals...)); cmd == nil {
 		return nil
 	}
 	rt.globals.timeout, rt.globals.trace = min(rt.globals.timeout, namesWait), false
@@ -217,13 +219,6 @@ func readNames(ctx context.Context, globals []string) []string {
 		return nil
 	}
 	return names
-}
-
-// safeWord says whether a word means nothing special to any shell.
-func safeWord(word string) bool {
-	return word != "" && !strings.ContainsFunc(word, func(r rune) bool {
-		return !strings.ContainsRune("-_./=@:+,", r) && (r > 'z' || r < '0' || r > '9' && r < 'A' || r > 'Z' && r < 'a')
-	})
 }
 
 func firstLine(text string) string {

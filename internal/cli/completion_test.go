@@ -120,6 +120,8 @@ func TestCompletionOfMirrors(t *testing.T) {
 		{"add|", ""},
 		{"info|--js-domain|nosuch|", ""},
 		{"info|--js-domain=ksds|--trace|", "other plain"},
+		{"check|--domains|nosuch,ksds|", "other plain"},
+		{"check|--domains=hub|", ""},
 	} {
 		inTheEnd(t, c.line, c.want, func() string {
 			return strings.Join(completed(t, slices.Concat(at, strings.Split(c.line, "|"))...), " ")

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/url"
 	"os"
 	"strings"
 
@@ -20,6 +18,9 @@ import (
 // connect loads the context and connects. The caller closes the client.
 func (rt *runtime) connect(ctx context.Context) (*mirror.Client, error) {
 	g := rt.globals
+	if len(rt.domains) > 0 && (g.domain != "" || g.apiPrefix != "") {
+		return nil, fail(kindUsage, "leave --js-domain and --js-api-prefix out", "--domains says where the mirrors are, and so does another flag")
+	}
 	config, err := g.load()
 	if err != nil {
 		return nil, err
@@ -29,20 +30,21 @@ func (rt *runtime) connect(ctx context.Context) (*mirror.Client, error) {
 		return nil, fail(kindContext, "", "cannot use the context's settings: %w", err)
 	}
 	redact := redactor(config.ServerURL())
-	o := mirror.Options{Timeout: g.timeout, Observer: rt.observer()}
+	o := mirror.Options{Domains: rt.domains, Timeout: g.timeout, Observer: rt.observer()}
 	switch {
 	case config.JSDomain() != "":
 		o.Prefix = kvcfg.DomainPrefix(config.JSDomain())
 	case config.JSAPIPrefix() != "":
 		o.Prefix = strings.TrimSuffix(config.JSAPIPrefix(), ".")
 	}
+	rt.domain, _ = kvcfg.DomainOf(o.Prefix)
 	if g.trace {
 		o.Trace = func(format string, a ...any) { rt.log.Print(cleanLines(redact.Replace(fmt.Sprintf(format, a...)))) }
 	}
 	rt.style = rt.newStyle(config.ColorScheme())
 	c, err := mirror.Connect(ctx, config.ServerURL(), o, opts...)
 	if err != nil {
-		return nil, connectFailure(redact.Replace(config.ServerURL()), redact, err)
+		return nil, connectFailure(config, redact, err)
 	}
 	return c, nil
 }
@@ -120,28 +122,4 @@ func redactor(servers string) *strings.Replacer {
 		}
 	}
 	return strings.NewReplacer(pairs...)
-}
-
-// connectFailure says why there is no connection, with no secret in it.
-func connectFailure(servers string, redact *strings.Replacer, err error) error {
-	text := strings.TrimPrefix(redact.Replace(err.Error()), "nats: ")
-	var parse *url.Error
-	var netErr net.Error
-	switch {
-	case errors.Is(err, mirror.ErrInvalid):
-		return err
-	case errors.Is(err, context.Canceled):
-		return fail(mirror.ErrInterrupted, "", "interrupted, nothing was changed")
-	case errors.Is(err, nats.ErrNoServers):
-		return fail(kindUnreachable, "check that the server runs, and --server", "cannot connect to %s: the connection is refused", servers)
-	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked):
-		return fail(kindAuthorization, "check the user, the password, or the credentials", "cannot connect to %s: %s", servers, strings.ToLower(text))
-	case errors.Is(err, os.ErrNotExist):
-		return fail(kindContext, "", "cannot connect to %s: %s", servers, text)
-	case errors.As(err, &parse):
-		return fail(kindUsage, "", "cannot understand the server address: %s", text)
-	case errors.As(err, &netErr) && netErr.Timeout(), errors.Is(err, nats.ErrTimeout), mirror.AsError(err).Kind == mirror.ErrTimeout:
-		return fail(kindUnreachable, "a longer --timeout may help", "cannot connect to %s: %s", servers, text)
-	}
-	return fail(kindUnreachable, "", "cannot connect to %s: %s", servers, text)
 }

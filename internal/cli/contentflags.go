@@ -86,11 +86,12 @@ func createDifferences(name string) (*differencesFile, error) {
 }
 
 // add writes a line about a message of a bucket.
-func (f *differencesFile) add(bucket string, i mirror.Item) error {
+func (f *differencesFile) add(domain, bucket string, i mirror.Item) error {
 	err := f.json.Encode(struct {
+		Domain string `json:"domain,omitempty"`
 		Bucket string `json:"bucket"`
 		mirror.Item
-	}{bucket, i})
+	}{domain, bucket, i})
 	if err != nil {
 		return fmt.Errorf("cannot write %q: %w", f.file.Name(), err)
 	}

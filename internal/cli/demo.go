@@ -26,6 +26,7 @@ func addDemo(app *fisk.Application, rt *runtime, selected func(command)) {
 	cmd.Tag("scope:user", "impact:ro")
 	cmd.HelpLong("Two servers are started on 127.0.0.1 for it, with files that are removed at the end. No other server is connected to: flags and variables that say how to connect are ignored.")
 	cmd.Flag("keep", "Leave both servers running after the story, until Ctrl-C").UnNegatableBoolVar(&o.keep)
+	quietFlag(cmd, rt)
 	cmd.Action(func(*fisk.ParseContext) error {
 		selected(func(ctx context.Context) int { return rt.finish(mirror.Report{}, o.run(ctx, rt)) })
 		return nil

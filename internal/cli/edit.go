@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -15,6 +16,7 @@ import (
 // editOptions are the flags of edit.
 type editOptions struct {
 	settings
+	originFlags
 	bucket string
 	follow followed
 	force  bool
@@ -48,22 +50,18 @@ func addEdit(app *fisk.Application, rt *runtime, selected func(command)) {
 	o.addSettings(cmd, rt, "")
 	cmd.Flag("follow", "Follow the origin again in this setting, whatever was chosen (can be repeated)").PlaceHolder("SETTING").HintOptions(kvcfg.FollowNames()...).SetValue(&o.follow)
 	cmd.Flag("force", "Change without asking").Short('f').UnNegatableBoolVar(&o.force)
-	jsonFlag(cmd, rt)
-	recreate := "delete the mirror and create it again with `" + appName + " recreate`"
+	outputFlags(cmd, rt)
 	refuse(cmd, "marker-ttl", markerTTLReason, markerTTLHint)
 	refuse(cmd, "source", sourceReason, "")
 	refuse(cmd, "storage", "no server changes the storage of a stream", "delete the mirror and create it again with `"+appName+" add`")
-	refuse(cmd, "filter", "no server changes which keys a mirror takes", recreate)
-	for _, name := range []string{"mirror", "mirror-domain", "mirror-api-prefix", "mirror-deliver-prefix"} {
-		refuse(cmd, name, "no server changes the origin of a mirror", recreate)
-	}
+	o.originFlags.refuse(cmd)
 	refuseNegated(cmd, "no-mirror", "taking the mirror out makes a bucket that takes no values, and cannot be undone", "to make it a bucket of its own, use `"+appName+" promote`")
 	cmd.Action(reports(rt, selected, o.run, rt.finish))
 }
 
 func (o *editOptions) run(ctx context.Context, rt *runtime) (mirror.Report, error) {
 	r := mirror.Report{Bucket: o.bucket}
-	if err := o.settings.complete(); err != nil {
+	if err := cmp.Or(o.originFlags.refused(rt, o.bucket), o.settings.complete()); err != nil {
 		return r, err
 	}
 	c, err := rt.connect(ctx)

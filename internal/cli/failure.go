@@ -24,9 +24,10 @@ const (
 // failure is an error of the surface, with its kind and, where there is one, its
 // remedy.
 type failure struct {
-	kind mirror.Kind
-	err  error
-	hint string
+	kind  mirror.Kind
+	err   error
+	hint  string
+	usage string // how the command is called, where the line was wrong
 }
 
 // Error is the message without the remedy.

@@ -96,9 +96,9 @@ func checkAll(b *testing.B, program, url string, n int) {
 // healthy is how `check` begins when n mirrors are.
 func healthy(n int) string {
 	if n == 1 {
-		return "OK mirrors OK:1 mirror follows its origin"
+		return "OK 1 mirror follows its origin"
 	}
-	return fmt.Sprintf("OK mirrors OK:%d mirrors follow their origins", n)
+	return fmt.Sprintf("OK %d mirrors follow their origins", n)
 }
 
 // listAll runs `nats kv ls`, which must list n buckets, and returns how long it

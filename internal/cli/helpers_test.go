@@ -165,11 +165,20 @@ func runJSON(t *testing.T, ctx context.Context, args ...string) outcome {
 	start := time.Now()
 	code := Run(ctx, append(args, "--json", "--no-context"), Streams{In: strings.NewReader(""), Out: &out, Err: &errs})
 	o := outcome{code: code, stderr: errs.String(), took: time.Since(start)}
-	d := json.NewDecoder(&out)
-	if err := d.Decode(&o.report); err != nil || d.More() {
-		t.Fatalf("stdout is not one JSON document: %v\n%s\n%s", err, out.String(), errs.String())
-	}
+	decode(t, out.Bytes(), errs.String(), &o.report)
 	return o
+}
+
+// decode reads a document, which has to be as the schema says.
+func decode(t *testing.T, stdout []byte, stderr string, to any) {
+	t.Helper()
+	err := validate(stdout)
+	if err == nil {
+		err = json.Unmarshal(stdout, to)
+	}
+	if err != nil {
+		t.Fatalf("%v\n%s\n%s", err, stdout, stderr)
+	}
 }
 
 // warnings are the document's warnings with their hints, a line each.
@@ -248,10 +257,7 @@ func runFleet(t *testing.T, ctx context.Context, args ...string) fleetOutcome {
 	var out, errs bytes.Buffer
 	code := Run(ctx, append(args, "--json", "--no-context"), Streams{In: strings.NewReader(""), Out: &out, Err: &errs})
 	o := fleetOutcome{code: code, stderr: errs.String()}
-	d := json.NewDecoder(&out)
-	if err := d.Decode(&o.fleet); err != nil || d.More() {
-		t.Fatalf("stdout is not one JSON document: %v\n%s\n%s", err, out.String(), errs.String())
-	}
+	decode(t, out.Bytes(), errs.String(), &o.fleet)
 	return o
 }
 

@@ -18,7 +18,7 @@ func addInfo(app *fisk.Application, rt *runtime, selected func(command)) {
 	cmd := app.Command("info", "Shows a bucket, and how it compares with its origin").Alias("view").Alias("status")
 	cmd.Tag("scope:user", "impact:ro")
 	bucketArg(cmd.Arg("bucket", "The bucket to show; asked for on a terminal when left out"), &o.bucket)
-	jsonFlag(cmd, rt)
+	outputFlags(cmd, rt)
 	cmd.Action(reports(rt, selected, o.run, rt.finish))
 }
 

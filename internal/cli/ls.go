@@ -11,7 +11,6 @@ import (
 	"github.com/choria-io/fisk"
 
 	"nats-kvmirror/internal/check"
-	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/mirror"
 	"nats-kvmirror/internal/render"
 )
@@ -32,7 +31,8 @@ func addLs(app *fisk.Application, rt *runtime, selected func(command)) {
 	nameFlag(cmd.Flag("origin", "Only mirrors of this bucket"), "origin", &o.origin).PlaceHolder("BUCKET")
 	nameFlag(cmd.Flag("origin-domain", "Only mirrors of buckets in this domain, or behind this prefix"), "origin-domain", &o.domain).PlaceHolder("DOMAIN")
 	cmd.Flag("state", "Only mirrors in this state (ok, warning, critical, unknown)").PlaceHolder("STATE").HintOptions(severities()...).SetValue(optional[string]{"state", &o.state, parseSeverity})
-	jsonFlag(cmd, rt)
+	domainsFlag(cmd, rt)
+	outputFlags(cmd, rt)
 	cmd.Action(reports(rt, selected, o.run, rt.finishFleet))
 }
 
@@ -62,21 +62,13 @@ func (o *lsOptions) run(ctx context.Context, rt *runtime) (mirror.Fleet, error) 
 		return *f, err
 	}
 	rt.noteProblems(*f)
+	none := !o.names && !o.tree && !o.dot && rt.sayNone(*f)
 	f.Mirrors = slices.DeleteFunc(f.Mirrors, func(m mirror.Member) bool { return !o.wants(m) })
-	if rt.json {
+	if rt.json || none {
 		return *f, err
 	}
+	rt.warn(f.Warnings, 0)
 	return *f, errors.Join(o.show(rt, *f), err)
-}
-
-// noteProblems says what could not be read.
-func (rt *runtime) noteProblems(f mirror.Fleet) {
-	if rt.json {
-		return
-	}
-	for _, p := range f.Problems {
-		fmt.Fprintf(rt.Err, "warning: not read: %s\n", render.Clean(p))
-	}
 }
 
 func count(flags ...bool) int {
@@ -93,7 +85,7 @@ func count(flags ...bool) int {
 func (o *lsOptions) wants(m mirror.Member) bool {
 	switch {
 	case o.origin != nil && m.Origin.Bucket != *o.origin,
-		o.domain != nil && m.Origin.APIPrefix != *o.domain && m.Origin.APIPrefix != kvcfg.DomainPrefix(*o.domain),
+		o.domain != nil && m.Origin.Domain != *o.domain && m.Origin.APIPrefix != *o.domain,
 		o.state != nil && string(m.State) != *o.state:
 		return false
 	}
@@ -104,13 +96,17 @@ func (o *lsOptions) show(rt *runtime, f mirror.Fleet) error {
 	switch {
 	case o.names:
 		for _, m := range f.Mirrors {
-			if _, err := fmt.Fprintln(rt.Out, render.Clean(m.Bucket)); err != nil {
+			name := render.Clean(m.Bucket)
+			if m.Several {
+				name = render.Clean(m.Domain) + "\t" + name
+			}
+			if _, err := fmt.Fprintln(rt.Out, name); err != nil {
 				return err
 			}
 		}
 		return nil
 	case o.tree:
-		return render.Tree(rt.Out, f.Mirrors)
+		return render.Tree(rt.Out, f.Mirrors, rt.style)
 	case o.dot:
 		return render.Dot(rt.Out, f.Mirrors)
 	case len(f.Mirrors) == 0:

@@ -36,7 +36,11 @@ func (rt *runtime) observer() mirror.Observer {
 		Saved: func(bucket, file string) {
 			fmt.Fprintf(rt.Err, "the configuration of bucket %s is saved in %s until it is created again\n", bucket, file)
 		},
-		Reached: func(bucket, what string) { fmt.Fprintf(rt.Err, "Bucket %s has %s\n", bucket, render.Clean(what)) },
+		Reached: func(bucket, what string) {
+			if !rt.quiet {
+				fmt.Fprintf(rt.Err, "Bucket %s has %s\n", bucket, render.Clean(what))
+			}
+		},
 	}
 }
 
@@ -67,18 +71,22 @@ func (rt *runtime) begin(task mirror.Task, bucket string) (at func(done, of uint
 	}
 }
 
-// finished says in a line what became of a mirror.
+// finished says in a line what became of a mirror, and what helps.
 func (rt *runtime) finished(m mirror.Member) {
-	text := ""
+	text, hint := "", ""
 	switch {
 	case m.Err != nil:
-		text = ": " + rt.explain(m.Err).Error()
+		f := rt.in(m.Domain).explain(m.Err)
+		text, hint = ": "+f.Error(), f.hint
 	case m.Note != "":
 		text = ": " + m.Note
 	case m.Purge != nil && m.Action == mirror.Updated:
 		text = fmt.Sprintf(": %s purged; it %s", plural(m.Purge.Purged, "message"), render.Sentence(m.Content))
 	}
-	rt.say("%s: %s%s", m.Bucket, m.Action, text)
+	rt.say("%s: %s%s", m.Name(), m.Action, text)
+	if !rt.json {
+		rt.showHints(hint)
+	}
 }
 
 // plural is so many of something.

@@ -34,7 +34,7 @@ func addPromote(app *fisk.Application, rt *runtime, selected func(command)) {
 	cmd.Flag("origin-alive", "Promote also while the origin is alive, or may be").UnNegatableBoolVar(&o.originAlive)
 	cmd.Flag("force", "Promote without asking").Short('f').UnNegatableBoolVar(&o.force)
 	cmd.Flag("dry-run", "Show what would be done and do nothing; exit code 2 when there is something to do").UnNegatableBoolVar(&o.dryRun)
-	jsonFlag(cmd, rt)
+	outputFlags(cmd, rt)
 	cmd.Action(reports(rt, selected, o.run, rt.finish))
 }
 

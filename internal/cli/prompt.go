@@ -24,15 +24,15 @@ type prompter interface {
 	Select(ctx context.Context, question string, options []string, color string) (string, error)
 }
 
-// terminalPrompter asks with survey, on stdout, or on stderr where stdout
-// belongs to a JSON document.
+// terminalPrompter asks with survey, on stdout, or on stderr where stdout takes no
+// text.
 type terminalPrompter struct{ rt *runtime }
 
 func newTerminal(rt *runtime) prompter { return terminalPrompter{rt} }
 
 func (p terminalPrompter) files() (in, out *os.File, ok bool) {
 	var w any = p.rt.Out
-	if p.rt.json {
+	if p.rt.json || p.rt.quiet {
 		w = p.rt.Err
 	}
 	if !isTerminal(p.rt.In) || !isTerminal(w) {

@@ -25,16 +25,18 @@ func TestEditAsks(t *testing.T) {
 		code       int
 		ttl        bool
 		says       string
+		flags      []string
 	}{
-		{"yes", "y\r", 0, true, "Per-Key TTL Supported: true"},
-		{"no", "n\r", 0, false, "was not changed"},
-		{"default is no", "\r", 0, false, "was not changed"},
-		{"ctrl-c", "\x03", 1, false, "interrupted, nothing was changed"},
+		{"yes", "y\r", 0, true, "Per-Key TTL Supported: true", nil},
+		{"no", "n\r", 0, false, "was not changed", nil},
+		{"default is no", "\r", 0, false, "was not changed", nil},
+		{"ctrl-c", "\x03", 1, false, "interrupted, nothing was changed", nil},
+		{"quietly", "y\r", 0, true, "", []string{"-q"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			sites := plainSites(t)
-			p := startOnTerminal(t, sites.Leaf.URL(), "edit", "plain")
+			p := startOnTerminal(t, sites.Leaf.URL(), append([]string{"edit", "plain"}, test.flags...)...)
 			p.waitsFor("Differences (-old +new):")
 			p.waitsFor("cannot be turned off again")
 			p.isAsked("Really edit bucket plain?")
@@ -44,6 +46,9 @@ func TestEditAsks(t *testing.T) {
 			}
 			if !strings.Contains(p.shown(), test.says) {
 				t.Errorf("%q is not shown in:\n%s", test.says, p.shown())
+			}
+			if quiet := !strings.Contains(p.shown(), "Information for"); test.flags != nil && !quiet {
+				t.Errorf("more is shown than the question:\n%s", p.shown())
 			}
 			if got := hasTTL(t, sites.Leaf.URL(), "plain"); got != test.ttl {
 				t.Errorf("per-key TTL is %t, want %t", got, test.ttl)

@@ -55,6 +55,9 @@ func (o *pruneOptions) run(ctx context.Context, rt *runtime) (mirror.Fleet, erro
 		planErr = plan.AcceptGone() // yes is consent
 	}
 	rt.noteProblems(plan.Fleet)
+	if planErr == nil && rt.sayNone(plan.Fleet) {
+		return plan.Fleet, nil
+	}
 	rt.complete(&plan.Fleet)
 	mirrors, messages := plan.Jobs()
 	if err := rt.showPlan(o.asks() && mirrors > 0, func(w writer) error { return render.Purges(w, plan.Mirrors, rt.style) }); err != nil {

@@ -14,18 +14,21 @@ import (
 // What scripts rely on is documented: every kind of failure, every command and
 // every flag that is not hidden.
 func TestReadmeIsComplete(t *testing.T) {
-	data, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
-	if err != nil {
-		t.Fatal(err)
+	read := func(name string) string {
+		data, err := os.ReadFile(filepath.Join("..", "..", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
 	}
-	readme := string(data)
+	readme, documents := read("README.md"), read(filepath.Join("docs", "json.md"))
 	for _, kind := range []mirror.Kind{
 		kindUsage, kindContext, kindUnreachable, kindAuthorization, mirror.ErrNotFound, mirror.ErrNoResponders, mirror.ErrDenied, mirror.ErrTimeout,
 		mirror.ErrNoJetStream, mirror.ErrOldServer, mirror.ErrRejected, mirror.ErrDisconnected, mirror.ErrMalformed, mirror.ErrExists, mirror.ErrNotMirror, mirror.ErrNotBucket,
 		mirror.ErrOriginUnreadable, mirror.ErrRefused, mirror.ErrNotKept, mirror.ErrConflict, kindNoTerminal, mirror.ErrNotCaughtUp, mirror.ErrIncomplete, mirror.ErrDiffers, mirror.ErrInterrupted,
 		mirror.ErrOutcomeUnknown, mirror.ErrInternal,
 	} {
-		if !strings.Contains(readme, "`"+string(kind)+"`") {
+		if !strings.Contains(documents, "`"+string(kind)+"`") {
 			t.Errorf("the kind of failure %q is not documented", kind)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/choria-io/fisk"
 
+	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/mirror"
 	"nats-kvmirror/internal/render"
 )
@@ -16,11 +17,11 @@ type recreateOptions struct {
 	consent
 	originFlags
 	contentFlags
-	bucket      string
-	allowMsgTTL *bool
-	acceptLoss  *int64
-	backup      string
-	quick       bool
+	settings   kvcfg.Settings
+	bucket     string
+	acceptLoss *int64
+	backup     string
+	quick      bool
 }
 
 func addRecreate(app *fisk.Application, rt *runtime, selected func(command)) {
@@ -29,16 +30,15 @@ func addRecreate(app *fisk.Application, rt *runtime, selected func(command)) {
 	cmd.Tag("scope:user", "impact:rw")
 	cmd.HelpLong("Before anything is deleted, the mirror is compared with its origin message by message: what the origin does not hold would be lost. Afterwards it is compared again. All settings stay as they are but for what a flag changes.")
 	bucketArg(cmd.Arg("bucket", "The mirror to recreate").Required(), &o.bucket)
-	nameFlag(cmd.Flag("mirror", "The bucket to mirror from now on"), "mirror", &o.mirror).PlaceHolder("ORIGIN")
-	o.originFlags.addTo(cmd)
-	boolFlag(cmd.Flag("allow-msg-ttl", "Let keys and delete markers expire, whatever the origin has"), "allow-msg-ttl", &o.allowMsgTTL)
+	o.originFlags.addTo(cmd, "The bucket to mirror from now on")
+	addRoom(cmd, &o.settings)
 	countFlag(cmd.Flag("accept-loss", "Accept the loss of so many messages that the origin does not hold"), "accept-loss", &o.acceptLoss).PlaceHolder("MSGS")
 	cmd.Flag("from-backup", "File with the saved configuration of a mirror that was deleted and not created again").PlaceHolder("FILE").StringVar(&o.backup)
 	o.contentFlags.addTo(cmd, "")
 	cmd.Flag("quick", "Afterwards, compare only the sequences of the new mirror with its origin's").UnNegatableBoolVar(&o.quick)
 	cmd.Flag("force", "Recreate without asking").Short('f').UnNegatableBoolVar(&o.force)
 	cmd.Flag("dry-run", "Show what would be done and do nothing; exit code 2 when there is something to do").UnNegatableBoolVar(&o.dryRun)
-	jsonFlag(cmd, rt)
+	outputFlags(cmd, rt)
 	cmd.Action(reports(rt, selected, o.run, rt.finish))
 }
 
@@ -46,12 +46,12 @@ func (o *recreateOptions) complete() error {
 	switch {
 	case o.acceptLoss != nil && *o.acceptLoss < 0:
 		return fail(kindUsage, "", "--accept-loss: %d is negative", *o.acceptLoss)
-	case o.backup != "" && (o.originFlags.given() || o.allowMsgTTL != nil):
+	case o.backup != "" && (o.originFlags.given() || !o.settings.Empty()):
 		return fail(kindUsage, "", "--from-backup says all that the mirror is to be, and excludes the other settings")
 	case o.quick && o.payload:
 		return fail(kindUsage, "", "--quick reads no bodies: leave out --payload")
 	}
-	return o.contentFlags.complete()
+	return errors.Join(o.settings.Validate(), o.contentFlags.complete())
 }
 
 // plan plans as the flags say.
@@ -63,7 +63,7 @@ func (o *recreateOptions) plan(ctx context.Context, c *mirror.Client, opts mirro
 	if err != nil {
 		return &mirror.RecreatePlan{}, err
 	}
-	req := mirror.RecreateRequest{Bucket: o.bucket, Origin: change, Filters: o.filters, AllowMsgTTL: o.allowMsgTTL, Content: opts}
+	req := mirror.RecreateRequest{Bucket: o.bucket, Origin: change, Filters: o.filters, Settings: o.settings, Content: opts}
 	if o.acceptLoss != nil {
 		req.AcceptLoss = uint64(*o.acceptLoss)
 	}

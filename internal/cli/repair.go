@@ -25,7 +25,8 @@ func (o *manyFlags) addTo(cmd *fisk.CmdClause, rt *runtime, verb string) {
 	cmd.Flag("all", "Mean all mirrors").UnNegatableBoolVar(&o.all)
 	cmd.Flag("force", "Change without asking").Short('f').UnNegatableBoolVar(&o.force)
 	dryRunFlag(cmd, rt, "Show what would be changed and change nothing; exit code 2 when there is something to change, 3 when that is not known", &o.dryRun)
-	jsonFlag(cmd, rt)
+	domainsFlag(cmd, rt)
+	outputFlags(cmd, rt)
 }
 
 func (o *manyFlags) complete() error {
@@ -104,15 +105,20 @@ func (o *repairOptions) run(ctx context.Context, rt *runtime) (mirror.Fleet, err
 	defer c.Close()
 	plan, err := c.PlanRepair(ctx, mirror.RepairRequest{Buckets: o.buckets, Only: o.only})
 	rt.noteProblems(plan.Fleet)
+	if err == nil && rt.sayNone(plan.Fleet) {
+		return plan.Fleet, nil
+	}
 	rt.complete(&plan.Fleet)
 	asking := o.asks() && plan.Jobs() > 0
-	if err := rt.showPlan(asking, func(w writer) error { return render.MemberChanges(w, plan.Mirrors) }); err != nil {
+	if err := rt.showPlan(asking, func(w writer) error { return render.MemberChanges(w, plan.Mirrors, rt.fixer(o.buckets)) }); err != nil {
 		return plan.Fleet, err
 	}
 	const nothing = "Nothing was changed"
-	switch {
-	case plan.Jobs() > 0:
+	if plan.Jobs() > 0 {
 		return rt.carryOutMany(ctx, plan, &plan.Fleet, o.consent, question{fmt.Sprintf("Really repair %s?", plural(plan.Jobs(), "mirror")), nothing}, err)
+	}
+	rt.warn(plan.Warnings, 0)
+	switch {
 	case err == nil:
 		rt.say("There is nothing to change on %s", plural(len(plan.Mirrors), "mirror"))
 	case plan.Mirrors != nil:

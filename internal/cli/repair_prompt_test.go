@@ -28,7 +28,7 @@ func TestRepairAsks(t *testing.T) {
 			t.Parallel()
 			sites, _ := plainMirrors(t, 2)
 			p := startOnTerminal(t, sites.Leaf.URL(), "repair", "--all")
-			p.waitsFor("m1, mirror of demo (hub):")
+			p.waitsFor("2 mirrors: allow_msg_ttl false → true: m0, m1")
 			p.waitsFor("cannot be turned off again; it is turned on for 2 mirrors")
 			p.isAsked("Really repair 2 mirrors?")
 			p.types(test.keys)
@@ -151,7 +151,7 @@ func TestFleetOnTerminal(t *testing.T) {
 	if code := slow.leaves(); code != 2 {
 		t.Errorf("exit code %d:\n%s", code, slow.shown())
 	}
-	if !strings.Contains(slow.shown(), "CRITICAL mirrors Crit:m0: ") {
+	if !strings.Contains(slow.shown(), "\x1b[31mCRITICAL\x1b[0m: 1 mirror in domain ksds: 1 critical") {
 		t.Errorf("the result is not shown in:\n%s", slow.shown())
 	}
 }

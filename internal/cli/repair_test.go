@@ -190,6 +190,9 @@ func TestRepairRefusedText(t *testing.T) {
 			t.Errorf("%q is not in %q", line, out)
 		}
 	}
+	if want := "hint: run `nats-kvmirror recreate m1 --js-api-prefix FAKE.API`\n"; !strings.Contains(errs, want) {
+		t.Errorf("%q is not in %q", want, errs)
+	}
 	if want := "error: 1 of 2 mirrors changed, 1 failed, 0 left alone, 0 with an unknown outcome\nhint: run the command again to do what is left\n"; !strings.Contains(errs, want) {
 		t.Errorf("%q is not in %q", want, errs)
 	}

@@ -22,6 +22,7 @@ const (
 // and returns the exit code.
 func (rt *runtime) finish(r mirror.Report, err error) int {
 	var code int
+	r.Type = rt.documentType()
 	r.Action, r.Error, code = rt.outcome(r.Action, err)
 	rt.addHints(r.Warnings)
 	return rt.document(r, r.Action, code)
@@ -30,6 +31,7 @@ func (rt *runtime) finish(r mirror.Report, err error) int {
 // finishFleet is finish for a command on many mirrors.
 func (rt *runtime) finishFleet(f mirror.Fleet, err error) int {
 	var code int
+	f.Type = rt.documentType()
 	f.Action, f.Error, code = rt.outcome(f.Action, err)
 	rt.complete(&f)
 	return rt.document(f, f.Action, code)
@@ -60,6 +62,9 @@ func (rt *runtime) verdict(err error) (int, *mirror.Failure) {
 	}
 	f := rt.explain(err)
 	fmt.Fprintf(rt.Err, "%s: error: %s\n", appName, render.Clean(f.Error()))
+	if f.usage != "" {
+		fmt.Fprintln(rt.Err, f.usage)
+	}
 	rt.showHints(f.hint)
 	return rt.exitCode(err, f.kind), &mirror.Failure{Kind: f.kind, Message: f.Error(), Hint: f.hint}
 }
@@ -75,13 +80,24 @@ func (rt *runtime) showHints(hints string) {
 	}
 }
 
+// documentType is the type of the run's document: the version of all documents, and the
+// command, or error where the command line names none that has a document.
+func (rt *runtime) documentType() string {
+	const version = "nats-kvmirror/v1/"
+	switch rt.name {
+	case "add", "edit", "info", "ls", "check", "repair", "prune", "recreate", "promote":
+		return version + rt.name
+	}
+	return version + "error"
+}
+
 // document writes the JSON document if one is wanted, and returns the code, or
 // a failure's when it cannot be written.
 func (rt *runtime) document(doc any, done mirror.Action, code int) int {
 	if !rt.json {
 		return code
 	}
-	if err := render.JSON(rt.Out, doc); err != nil {
+	if err := render.JSON(rt.stdout, doc); err != nil {
 		if done.Wrote() {
 			err = fmt.Errorf("what was %s cannot be shown: %w", done, err)
 		}
@@ -102,18 +118,21 @@ func (rt *runtime) addHints(all mirror.Warnings) {
 // mirror failed, and hints.
 func (rt *runtime) complete(f *mirror.Fleet) {
 	rt.addHints(f.Warnings)
-	fix := func(findings []check.Finding, bucket string) {
-		for i := range findings {
-			findings[i].Fix = rt.fix(findings[i], bucket)
-		}
-	}
-	fix(f.Findings, "")
+	rt.fixAll(f.Findings, "")
 	for i := range f.Mirrors {
 		m := &f.Mirrors[i]
-		fix(m.Findings, m.Bucket)
+		in := rt.in(m.Domain)
+		in.fixAll(m.Findings, m.Bucket)
 		if m.Err != nil {
-			m.Failure = rt.failed(m.Err)
+			m.Failure = in.failed(m.Err)
 		}
+	}
+}
+
+// fixAll says what fixes the findings of a mirror; "" for the fleet as a whole.
+func (rt *runtime) fixAll(findings []check.Finding, bucket string) {
+	for i := range findings {
+		findings[i].Fix = rt.fix(findings[i], bucket)
 	}
 }
 
@@ -151,11 +170,11 @@ func (rt *runtime) show(r mirror.Report, heading string) error {
 	return err
 }
 
-// showPlan writes what is planned; when stdout belongs to a JSON document,
-// only for a person who is about to be asked, on stderr.
+// showPlan writes what is planned; when stdout takes no text, only for a person who is
+// about to be asked, on stderr.
 func (rt *runtime) showPlan(asking bool, write func(w writer) error) error {
 	switch {
-	case !rt.json:
+	case !rt.json && !rt.quiet:
 		return write(rt.Out)
 	case asking:
 		return write(rt.Err)

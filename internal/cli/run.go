@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"io"
 	"log"
 	"os"
@@ -10,7 +9,6 @@ import (
 	"github.com/choria-io/fisk"
 	"golang.org/x/term"
 
-	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/mirror"
 	"nats-kvmirror/internal/render"
 )
@@ -44,8 +42,13 @@ func (s Streams) newStyle(scheme string) render.Style {
 type runtime struct {
 	Streams
 	globals globals
+	name    string // of the command
+	domain  string // of the mirrors, as the flags and the context say; "" when they do not
 	prompt  prompter
 	json    bool
+	domains []string  // in which a command on many mirrors looks; none for that of the connection
+	quiet   bool      // Out takes nothing
+	stdout  io.Writer // where a JSON document goes
 	// comparing is set by --dry-run of commands that say by their exit code whether a
 	// mirror differs from its origin.
 	comparing bool
@@ -61,7 +64,7 @@ type runtime struct {
 // check are those of monitoring plugins. ctx ends on an interrupt. The environment is
 // the process's, because fisk, natscontext and columns read it there.
 func Run(ctx context.Context, args []string, s Streams) int {
-	rt := &runtime{Streams: s, log: log.New(s.Err, "", log.Ltime), style: s.newStyle(""), self: appName}
+	rt := &runtime{Streams: s, stdout: s.Out, log: log.New(s.Err, "", log.Ltime), style: s.newStyle(""), self: appName}
 	if belowHost() {
 		rt.self = hostName + " " + pluginName
 	}
@@ -78,6 +81,9 @@ func Run(ctx context.Context, args []string, s Streams) int {
 	}
 	return cmd(ctx)
 }
+
+// silence leaves stdout to a JSON document.
+func (rt *runtime) silence() { rt.quiet, rt.Out = true, io.Discard }
 
 // command is a parsed command, ready to run; it returns the exit code.
 type command func(ctx context.Context) int
@@ -111,52 +117,30 @@ func parse(rt *runtime, args []string) (cmd command, code int) {
 	app.Terminate(func(code int) { panic(exited(code)) })
 	normal, err := normalizeArgs(app.Model(), args)
 	if err == nil {
-		_, err = app.Parse(normal)
+		rt.name, err = app.Parse(normal)
 	}
 	if err != nil {
 		rt.json = wantsJSON(app.Model(), args)
-		return nil, rt.wrongLine(commandIn(app, args), usageFailure(err))
+		if asksFor(app.Model(), args, "quiet", 'q') {
+			rt.silence()
+		}
+		line, _ := app.ParseContext(args) // as far as it goes
+		if line != nil && line.SelectedCommand != nil {
+			rt.name = line.SelectedCommand.Model().Name
+		}
+		return nil, rt.wrongLine(rt.usageFailure(app.Model(), line, err))
 	}
 	return cmd, exitOK
 }
 
-// commandIn is the command that a wrong command line names; "" when it is not
-// known.
-func commandIn(app *fisk.Application, args []string) string {
-	if pc, _ := app.ParseContext(args); pc != nil && pc.SelectedCommand != nil {
-		return pc.SelectedCommand.Model().Name
-	}
-	return ""
-}
-
 // wrongLine says what is wrong with a command line, with the document and the
 // exit code of its command.
-func (rt *runtime) wrongLine(name string, err error) int {
-	switch name {
+func (rt *runtime) wrongLine(err error) int {
+	switch rt.name {
 	case "check":
-		return (&checkOptions{format: "nagios"}).finish(rt, mirror.Fleet{}, err)
+		return (&checkOptions{}).finish(rt, mirror.Fleet{}, err)
 	case "ls", "repair", "prune":
 		return rt.finishFleet(mirror.Fleet{}, err)
 	}
 	return rt.finish(mirror.Report{}, err)
-}
-
-// usageFailure makes an error of the command line a failure.
-func usageFailure(err error) error {
-	if f := (*failure)(nil); errors.As(err, &f) {
-		return f
-	}
-	if errors.Is(err, kvcfg.ErrInvalidName) {
-		return err
-	}
-	hint := ""
-	for _, known := range []error{
-		fisk.ErrUnknownLongFlag, fisk.ErrUnknownShortFlag, fisk.ErrExpectedFlagArgument, fisk.ErrExpectedKnownCommand,
-		fisk.ErrRequiredArgument, fisk.ErrRequiredFlag, fisk.ErrFlagCannotRepeat, fisk.ErrUnexpectedArgument,
-	} {
-		if errors.Is(err, known) {
-			hint = "add --help to see the arguments and flags"
-		}
-	}
-	return &failure{kind: kindUsage, err: err, hint: hint}
 }

@@ -18,8 +18,11 @@ import (
 	"nats-kvmirror/internal/natstest"
 )
 
-// wire holds a script's proxy, which counts its requests.
-type wire struct{ proxy *natstest.Proxy }
+// wire holds a script's servers, and its proxy, which counts its requests.
+type wire struct {
+	sites *natstest.Sites
+	proxy *natstest.Proxy
+}
 
 type wireKey struct{}
 
@@ -46,7 +49,44 @@ func cmdSites(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Defer(s.Stop)
 	ts.Setenv("HUB", s.Hub.URL())
 	ts.Setenv("LEAF", s.Leaf.URL())
+	ts.Value(wireKey{}).(*wire).sites = s
 	withProxy(ts, s.Leaf.Addr())
+}
+
+// down hub stops the hub.
+func cmdDown(ts *testscript.TestScript, _ bool, _ []string) {
+	ts.Value(wireKey{}).(*wire).sites.Hub.Shutdown()
+}
+
+// up hub starts it again, with what it held, and waits until its API answers at the leaf.
+func cmdUp(ts *testscript.TestScript, _ bool, _ []string) {
+	noErr(ts, ts.Value(wireKey{}).(*wire).sites.Hub.Restart())
+	cmdReaches(ts, false, []string{ts.Getenv("LEAF"), "hub"})
+}
+
+// another DOMAIN starts one more leaf, with this domain, and waits until the hub's API
+// answers there.
+func cmdAnother(ts *testscript.TestScript, _ bool, args []string) {
+	hub := ts.Value(wireKey{}).(*wire).sites.Hub
+	s, err := natstest.Start(fmt.Sprintf("server_name: %s\nlisten: 127.0.0.1:-1\nleafnodes { reconnect: \"100ms\", remotes: [ { urls: [%q] } ] }\njetstream { store_dir: \"{{dir}}\", domain: %s }\n", args[0], hub.LeafURL(), args[0]))
+	noErr(ts, err)
+	ts.Defer(s.Stop)
+	ts.Setenv(strings.ToUpper(args[0]), s.URL())
+	cmdReaches(ts, false, []string{s.URL(), "hub"})
+}
+
+// reaches URL DOMAIN waits until a domain's API answers there.
+func cmdReaches(ts *testscript.TestScript, _ bool, args []string) {
+	_, nc, done := jetStream(ts, args[0])
+	defer done()
+	for began := time.Now(); ; {
+		if _, err := nc.Request("$JS."+args[1]+".API.INFO", nil, time.Second); err == nil {
+			return
+		} else if time.Since(began) > longest {
+			ts.Fatalf("domain %s does not answer: %v", args[1], err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 }
 
 // accounts KIND starts a server with two accounts: $ORIGIN for account A and

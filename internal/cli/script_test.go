@@ -1,13 +1,16 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 
@@ -23,11 +26,19 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", "16"); err != nil {
 		panic(err)
 	}
+	if file := os.Getenv(schemaVariable); file != "" {
+		schemaFile = file // in the processes of the tests
+	} else if file, err := filepath.Abs(schemaFile); err == nil {
+		_ = os.Setenv(schemaVariable, file)
+	}
 	testscript.Main(withCache{m}, map[string]func(){
 		appName: main,
 		"nats":  pluginHost,
 	})
 }
+
+// schemaVariable names the file of the schema to the processes of the tests.
+const schemaVariable = "KVMIRROR_SCHEMA"
 
 // generousTimeout is the --timeout where a test says nothing of it.
 const generousTimeout = "30s"
@@ -73,6 +84,7 @@ func TestScript(t *testing.T) {
 			env.Setenv("XDG_DATA_HOME", filepath.Join(env.WorkDir, ".data"))
 			env.Setenv("LLMFORMAT", "")
 			env.Setenv("TESTING", "")
+			env.Setenv(schemaVariable, os.Getenv(schemaVariable))
 			env.Setenv("NATS_TIMEOUT", generousTimeout)
 			// Under the race detector each process would wait a second to end.
 			env.Setenv("GORACE", "atexit_sleep_ms=0")
@@ -95,6 +107,11 @@ func TestScript(t *testing.T) {
 			"requests":   cmdRequests,
 			"json":       cmdJSON,
 			"code":       cmdCode,
+			"doc":        cmdDoc,
+			"down":       cmdDown,
+			"up":         cmdUp,
+			"another":    cmdAnother,
+			"reaches":    cmdReaches,
 		},
 	})
 }
@@ -133,10 +150,24 @@ func addPlugin(app *fisk.Application, file string) error {
 	return err
 }
 
-// main is the program, for the processes of the tests.
+// main is the program, for the processes of the tests. Their JSON documents are compared
+// with the schema.
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
 	EndWithHost(stop)
-	os.Exit(Run(ctx, os.Args[1:], Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
+	var out io.Writer = os.Stdout
+	var document bytes.Buffer
+	wantsDocument := slices.ContainsFunc(os.Args, func(arg string) bool { return arg == "--json" || arg == "-j" })
+	if wantsDocument && !isTerminal(os.Stdout) {
+		out = io.MultiWriter(os.Stdout, &document)
+	}
+	code := Run(ctx, os.Args[1:], Streams{In: os.Stdin, Out: out, Err: os.Stderr})
+	if document.Len() > 0 {
+		if err := validate(document.Bytes()); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 99
+		}
+	}
+	os.Exit(code)
 }

@@ -40,8 +40,16 @@ accounts {
 // configuration, makes everything work.
 func TestPastedSharing(t *testing.T) {
 	slow(t)
-	t.Parallel()
-	origin := []string{"--mirror", "demo", "--mirror-api-prefix", "JS.A.API", "--mirror-deliver-prefix", "deliver.B"}
+	for _, prefix := range []string{"JS.A.API", "$JS.publisher.API"} { // the second as a domain's
+		t.Run(prefix, func(t *testing.T) {
+			t.Parallel()
+			pasteSharing(t, prefix)
+		})
+	}
+}
+
+func pasteSharing(t *testing.T, prefix string) {
+	origin := []string{"--mirror", "demo", "--mirror-api-prefix", prefix, "--mirror-deliver-prefix", "deliver.B"}
 	_, url := twoAccounts(t, "", "")
 	failed := runJSON(t, t.Context(), append([]string{"add", "m", "--server", url}, origin...)...)
 	failed.mustBe(t, 1, mirror.Failed, mirror.ErrOriginUnreadable)

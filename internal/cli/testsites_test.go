@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -203,8 +202,8 @@ func readDocument(data []byte) (result, error) {
 	if err := d.Decode(&doc); err != nil {
 		return result{}, fmt.Errorf("stdout is no JSON document: %w", err)
 	}
-	if d.More() {
-		return result{}, errors.New("stdout is more than one JSON document")
+	if err := validate(data); err != nil {
+		return result{}, err
 	}
 	return result{action: doc.Action, failure: doc.Error, members: doc.Mirrors, stdout: string(data)}, nil
 }

@@ -185,6 +185,11 @@ func TestOlderServers(t *testing.T) {
 			delete(c, "allow_msg_ttl")
 		}
 	}
+	refuses := func(subject string, reply map[string]any) {
+		if strings.Contains(subject, "UPDATE") {
+			reply["error"] = map[string]any{"code": 500, "err_code": 10052, "description": "message TTL status can not be changed after stream creation"}
+		}
+	}
 	hosted := func(version string) func(string, map[string]any) {
 		return func(_ string, reply map[string]any) {
 			if c := config(reply); c != nil {
@@ -205,10 +210,12 @@ func TestOlderServers(t *testing.T) {
 		{"2.10, edit something else", level0, append(edit, "--description", "x"), 0, "", "the mirror's server must be 2.11 or later"},
 		{"2.11.0, edit something else", hosted("2.11.0"), append(edit, "--description", "x"), 0, "", "run `nats-kvmirror recreate plain --js-api-prefix FAKE.API`"},
 		{"2.11.6, edit something else", hosted("2.11.6"), append(edit, "--description", "x"), 0, "", "edit plain --allow-msg-ttl --js-api-prefix FAKE.API` turns it on"},
-		{"2.10, edit", level0, edit, 1, mirror.ErrOldServer, "API level 1"},
+		{"2.10, edit", level0, edit, 1, mirror.ErrOldServer, "the mirror's server must be 2.11 or later\nthen run `nats-kvmirror recreate plain --js-api-prefix FAKE.API`"},
 		{"drops TTL on create", drops, add, 1, mirror.ErrNotKept, "allow_msg_ttl is false and not true"},
 		{"drops TTL on update", drops, edit, 1, mirror.ErrNotKept, "allow_msg_ttl is false and not true"},
-		{"2.11.0, edit", hosted("2.11.0"), edit, 1, mirror.ErrOldServer, "server 2.11.0 cannot turn per-key TTL on"},
+		{"drops TTL on update, and then", drops, edit, 1, mirror.ErrNotKept, "then run `nats-kvmirror recreate plain --js-api-prefix FAKE.API`"},
+		{"2.11.0, edit", hosted("2.11.0"), edit, 1, mirror.ErrOldServer, "server 2.11.0 cannot turn per-key TTL on for a stream that exists\nrun `nats-kvmirror recreate plain --js-api-prefix FAKE.API`"},
+		{"refuses TTL on update", refuses, edit, 1, mirror.ErrRejected, "(10052)\nrun `nats-kvmirror recreate plain --js-api-prefix FAKE.API`"},
 		{"2.11.3, edit", hosted("2.11.3"), edit, 0, "", "until the server is restarted"},
 		{"2.11.6, edit", hosted("2.11.6"), edit, 0, "", "never expires on the mirror"},
 		{"2.11.17, edit", hosted("2.11.17"), edit, 0, "", "overlooks expired messages"},
@@ -227,7 +234,7 @@ func TestOlderServers(t *testing.T) {
 			o := runJSON(t, t.Context(), append(test.args, "--server", sites.Leaf.URL(), "--js-api-prefix", "FAKE.API")...)
 			got, said := mirror.Kind(""), o.warnings()
 			if o.report.Error != nil {
-				got, said = o.report.Error.Kind, said+o.report.Error.Message
+				got, said = o.report.Error.Kind, said+o.report.Error.Message+"\n"+o.report.Error.Hint
 			}
 			if o.code != test.code || got != test.kind {
 				t.Errorf("exit code %d, error %q; want %d, %q\n%s", o.code, got, test.code, test.kind, o.stderr)

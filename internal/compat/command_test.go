@@ -43,9 +43,10 @@ type document struct {
 		Action   string      `json:"action"`
 		Content  *comparison `json:"content"`
 		Findings []struct {
-			Code     string `json:"code"`
-			Severity string `json:"severity"`
-			Fix      string `json:"fix"`
+			Code     string   `json:"code"`
+			Severity string   `json:"severity"`
+			Fix      []string `json:"fix"`
+			Advice   string   `json:"advice"`
 		} `json:"findings"`
 	} `json:"mirrors"`
 }
@@ -113,7 +114,7 @@ func (r result) fix(bucket, code string) string {
 	for _, m := range r.Mirrors {
 		for _, f := range m.Findings {
 			if m.Bucket == bucket && f.Code == code {
-				return f.Fix
+				return strings.TrimSpace(strings.Join(f.Fix, " ") + " " + f.Advice)
 			}
 		}
 	}

@@ -36,7 +36,7 @@ var (
 // versions are the versions and what they do. What is not said in a word was
 // seen on these servers with these tests.
 func versions() []versionCase {
-	const byRepair, byRecreate = "run `nats-kvmirror repair file`", "run `nats-kvmirror recreate file`"
+	const byRepair, byRecreate = "nats-kvmirror repair file", "nats-kvmirror recreate file"
 	works := behaviour{
 		Add: created, AddTTL: true,
 		Fix:    byRepair,

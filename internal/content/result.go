@@ -49,9 +49,9 @@ type Result struct {
 	// comparison ended, and Unreadable how many could not be read as a whole.
 	Unresolved uint64 `json:"unresolved"`
 	Unreadable uint64 `json:"unreadable"`
-	// Skew is how far the clock of the mirror's server is ahead of the origin's, in
-	// nanoseconds, as far as it could be measured.
-	Skew time.Duration `json:"skew"`
+	// Skew is how far the clock of the mirror's server is ahead of the origin's, as
+	// far as it could be measured.
+	Skew time.Duration `json:"-"`
 	// Uncertain is how many messages the mirror either dropped at its limit or
 	// lacks.
 	Uncertain uint64 `json:"uncertain"`

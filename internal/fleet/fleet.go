@@ -1,6 +1,9 @@
 // Package fleet reads all mirrors of an account and their origins, in as few
 // round trips and as little memory as it takes.
 //
+// Mirrors may be in several domains, which are read side by side, and their origins
+// together: many domains mirror the same ones.
+//
 // Both sides are read by pages, and pages side by side. An origin in the
 // mirrors' own domain is found among what was read for the mirrors anyway;
 // others are read together with those behind the same prefix, or one by one
@@ -9,6 +12,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,8 +33,8 @@ import (
 const (
 	// underWay is how many streams are read at once behind one prefix,
 	// pagesUnderWay how many pages, which are some 200 KB each, and allUnderWay
-	// how many requests there are behind all prefixes: one that does not answer
-	// must not hold up the others.
+	// how many requests there are behind all prefixes for each of the mirrors' sides:
+	// one that does not answer must not hold up the others.
 	underWay      = 16
 	pagesUnderWay = 8
 	allUnderWay   = 64
@@ -55,7 +59,7 @@ const SecondRead = 1500 * time.Millisecond
 // Reader reads a fleet over one connection.
 type Reader struct {
 	Conn *jsapi.Conn
-	Own  *jsapi.API // the mirrors' side
+	Own  []*jsapi.API // the mirrors' sides: one for each domain
 	// Progress, if set, is told how many requests of how many are done. It may
 	// be called from several goroutines.
 	Progress func(done, known int)
@@ -69,13 +73,21 @@ type Reader struct {
 	lost  atomic.Bool   // some request failed because the connection was lost
 }
 
-// Mirror is one mirror and what is known of it.
+// Mirror is one mirror and what is known of it. Its domain is part of its identity:
+// each domain may have a mirror with the same name.
 type Mirror struct {
+	Domain string // that its server names; "" where it names none, or does not answer
 	Bucket string
 	Origin kvcfg.Origin
 	Facts  check.Facts
 	Read   time.Time // when it was read, or later than that
 }
+
+// Prefix is that of the JetStream API of the mirror's side.
+func (m Mirror) Prefix() string { return m.Facts.Mirror.Prefix }
+
+// OriginPrefix is that of the JetStream API behind which the mirror's origin is read.
+func (m Mirror) OriginPrefix() string { return m.Origin.Prefix(m.Prefix()) }
 
 // Problem is something that could not be read, so that nothing can be said of
 // the mirrors that may be there.
@@ -83,6 +95,7 @@ type Problem struct {
 	What   string // what was to be read
 	Err    error
 	Bucket string // the bucket of which nothing is known, if it is about one
+	Prefix string // of the side that it is about; "" for all
 }
 
 // Error is a line.
@@ -96,7 +109,8 @@ func (p Problem) Unreadable() check.Unreadable { return unreadable(p) }
 
 // Fleet is what was read.
 type Fleet struct {
-	Mirrors  []Mirror // by name
+	Mirrors  []Mirror // those of a side by name, in the order of the sides
+	Sides    []Side
 	Problems []Problem
 	// NotBuckets are streams that mirror, and are no mirror of a bucket though either
 	// side is named like one; each error says why.
@@ -106,36 +120,35 @@ type Fleet struct {
 // All reads all mirrors. It fails only when nothing at all could be read, or
 // when ctx ends.
 func (r *Reader) All(ctx context.Context) (Fleet, error) {
-	var fleet Fleet
-	var account *jsapi.Account
-	var wg sync.WaitGroup
-	wg.Go(func() { account = r.account(ctx) })
-	own := r.open(ctx, r.Own, isBucket, "", 0)
-	lists := r.listAhead(ctx, own)
-	r.readOn(ctx, own)
-	wg.Wait()
-	if own.err != nil {
-		return fleet, own.err
+	lists := &lists{behind: map[string]func() *listing{}}
+	sides := make([]*side, len(r.Own))
+	for i, api := range r.Own {
+		s := &side{api: api}
+		s.list = sync.OnceValue(func() *listing {
+			l := r.open(ctx, api, isBucket, "", 0)
+			r.listAhead(ctx, lists, l)
+			r.readOn(ctx, l)
+			return l
+		})
+		lists.behind[api.Prefix()], sides[i] = s.list, s
 	}
-	fleet.Problems = own.problems
-	for _, name := range slices.Sorted(maps.Keys(own.notBuckets)) {
-		fleet.NotBuckets = append(fleet.NotBuckets, own.notBuckets[name])
+	r.side(ctx, sides, func(s *side) { s.list() })
+	for _, s := range sides {
+		s.take()
 	}
-	for bucket, f := range own.mirrors() {
-		fleet.Mirrors = append(fleet.Mirrors, newMirror(bucket, f, account))
-	}
-	slices.SortFunc(fleet.Mirrors, func(a, b Mirror) int { return strings.Compare(a.Bucket, b.Bucket) })
-	return fleet, r.complete(ctx, &fleet, lists)
+	return r.complete(ctx, sides, lists)
 }
 
 // lists are lists by the prefix that they are read behind; each is waited for.
-type lists map[string]func() *listing
+type lists struct {
+	mu     sync.Mutex
+	behind map[string]func() *listing
+}
 
 // listAhead begins to read the lists of the origins, while that of the mirrors is
-// being read: where the first page shows mirrors of many. The mirrors' own list
-// is among those that it returns.
-func (r *Reader) listAhead(ctx context.Context, own *listing) lists {
-	ahead := lists{own.api.Prefix(): func() *listing { return own }}
+// being read: where the first page shows mirrors of many. The mirrors' own lists are
+// among those that there are.
+func (r *Reader) listAhead(ctx context.Context, ahead *lists, own *listing) {
 	origins := map[string]map[string]bool{} // streams by prefix
 	for _, f := range own.streams {
 		if o, err := kvcfg.OriginOf(f.Config); err == nil {
@@ -146,13 +159,15 @@ func (r *Reader) listAhead(ctx context.Context, own *listing) lists {
 			origins[prefix][o.Stream()] = true
 		}
 	}
+	ahead.mu.Lock()
+	defer ahead.mu.Unlock()
 	for prefix, streams := range origins {
 		api := r.Conn.At(prefix)
 		expected := len(streams)
 		if own.ofSample > 0 {
 			expected = len(streams) * own.total / own.ofSample
 		}
-		if ahead[prefix] != nil || expected <= fewOf(api) {
+		if ahead.behind[prefix] != nil || expected <= fewOf(api) {
 			continue
 		}
 		read := sync.OnceValue(func() *listing {
@@ -163,9 +178,8 @@ func (r *Reader) listAhead(ctx context.Context, own *listing) lists {
 			return l
 		})
 		go read()
-		ahead[prefix] = read
+		ahead.behind[prefix] = read
 	}
-	return ahead
 }
 
 // fewOf is how many streams are read one by one rather than in a list.
@@ -179,25 +193,34 @@ func fewOf(api *jsapi.API) int {
 // oneOf is the first of a map's keys.
 func oneOf[V any](m map[string]V) string { return slices.Min(slices.Collect(maps.Keys(m))) }
 
-// Names reads the names of all mirrors, and nothing of their origins. What could
-// not be read is left out.
+// Names reads the names of all mirrors, each once, and nothing of their origins. What
+// could not be read is left out; it fails when that is all.
 func (r *Reader) Names(ctx context.Context) ([]string, error) {
-	own := r.list(ctx, r.Own)
-	if own.err != nil {
-		return nil, own.err
-	}
 	var names []string
-	for bucket := range own.mirrors() {
-		names = append(names, bucket)
+	var err error
+	read := false
+	for _, api := range r.Own {
+		own := r.list(ctx, api)
+		if own.err != nil {
+			err = own.err
+			continue
+		}
+		read = true
+		for bucket := range own.mirrors() {
+			names = append(names, bucket)
+		}
+	}
+	if !read {
+		return nil, err
 	}
 	slices.Sort(names)
-	return names, nil
+	return slices.Compact(names), nil
 }
 
-// Configs reads the configurations of all streams of the mirrors' side, sorted by name.
-// That of a stream whose servers do not answer may be known all the same.
-func (r *Reader) Configs(ctx context.Context) ([]stream.Config, []Problem, error) {
-	l := r.open(ctx, r.Own, func(string) bool { return true }, "", 0)
+// Configs reads the configurations of all streams of one of the mirrors' sides, sorted
+// by name. That of a stream whose servers do not answer may be known all the same.
+func (r *Reader) Configs(ctx context.Context, api *jsapi.API) ([]stream.Config, []Problem, error) {
+	l := r.open(ctx, api, func(string) bool { return true }, "", 0)
 	if l.err != nil {
 		return nil, nil, l.err
 	}
@@ -213,34 +236,33 @@ func (r *Reader) Configs(ctx context.Context) ([]stream.Config, []Problem, error
 	return configs, problems, nil
 }
 
-// Named reads the mirrors with these names. A bucket that is not there or that is
-// no mirror is a [Problem] whose cause says so.
+// Named reads the mirrors with these names, on each side. A bucket that is not there or
+// that is no mirror is a [Problem] whose cause says so.
 func (r *Reader) Named(ctx context.Context, buckets []string) (Fleet, error) {
-	var fleet Fleet
-	var account *jsapi.Account
-	var wg sync.WaitGroup
-	wg.Go(func() { account = r.account(ctx) })
-	read := make([]*stream.Info, len(buckets))
-	errs := make([]error, len(buckets))
-	r.each(len(buckets), underWay, func(i int) {
-		read[i], errs[i] = r.one(ctx, r.Own, kvcfg.StreamName(buckets[i]))
+	sides := make([]*side, len(r.Own))
+	for i, api := range r.Own {
+		sides[i] = &side{api: api}
+	}
+	r.side(ctx, sides, func(s *side) {
+		s.named, s.errs = make([]*stream.Info, len(buckets)), make([]error, len(buckets))
+		r.each(len(buckets), underWay, func(i int) {
+			s.named[i], s.errs[i] = r.one(ctx, s.api, kvcfg.StreamName(buckets[i]))
+		})
 	})
-	wg.Wait()
-	if err := ctx.Err(); err != nil {
-		return fleet, err
-	}
-	for i, bucket := range buckets {
-		err := errs[i]
-		if err == nil {
-			err = kvcfg.CheckMirror(read[i].Config)
+	for _, s := range sides {
+		for i, bucket := range buckets {
+			err := s.errs[i]
+			if err == nil {
+				err = kvcfg.CheckMirror(s.named[i].Config)
+			}
+			if err != nil {
+				s.problems = append(s.problems, Problem{What: fmt.Sprintf("bucket %q", bucket), Err: err, Bucket: bucket})
+				continue
+			}
+			s.mirrors = append(s.mirrors, newMirror(bucket, s.named[i], s.account))
 		}
-		if err != nil {
-			fleet.Problems = append(fleet.Problems, Problem{fmt.Sprintf("bucket %q", bucket), err, bucket})
-			continue
-		}
-		fleet.Mirrors = append(fleet.Mirrors, newMirror(bucket, read[i], account))
 	}
-	return fleet, r.complete(ctx, &fleet, nil)
+	return r.complete(ctx, sides, nil)
 }
 
 // newMirror is a mirror as it was read; account is nil when it was not.
@@ -254,33 +276,37 @@ func newMirror(bucket string, s *stream.Info, account *jsapi.Account) Mirror {
 		facts.Level = &account.Level
 		facts.Stored, facts.MayStore = account.Usage(s.Config.Storage, s.Config.Replicas)
 	}
-	return Mirror{Bucket: bucket, Origin: origin, Facts: facts, Read: time.Now()}
+	return Mirror{Domain: domainOf(s.Prefix, account), Bucket: bucket, Origin: origin, Facts: facts, Read: time.Now()}
 }
 
-// account is what the mirrors' server says of the account, nil when it does not.
-func (r *Reader) account(ctx context.Context) *jsapi.Account {
-	account, err := r.Own.Account(ctx)
-	if err != nil {
-		return nil
+// complete gathers the sides, reads the origins and what is above them, all sides'
+// together, and reads again what seems to be wrong. lists are those that the mirrors
+// were read from and that are being read; nil when the mirrors were named.
+func (r *Reader) complete(ctx context.Context, sides []*side, lists *lists) (Fleet, error) {
+	fleet, err := gather(sides)
+	if err = cmp.Or(ctx.Err(), err); err != nil {
+		return fleet, err
 	}
-	return &account
-}
-
-// complete reads the origins and what is above them, and reads again what
-// seems to be wrong. lists are those that the mirrors were read from and that
-// are being read; nil when the mirrors were named.
-func (r *Reader) complete(ctx context.Context, fleet *Fleet, lists lists) error {
 	r.readOrigins(ctx, fleet.Mirrors, lists)
-	if own := lists[r.Own.Prefix()]; own != nil {
-		var listed []*stream.Config
-		for i := range fleet.Mirrors {
-			listed = append(listed, &fleet.Mirrors[i].Facts.Mirror.Config)
+	for _, s := range sides {
+		if s.list != nil {
+			r.sayVersion(ctx, s.list(), mirrorsAt(s.api.Prefix(), fleet.Mirrors))
 		}
-		r.sayVersion(ctx, own(), listed)
 	}
 	r.followChains(ctx, fleet.Mirrors)
 	if err := ctx.Err(); err != nil {
-		return err
+		return fleet, err
 	}
-	return r.readSuspectsAgain(ctx, fleet, lists == nil)
+	return fleet, r.readSuspectsAgain(ctx, &fleet, lists == nil)
+}
+
+// mirrorsAt are the configurations of the mirrors of a side.
+func mirrorsAt(prefix string, mirrors []Mirror) []*stream.Config {
+	var configs []*stream.Config
+	for i := range mirrors {
+		if mirrors[i].Prefix() == prefix {
+			configs = append(configs, &mirrors[i].Facts.Mirror.Config)
+		}
+	}
+	return configs
 }

@@ -156,7 +156,7 @@ func reader(t *testing.T, url, prefix string, timeout time.Duration) *Reader {
 		t.Fatal(err)
 	}
 	t.Cleanup(conn.Close)
-	return &Reader{Conn: conn, Own: conn.At(prefix)}
+	return &Reader{Conn: conn, Own: []*jsapi.API{conn.At(prefix)}}
 }
 
 // names are those of the mirrors that were read.

@@ -178,7 +178,7 @@ func (r *Reader) readApart(ctx context.Context, l *listing) {
 		case err == nil:
 			l.hold(s)
 		case !errors.Is(err, jsapi.ErrNotFound):
-			l.problems = append(l.problems, Problem{fmt.Sprintf("stream %q at %q", names[i], l.api.Prefix()), err, kvcfg.DisplayName(names[i])})
+			l.problems = append(l.problems, Problem{What: fmt.Sprintf("stream %q at %q", names[i], l.api.Prefix()), Err: err, Bucket: kvcfg.DisplayName(names[i])})
 		}
 	})
 }
@@ -353,7 +353,7 @@ func (l *listing) take(p jsapi.Page, offset int) {
 	}
 	for _, name := range p.Missing {
 		if l.keep(name) {
-			l.problems = append(l.problems, Problem{fmt.Sprintf("stream %q at %q", name, prefix), errOffline, kvcfg.DisplayName(name)})
+			l.problems = append(l.problems, Problem{What: fmt.Sprintf("stream %q at %q", name, prefix), Err: errOffline, Bucket: kvcfg.DisplayName(name)})
 		}
 	}
 	if p.Malformed > 0 {

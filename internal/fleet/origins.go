@@ -16,15 +16,19 @@ import (
 )
 
 // readOrigins reads the origins, those of a prefix together.
-func (r *Reader) readOrigins(ctx context.Context, mirrors []Mirror, lists lists) {
+func (r *Reader) readOrigins(ctx context.Context, mirrors []Mirror, lists *lists) {
 	byPrefix := map[string][]*Mirror{}
 	for i := range mirrors {
-		prefix := mirrors[i].Origin.Prefix(r.Own.Prefix())
+		prefix := mirrors[i].OriginPrefix()
 		byPrefix[prefix] = append(byPrefix[prefix], &mirrors[i])
+	}
+	var ahead map[string]func() *listing
+	if lists != nil {
+		ahead = lists.behind
 	}
 	var wg sync.WaitGroup
 	for prefix, group := range byPrefix {
-		wg.Go(func() { r.readGroup(ctx, r.Conn.At(prefix), group, lists[prefix]) })
+		wg.Go(func() { r.readGroup(ctx, r.Conn.At(prefix), group, ahead[prefix]) })
 	}
 	wg.Wait()
 }

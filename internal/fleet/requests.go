@@ -41,7 +41,7 @@ func (r *Reader) each(n, atOnce int, f func(i int)) {
 // request waits until a request may be made; the function that it returns says
 // that it is done.
 func (r *Reader) request() (done func()) {
-	r.begin.Do(func() { r.slots = make(chan struct{}, allUnderWay) })
+	r.begin.Do(func() { r.slots = make(chan struct{}, allUnderWay*len(r.Own)) })
 	r.slots <- struct{}{}
 	counted := r.count.begin(r.Progress)
 	return func() {

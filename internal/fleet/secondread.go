@@ -26,9 +26,9 @@ func (r *Reader) followChains(ctx context.Context, mirrors []Mirror) {
 		}
 	}
 	read := r.onceEach(ctx)
-	r.each(len(chained), underWay, func(i int) {
+	r.each(len(chained), underWay*len(r.Own), func(i int) {
 		m := chained[i]
-		below, ours := m.Facts.Origin, r.inOurAccount(m.Origin)
+		below, ours := m.Facts.Origin, inOurAccount(m.Prefix(), m.Origin)
 		for range maxChain {
 			origin, err := kvcfg.OriginOf(below.Config)
 			switch {
@@ -50,7 +50,7 @@ func (r *Reader) followChains(ctx context.Context, mirrors []Mirror) {
 				return
 			}
 			m.Facts.Above = append(m.Facts.Above, above)
-			below, ours = above, ours && r.inOurAccount(origin)
+			below, ours = above, ours && inOurAccount(m.Prefix(), origin)
 		}
 		if below.Config.Mirror != nil {
 			m.Facts.AboveUnreadable = fmt.Sprintf("there are more than %d origins above it", maxChain)
@@ -60,8 +60,8 @@ func (r *Reader) followChains(ctx context.Context, mirrors []Mirror) {
 
 // inOurAccount says whether an origin that a stream of our account names is in our
 // account too: behind the mirrors' own prefix, or behind that of a domain.
-func (r *Reader) inOurAccount(o kvcfg.Origin) bool {
-	return o.APIPrefix == r.Own.Prefix() || !o.OtherAccount() && o.DeliverPrefix == ""
+func inOurAccount(own string, o kvcfg.Origin) bool {
+	return o.APIPrefix == own || !o.OtherAccount()
 }
 
 // onceEach returns a function that reads streams, each once: many mirrors have
@@ -107,7 +107,7 @@ func (r *Reader) readSuspectsAgain(ctx context.Context, fleet *Fleet, named bool
 	}
 	errs := make([]error, len(suspects))
 	// There are many when a link was down, and then this takes the most time.
-	r.each(len(suspects), allUnderWay, func(i int) {
+	r.each(len(suspects), allUnderWay*len(r.Own), func(i int) {
 		if errs[i] = r.again(ctx, suspects[i]); errs[i] != nil || !suspects[i].Facts.Undecided() {
 			return
 		}
@@ -120,15 +120,16 @@ func (r *Reader) readSuspectsAgain(ctx context.Context, fleet *Fleet, named bool
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	gone := map[string]bool{}
+	gone := map[*stream.Info]bool{}
 	for i, err := range errs {
-		bucket := suspects[i].Bucket
-		gone[bucket] = errors.Is(err, jsapi.ErrNotFound) || errors.Is(err, kvcfg.ErrNotMirror) || errors.Is(err, kvcfg.ErrNotBucket)
-		if err != nil && (named || !gone[bucket]) {
-			fleet.Problems = append(fleet.Problems, Problem{What: fmt.Sprintf("bucket %q", bucket), Err: err})
+		m := suspects[i]
+		isGone := errors.Is(err, jsapi.ErrNotFound) || errors.Is(err, kvcfg.ErrNotMirror) || errors.Is(err, kvcfg.ErrNotBucket)
+		gone[m.Facts.Mirror] = isGone
+		if err != nil && (named || !isGone) {
+			fleet.Problems = append(fleet.Problems, Problem{What: among(fleet.Sides, m.Prefix(), fmt.Sprintf("bucket %q", m.Bucket)), Err: err, Prefix: m.Prefix()})
 		}
 	}
-	fleet.Mirrors = slices.DeleteFunc(fleet.Mirrors, func(m Mirror) bool { return gone[m.Bucket] })
+	fleet.Mirrors = slices.DeleteFunc(fleet.Mirrors, func(m Mirror) bool { return gone[m.Facts.Mirror] })
 	return nil
 }
 
@@ -139,7 +140,7 @@ func (r *Reader) stillLost(ctx context.Context, m *Mirror) error {
 	if !r.lost.Load() {
 		return nil
 	}
-	_, err := r.one(ctx, r.Own, m.Facts.Mirror.Config.Name)
+	_, err := r.one(ctx, r.Conn.At(m.Prefix()), m.Facts.Mirror.Config.Name)
 	if errors.Is(err, jsapi.ErrDisconnected) {
 		return err
 	}
@@ -152,7 +153,7 @@ func (r *Reader) stillLost(ctx context.Context, m *Mirror) error {
 // second time.
 func (r *Reader) again(ctx context.Context, m *Mirror) error {
 	earlier := &check.States{Mirror: m.Facts.Mirror.State, NextPending: m.Facts.NextPending}
-	mirror, err := r.one(ctx, r.Own, m.Facts.Mirror.Config.Name)
+	mirror, err := r.one(ctx, r.Conn.At(m.Prefix()), m.Facts.Mirror.Config.Name)
 	if err == nil {
 		err = sameOrigin(m, mirror.Config)
 	}
@@ -164,7 +165,7 @@ func (r *Reader) again(ctx context.Context, m *Mirror) error {
 		return nil
 	}
 	earlier.Origin = m.Facts.Origin.State
-	origins := r.Conn.At(m.Origin.Prefix(r.Own.Prefix()))
+	origins := r.Conn.At(m.OriginPrefix())
 	origin, err := r.one(ctx, origins, m.Origin.Stream())
 	if err != nil && !errors.Is(err, jsapi.ErrNotFound) {
 		return err

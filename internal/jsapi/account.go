@@ -48,6 +48,7 @@ type Room struct {
 	Used, Reserved, MaxBytes uint64 // all replicas together
 	MaxStreamBytes           int64  // that a stream may reserve
 	MaxBytesRequired         bool   // a stream must reserve
+	Tiered                   bool   // streams with another number of replicas have room of their own
 }
 
 // Room is what there is for a stream with this storage and so many replicas.
@@ -55,7 +56,7 @@ func (a Account) Room(storage string, replicas int) Room {
 	u, _ := a.usage(replicas)
 	room := Room{
 		Streams: u.Streams, MaxStreams: max(u.Limits.Streams, 0), MaxBytesRequired: u.Limits.BytesAreNeeded,
-		Reserved: u.ReservedStorage, MaxStreamBytes: u.Limits.StorageStream,
+		Reserved: u.ReservedStorage, MaxStreamBytes: u.Limits.StorageStream, Tiered: len(a.tiers) > 0,
 	}
 	if storage == "memory" {
 		room.Reserved, room.MaxStreamBytes = u.ReservedMemory, u.Limits.MemoryStream

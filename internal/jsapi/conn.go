@@ -125,7 +125,7 @@ func (c *Conn) asyncError(err error) {
 	subscription := m[1][0]|0x20 == 's'
 	denied := func(subject string) error {
 		if subscription {
-			return &Error{Kind: ErrDenied, Subject: subject, Description: fmt.Sprintf("may not subscribe to the inbox %q", m[2])}
+			return &Error{Kind: ErrInboxDenied, Subject: subject, Description: fmt.Sprintf("may not subscribe to the inbox %q", m[2])}
 		}
 		return &Error{Kind: ErrDenied, Subject: subject, Description: "may not publish to it"}
 	}
@@ -133,9 +133,12 @@ func (c *Conn) asyncError(err error) {
 	defer c.mu.Unlock()
 	known := false
 	for w := range c.waiting {
-		if w.subject == m[2] {
+		switch m[2] {
+		case w.subject:
 			known = true
 			w.fail(denied(w.subject))
+		case c.ownSubject(w.subject):
+			w.fail(&Error{Kind: ErrDenied, Subject: w.subject, Description: fmt.Sprintf("may not publish to %q, as it is here", m[2])})
 		}
 	}
 	// What a walk listens to is denied to the walk alone, which may be over.
@@ -147,6 +150,16 @@ func (c *Conn) asyncError(err error) {
 	for w := range c.waiting {
 		w.fail(denied(w.subject))
 	}
+}
+
+// ownSubject is a subject of the API of the domain of the server that the client is
+// connected to, as permissions see it: the server maps it first (2.15.2,
+// server/client.go, processInboundClientMsg).
+func (c *Conn) ownSubject(subject string) string {
+	if rest, ok := strings.CutPrefix(subject, "$JS."+c.nc.ConnectedDomain()+".API."); ok {
+		return "$JS.API." + rest
+	}
+	return subject
 }
 
 // disconnected fails all requests under way: an answer that had not come when
@@ -195,7 +208,7 @@ func (c *Conn) wait(subject string) (*waiter, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if e := (*Error)(nil); errors.As(c.inbox, &e) {
-		return nil, &Error{Kind: ErrDenied, Subject: subject, Description: e.Description}
+		return nil, &Error{Kind: ErrInboxDenied, Subject: subject, Description: e.Description}
 	}
 	w := &waiter{subject: subject, failed: make(chan error, 1)}
 	c.waiting[w] = struct{}{}

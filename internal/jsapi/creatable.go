@@ -7,9 +7,10 @@ import (
 	"nats-kvmirror/internal/stream"
 )
 
-// MayCreate is nil when the stream of this configuration, which exists, might be
-// created by this user: servers answer OK to a creation of what is there, and to
-// another configuration that the name is in use. It is sent once, and changes nothing.
+// MayCreate is nil when the stream of this configuration, of whose name there is one, may
+// be created by this user: servers answer OK to a creation of what is there, and to another
+// configuration, if it is valid, that the name is in use. It is sent once, and changes
+// nothing.
 func (a *API) MayCreate(ctx context.Context, config stream.Raw) error {
 	known, err := config.Config()
 	if err != nil {
@@ -34,7 +35,7 @@ func LacksRoom(err error) bool {
 		return false
 	}
 	switch e.Code {
-	case codeAccountResources, codeNoResources, codeMaxStreams, codeNoMemory, codeNoStorage:
+	case codeAccountResources, codeNoResources, CodeMaxStreams, CodeNoMemory, CodeNoStorage:
 		return true
 	}
 	return false

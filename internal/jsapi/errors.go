@@ -21,6 +21,8 @@ var (
 	ErrDenied = errors.New("permission denied")
 	// ErrTimeout: no answer came in time.
 	ErrTimeout = errors.New("no answer in time")
+	// ErrInboxDenied is an [ErrDenied]: the client may not listen for answers.
+	ErrInboxDenied = fmt.Errorf("%w", ErrDenied)
 	// ErrDisconnected: the connection was lost before the answer.
 	ErrDisconnected = errors.New("connection lost")
 	// ErrNoJetStream: the account or the server has no JetStream.
@@ -41,17 +43,26 @@ var (
 // (server/errors.json, JSStreamMirrorNotUpdatableErr).
 const CodeMirrorStays = 10055
 
-// Error codes of the JetStream API (server/errors.json).
+// Error codes of the JetStream API (server/errors.json) of which a surface can say what
+// helps.
+const (
+	CodeNoPeers          = 10005 // no servers for the placement and the replicas
+	CodeNoLeader         = 10008
+	CodePrefixOverlaps   = 10021 // the origin's prefix is the server's own
+	CodeMaxStreams       = 10027
+	CodeNoMemory         = 10028
+	CodeNoStorage        = 10047
+	CodeNoCluster        = 10074 // for replicas
+	CodeMaxBytesRequired = 10113
+	CodeStreamOffline    = 10118
+)
+
 const (
 	codeAccountResources = 10002
-	codeNoLeader         = 10008
 	codeConsumerNotFound = 10014
 	codeNoResources      = 10023
-	codeMaxStreams       = 10027
-	codeNoMemory         = 10028
 	codeMessageNotFound  = 10037
 	codeNotEnabledForAcc = 10039
-	codeNoStorage        = 10047
 	codeStoreFailed      = 10049
 	codeNameInUse        = 10058
 	codeStreamNotFound   = 10059
@@ -113,7 +124,7 @@ func refusal(answer []byte) *Error {
 // isLeaderless says of an answer that no leader is elected yet to give it.
 func isLeaderless(answer []byte) bool {
 	e := refusal(answer)
-	return e != nil && e.Code == codeNoLeader
+	return e != nil && e.Code == CodeNoLeader
 }
 
 func (e *apiError) sorted(subject string) *Error {

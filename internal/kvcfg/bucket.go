@@ -12,6 +12,10 @@ import (
 
 const streamPrefix = "KV_"
 
+// MaxBucketName is how many characters the name of a bucket may have: that of its stream
+// may have 255 (server/jetstream_api.go, JSMaxNameLen).
+const MaxBucketName = 255 - len(streamPrefix)
+
 // Errors about what a name or a stream is.
 var (
 	// ErrInvalidName is returned for a name that no bucket, key filter, domain
@@ -31,8 +35,11 @@ var (
 )
 
 // ValidateBucket returns an error that wraps [ErrInvalidName] when no bucket
-// can have this name (ADR-8: letters, digits, _ and -).
+// can have this name (ADR-8: letters, digits, _ and -), or no server has room for it.
 func ValidateBucket(name string) error {
+	if len(name) > MaxBucketName {
+		return fmt.Errorf("%w: bucket %q: it has %d characters, and servers take %d", ErrInvalidName, fmt.Sprintf("%.20s…", name), len(name), MaxBucketName)
+	}
 	if !bucketName.MatchString(name) {
 		return fmt.Errorf("%w: bucket %q: only letters, digits, _ and - are allowed", ErrInvalidName, name)
 	}

@@ -17,8 +17,8 @@ func TestValidateNames(t *testing.T) {
 	}{
 		"bucket": {
 			ValidateBucket,
-			[]string{"a", "demo", "Demo_1-x", "-", "_", "0", "KV_demo"},
-			[]string{"", "a.b", "a b", "a*", ">", "a/b", "ü", "a\n", "\na", "a\x00", "$KV"},
+			[]string{"a", "demo", "Demo_1-x", "-", "_", "0", "KV_demo", strings.Repeat("a", 252)},
+			[]string{"", "a.b", "a b", "a*", ">", "a/b", "ü", "a\n", "\na", "a\x00", "$KV", strings.Repeat("a", 253), strings.Repeat("ü", 200)},
 		},
 		"filter": {
 			ValidateFilter,

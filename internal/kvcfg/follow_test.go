@@ -172,11 +172,43 @@ func TestRecreateKeepsChoices(t *testing.T) {
 	p, err := Recreate(current, Recreation{Origin: m.Origin}, *ttlOrigin())
 	wantErr(t, err, nil)
 	wantChanges(t, p.Changes)
-	p, err = Recreate(current, Recreation{Origin: m.Origin, AllowMsgTTL: new(true)}, *ttlOrigin())
+	p, err = Recreate(current, Recreation{Origin: m.Origin, Settings: Settings{AllowMsgTTL: new(true)}}, *ttlOrigin())
 	wantErr(t, err, nil)
 	wantChanges(t, p.Changes, change{"allow_msg_ttl", "false", "true", FromFlag}, change{"metadata", `{"nats-kvmirror.chosen":"allow_msg_ttl"}`, "null", FromDerived})
 	followed := plan(t, demoMirror(Settings{}), ttlOrigin()).Config
-	p, err = Recreate(followed, Recreation{Origin: m.Origin, AllowMsgTTL: new(false)}, *ttlOrigin())
+	p, err = Recreate(followed, Recreation{Origin: m.Origin, Settings: Settings{AllowMsgTTL: new(false)}}, *ttlOrigin())
 	wantErr(t, err, nil)
 	wantValue(t, p.Config, "metadata", `{"nats-kvmirror.chosen":"allow_msg_ttl"}`)
+}
+
+// Where a mirror is, and how large it may be, can be changed when it is created again;
+// nothing else is.
+func TestRecreateElsewhere(t *testing.T) {
+	m := demoMirror(Settings{})
+	current := plan(t, m, ttlOrigin()).Config
+	settings := Settings{MaxBucketSize: new(int64(1 << 20)), Replicas: new(int64(3)), Cluster: new("C2"), Tags: []string{"ssd"}}
+	p, err := Recreate(current, Recreation{Origin: m.Origin, Settings: settings}, *ttlOrigin())
+	wantErr(t, err, nil)
+	wantChanges(t, p.Changes, change{"num_replicas", "1", "3", FromFlag}, change{"max_bytes", "-1", "1048576", FromFlag},
+		change{"placement", "null", `{"cluster":"C2","tags":["ssd"]}`, FromFlag})
+	again, err := Recreate(p.Config, Recreation{Origin: m.Origin, Settings: settings}, *ttlOrigin())
+	wantErr(t, err, nil)
+	wantChanges(t, again.Changes)
+	_, err = Recreate(current, Recreation{Origin: m.Origin, Settings: Settings{Replicas: new(int64(6))}}, *ttlOrigin())
+	wantErr(t, err, ErrInvalidSetting)
+}
+
+// The prefix on which messages arrive can be changed alone, where there is one of the API.
+func TestRecreateWithDeliverPrefix(t *testing.T) {
+	m := demoMirror(Settings{})
+	m.Origin.APIPrefix = "JS.A.API"
+	current := plan(t, m, ttlOrigin()).Config
+	to := m.Origin
+	to.DeliverPrefix = "deliver.B"
+	p, err := Recreate(current, Recreation{Origin: to}, *ttlOrigin())
+	wantErr(t, err, nil)
+	wantValue(t, p.Config, "mirror", `{"name":"KV_demo","external":{"api":"JS.A.API","deliver":"deliver.B"}}`)
+	to.APIPrefix = ""
+	_, err = Recreate(current, Recreation{Origin: to}, *ttlOrigin())
+	wantErr(t, err, ErrNoPrefix)
 }

@@ -3,6 +3,7 @@ package kvcfg
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"nats-kvmirror/internal/stream"
 )
@@ -21,6 +22,26 @@ type Origin struct {
 
 // DomainPrefix is the prefix of the JetStream API of a domain.
 func DomainPrefix(domain string) string { return "$JS." + domain + ".API" }
+
+// DomainOf is the domain that a prefix of the JetStream API leads to; ok is false when
+// it is no domain's.
+func DomainOf(prefix string) (domain string, ok bool) {
+	rest, begins := strings.CutPrefix(prefix, "$JS.")
+	domain, ends := strings.CutSuffix(rest, ".API")
+	if !begins || !ends || domain == "" {
+		return "", false
+	}
+	return domain, true
+}
+
+// Domain is the domain whose prefix the origin is behind; ok is false where it is behind
+// none, or another prefix, or messages arrive on one, which no domain needs.
+func (o Origin) Domain() (domain string, ok bool) {
+	if o.DeliverPrefix != "" {
+		return "", false
+	}
+	return DomainOf(o.APIPrefix)
+}
 
 // External says whether the origin is behind another prefix than the mirror.
 func (o Origin) External() bool { return o.APIPrefix != "" }

@@ -128,7 +128,7 @@ func FuzzPlans(f *testing.F) {
 			about = append(about, "mirror", "mirror_direct")
 		}
 		if ttl {
-			r.AllowMsgTTL = &elsewhere
+			r.Settings.AllowMsgTTL = &elsewhere
 			about = append(about, "metadata") // what is chosen
 		}
 		p, err := Recreate(current, r, found)

@@ -14,18 +14,25 @@ import (
 // cannot be changed without losing that.
 var ErrRenames = errors.New("the mirror renames keys")
 
+// ErrNoPrefix is returned for an origin on which messages are to arrive on a prefix, and
+// that is behind none.
+var ErrNoPrefix = errors.New("the origin is behind no API prefix, so it takes no deliver prefix")
+
 // Recreation is what a mirror that is deleted and created again is to have other
 // than before.
 type Recreation struct {
-	Origin      Origin   // that it is to have, which may be the one that it has
-	Filters     []string // keys to mirror; nil for those of before
-	AllowMsgTTL *bool    // nil for what it had, or on if the origin has it and nothing else was chosen
+	Origin  Origin   // that it is to have, which may be the one that it has
+	Filters []string // keys to mirror; nil for those of before
+	// Settings are those that change. Per-key TTL of which they say nothing is what it was, or
+	// on if the origin has it and nothing else was chosen.
+	Settings Settings
 }
 
 // Recreate plans the mirror that takes the place of current. All that the
 // recreation does not name stays as it was, also fields that this program does
 // not know. found is the configuration of the recreation's origin. The errors are
-// those of [CheckMirror], [CheckRetention] and [ValidateFilter], [ErrRenames] and [stream.ErrMalformed].
+// those of [CheckMirror], [CheckRetention], [ValidateFilter] and [Settings.Validate],
+// [ErrRenames], [ErrNoPrefix] and [stream.ErrMalformed].
 func Recreate(current stream.Raw, r Recreation, found stream.Config) (Plan, error) {
 	have, err := current.Config()
 	if err != nil {
@@ -34,6 +41,9 @@ func Recreate(current stream.Raw, r Recreation, found stream.Config) (Plan, erro
 	was, err := OriginOf(have)
 	if err != nil {
 		return Plan{}, err
+	}
+	if r.Origin != was && r.Origin.DeliverPrefix != "" && !r.Origin.External() {
+		return Plan{}, fmt.Errorf("bucket %q: %w", DisplayName(have.Name), ErrNoPrefix)
 	}
 	if err := CheckRetention(found); err != nil {
 		return Plan{}, err
@@ -52,13 +62,13 @@ func Recreate(current stream.Raw, r Recreation, found stream.Config) (Plan, erro
 		// Beside its origin, the server does that itself (server/stream.go).
 		p.Set("mirror_direct", r.Origin.External() || found.AllowDirect, FromDerived)
 	}
-	switch {
-	case r.AllowMsgTTL != nil:
-		p.Set("allow_msg_ttl", *r.AllowMsgTTL, FromFlag)
-	case found.AllowMsgTTL && !IsChosen(have, "allow_msg_ttl"):
+	if r.Settings.AllowMsgTTL == nil && found.AllowMsgTTL && !IsChosen(have, "allow_msg_ttl") {
 		p.Set("allow_msg_ttl", true, FromOrigin)
 	}
-	if err := p.choose(choices{settings: Settings{AllowMsgTTL: r.AllowMsgTTL}}, &found); err != nil {
+	if err := errors.Join(r.Settings.Validate(), apply(r.Settings, current, p.Set)); err != nil {
+		return Plan{}, err
+	}
+	if err := p.choose(choices{settings: r.Settings}, &found); err != nil {
 		return Plan{}, err
 	}
 	return p, forCreation(p.Config)

@@ -11,10 +11,12 @@ const (
 	MirrorAccount = "MIRROR-ACCOUNT"
 )
 
-// OtherAccount says whether the origin's prefix can only lead to another
-// account: it is none that a domain has.
+// OtherAccount says whether the origin can only be in another account: its prefix is none
+// that a domain has, as $JS.hub.API, or messages arrive on a prefix as well, which no
+// domain needs.
 func (o Origin) OtherAccount() bool {
-	return o.External() && !(strings.HasPrefix(o.APIPrefix, "$JS.") && strings.HasSuffix(o.APIPrefix, ".API"))
+	_, isDomain := o.Domain()
+	return o.External() && !isDomain
 }
 
 // Sharing is what the accounts of an origin and of its mirror have to share, as

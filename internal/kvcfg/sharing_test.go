@@ -35,4 +35,7 @@ func TestOtherAccount(t *testing.T) {
 			t.Errorf("%q: %t, want %t", prefix, got, want)
 		}
 	}
+	if o := (Origin{Bucket: "demo", APIPrefix: "$JS.publisher.API", DeliverPrefix: "deliver.B"}); !o.OtherAccount() {
+		t.Errorf("%v: it is in another account", o)
+	}
 }

@@ -123,7 +123,7 @@ func (p *AddPlan) decide(ctx context.Context, req AddRequest) error {
 		p.Warnings.add("domain-unknown", "which domain the mirror is in was not read (%v): if it is that of its origin, the mirror never connects; leave the origin's domain out then", p.read.accountErr)
 	}
 	if p.read.existing != nil {
-		if err := isMirrorOf(p.read.existing.Config, req.Origin); err != nil {
+		if err := isMirrorOf(p.read.existing.Config, req); err != nil {
 			return err
 		}
 	}
@@ -163,7 +163,7 @@ func (p *AddPlan) planUpdate(ctx context.Context, req AddRequest) error {
 	p.Action = Unchanged
 	p.set(existing)
 	if changes := p.plan.Unchangeable(existing.Config.Raw()); len(changes) > 0 {
-		return p.differs(changes, howToChange(changes))
+		return p.differs(changes, howToChange(changes, req))
 	}
 	p.edit = &EditPlan{client: p.client, mirror: existing, origin: p.read.origin, again: existing, readAt: p.read.at}
 	p.edit.edits = kvcfg.Edits{Settings: req.Settings, InLine: p.read.origin.info != nil, Usable: true, KeepChosen: !req.Update}
@@ -181,14 +181,14 @@ func (p *AddPlan) planUpdate(ctx context.Context, req AddRequest) error {
 	p.edit.warn()
 	p.Report = p.edit.Report
 	if p.Action == WouldUpdate && !req.Update {
-		return p.differs(p.Changes, UpdateOrRepair)
+		return p.differs(p.Changes, Advice{Code: ConsentToUpdate})
 	}
 	return nil
 }
 
 // differs is the failure that a mirror exists and is not what is asked for.
-func (p *AddPlan) differs(changes []kvcfg.Change, advice AdviceCode) *Error {
-	e := fail(ErrExists, "bucket %q exists with another configuration", p.Bucket).advise(Advice{Code: advice, Bucket: p.Bucket})
+func (p *AddPlan) differs(changes []kvcfg.Change, advice Advice) *Error {
+	e := fail(ErrExists, "bucket %q exists with another configuration", p.Bucket).advise(advice)
 	for _, c := range changes {
 		e.Differs = append(e.Differs, stream.Difference{Field: c.Field, Have: c.From, Want: c.To})
 	}
@@ -196,11 +196,19 @@ func (p *AddPlan) differs(changes []kvcfg.Change, advice AdviceCode) *Error {
 }
 
 // howToChange says how a mirror gets what no update changes.
-func howToChange(changes []kvcfg.Change) AdviceCode {
+func howToChange(changes []kvcfg.Change, req AddRequest) Advice {
 	if slices.ContainsFunc(changes, func(c kvcfg.Change) bool { return c.Field == "storage" }) {
-		return RemoveCopy
+		return Advice{Code: RemoveCopy, Bucket: req.Bucket}
 	}
-	return RecreateFilter
+	return Advice{Code: RecreateAs, Bucket: req.Bucket, Filters: filtersOrAll(req)}
+}
+
+// filtersOrAll are the filters that make a mirror that exists take the keys of a request.
+func filtersOrAll(req AddRequest) []string {
+	if req.Filters == nil {
+		return []string{">"}
+	}
+	return req.Filters
 }
 
 // sameAPI says whether a prefix leads to the mirror's own API.
@@ -208,9 +216,10 @@ func sameAPI(prefix, own, domain string) bool {
 	return prefix == "" || prefix == own || domain != "" && prefix == kvcfg.DomainPrefix(domain)
 }
 
-// isMirrorOf says why an existing bucket cannot become the mirror of origin.
-func isMirrorOf(c stream.Config, origin kvcfg.Origin) error {
+// isMirrorOf says why an existing bucket cannot become the mirror that is asked for.
+func isMirrorOf(c stream.Config, req AddRequest) error {
 	is, err := kvcfg.OriginOf(c)
+	origin := req.Origin
 	var e *Error
 	switch {
 	case errors.Is(err, kvcfg.ErrNotMirror):
@@ -218,7 +227,10 @@ func isMirrorOf(c stream.Config, origin kvcfg.Origin) error {
 	case err != nil:
 		e = fail(ErrExists, "%w", err)
 	case is != origin:
-		e = fail(ErrExists, "bucket %q exists and mirrors %v, not %v", kvcfg.DisplayName(c.Name), is, origin)
+		e = fail(ErrExists, "bucket %q exists and mirrors %v, not %v", req.Bucket, is, origin)
+		if origin.External() || !is.External() { // no flag takes a prefix away
+			e.advise(Advice{Code: RecreateAs, Bucket: req.Bucket, Origin: origin, Filters: req.Filters})
+		}
 	default:
 		return nil
 	}

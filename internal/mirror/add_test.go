@@ -25,7 +25,7 @@ func TestNotCaughtUp(t *testing.T) {
 	} {
 		p := &AddPlan{Report: Report{Bucket: "m", Action: Created, Info: &stream.Info{State: stream.State{LastSeq: 3}, Mirror: test.link}}}
 		err := AsError(p.notCaughtUp(ErrNotCaughtUp, 9, "after 1s", true))
-		checkLink := slices.Contains(err.Advice, Advice{Code: CheckLink})
+		checkLink := slices.ContainsFunc(err.Advice, func(a Advice) bool { return a.Code == CheckLink })
 		if err.Error() != test.says || err.Kind != ErrNotCaughtUp || checkLink != test.advice {
 			t.Errorf("%s: %v, of kind %q, with the advice %v", test.name, err, err.Kind, err.Advice)
 		}

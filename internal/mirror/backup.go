@@ -37,7 +37,8 @@ func saveBackup(dir string, config stream.Raw, bucket string, now time.Time) (st
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return cannot(err)
 	}
-	file, err := os.CreateTemp(dir, fmt.Sprintf("%s-%s-*.json", bucket, now.UTC().Format("20060102T150405Z")))
+	// The name of a file may have as many characters as that of a stream.
+	file, err := os.CreateTemp(dir, fmt.Sprintf("%.200s-%s-*.json", bucket, now.UTC().Format("20060102T150405Z")))
 	if err != nil {
 		return cannot(err)
 	}

@@ -17,9 +17,9 @@ type ContentOptions struct {
 	Quick  bool // compare the sequences, and only those messages whose sequences differ
 	Shown  int  // how many of the messages that differ a result holds of each mirror
 	Rate   int  // messages a second that are read of an origin at the most; 0 means no limit
-	// Found, if set, is told of each message that differs. Its error ends the
-	// operation.
-	Found func(bucket string, i Item) error
+	// Found, if set, is told of each message that differs, and of the mirror's domain, which is
+	// "" when it is not known, and bucket. Its error ends the operation.
+	Found func(domain, bucket string, i Item) error
 
 	foreign   bool // the origin's settings explain nothing, see [content.Comparer]
 	countOnly bool // see [content.Comparer]
@@ -75,11 +75,11 @@ func (c *Client) compare(ctx context.Context, m fleet.Mirror, o ContentOptions, 
 	if o.countOnly {
 		observer = Observer{}.orSilent()
 	}
-	at, end := observer.Begin(TaskCompare, m.Bucket)
+	at, end := observer.Begin(TaskCompare, c.name(m.Bucket))
 	r = &Content{Items: []Item{}}
 	comparer := content.Comparer{
 		Mirror: c.own, MirrorStream: m.Facts.Mirror.Config.Name,
-		Origin: c.conn.At(m.Origin.Prefix(c.Prefix())), OriginStream: m.Origin.Stream(),
+		Origin: c.conn.At(m.Origin.Prefix(c.own.Prefix())), OriginStream: m.Origin.Stream(),
 		DeliverPrefix: m.Origin.DeliverPrefix, Bodies: o.Bodies, Rate: o.Rate, Quick: o.Quick, CountOnly: o.countOnly, Foreign: o.foreign, Progress: at,
 		Waits: content.Waits{Recheck: c.waits.Recheck, CatchUp: c.waits.CatchUp, Poll: c.waits.Poll},
 		Found: func(i Item) error {
@@ -90,7 +90,7 @@ func (c *Client) compare(ctx context.Context, m fleet.Mirror, o ContentOptions, 
 				leftovers.Add(i)
 			}
 			if o.Found != nil {
-				foundErr = o.Found(m.Bucket, i)
+				foundErr = o.Found(m.Domain, m.Bucket, i)
 			}
 			return foundErr
 		},
@@ -103,6 +103,7 @@ func (c *Client) compare(ctx context.Context, m fleet.Mirror, o ContentOptions, 
 		comparer.Top, comparer.TopStream, comparer.TopReplicated = c.conn.At(top.Prefix), top.Config.Name, top.Config.Replicas > 1
 	}
 	r.Result, err = comparer.Compare(ctx)
+	r.Skew = Seconds(r.Result.Skew)
 	if err == nil && leftovers != nil && r.OriginUnreadable == "" {
 		err = comparer.FindUnpurgeable(ctx, leftovers)
 	}
@@ -126,7 +127,7 @@ func (c *Client) countExactly(ctx context.Context, mirrors []fleet.Mirror) {
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			r, _, err := c.compare(ctx, mirrors[i], ContentOptions{countOnly: true}, nil)
+			r, _, err := c.at(mirrors[i]).compare(ctx, mirrors[i], ContentOptions{countOnly: true}, nil)
 			if err == nil && r.OriginUnreadable == "" {
 				f.Content = &check.Content{LeftOver: r.LeftOver, Missing: r.Missing, Different: r.Different}
 			}
@@ -137,7 +138,7 @@ func (c *Client) countExactly(ctx context.Context, mirrors []fleet.Mirror) {
 
 // contentFacts are the counts of a comparison for the findings.
 func contentFacts(r *Content, err error) *check.Content {
-	f := &check.Content{LeftOver: r.LeftOver, Missing: r.Missing, Different: r.Different, MissingAbove: r.MissingAbove, Skew: r.Skew}
+	f := &check.Content{LeftOver: r.LeftOver, Missing: r.Missing, Different: r.Different, MissingAbove: r.MissingAbove, Skew: r.Result.Skew}
 	switch {
 	case err != nil:
 		f.Unverified = err.Error()

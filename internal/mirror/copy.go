@@ -191,7 +191,7 @@ func (p *CopyPlan) fill(ctx context.Context) error {
 	if p.copy == nil {
 		created, err := p.client.create(ctx, p.config)
 		if created == nil {
-			return err
+			return about(p.request.Bucket, err)
 		}
 		if p.copy = created; !kvcfg.Unfinished(created.Config, p.request.Bucket) {
 			return fail(ErrNotKept, "bucket %q was created, but the server did not keep its mark", p.Into)
@@ -258,7 +258,7 @@ func (p *CopyPlan) wait(ctx context.Context) error {
 			return false, p.unfinished(ctx.Err())
 		case p.copy.State.LastSeq != before.LastSeq || p.copy.State.Msgs != before.Msgs:
 			moved, before = time.Now(), p.copy.State
-		case time.Since(moved) > limit && err != nil:
+		case errors.Is(err, jsapi.ErrDenied), time.Since(moved) > limit && err != nil:
 			return false, p.unfinished(fmt.Errorf("how far bucket %q has come cannot be told: %w", p.Into, err))
 		case time.Since(moved) > limit:
 			return false, p.stalled(reached, target, limit)

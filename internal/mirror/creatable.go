@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/nats-io/nuid"
@@ -25,7 +26,9 @@ func (p *RecreatePlan) verifyCreatable(ctx context.Context) error {
 	if err := kvcfg.CheckRecreatable(p.plan.Config, origin.Config, origin.State); err != nil {
 		return about(p.Bucket, err)
 	}
-	if err := p.client.own.MayCreate(ctx, p.before.Config.Raw()); err != nil {
+	is := p.before.Config.Raw()
+	is["max_bytes"] = p.plan.Config["max_bytes"] // which the account may require
+	if err := p.client.own.MayCreate(ctx, is); err != nil {
 		return p.notCreatable(ctx, err)
 	}
 	planned, err := p.plan.Config.Config()
@@ -61,15 +64,20 @@ func (p *RecreatePlan) notCreatable(ctx context.Context, err error) error {
 // checkRoom makes sure that the account has room for the new mirror in place of the
 // old one.
 func (p *RecreatePlan) checkRoom(planned stream.Config, room jsapi.Room) error {
+	before := p.before.Config
 	is, replicas := p.before.State.Bytes, uint64(max(planned.Replicas, 1))
 	needs := is
 	if !planned.Filtered() && !planned.Mirror.Begins() && planned.MaxMsgsPerSubject == p.origin.info.Config.MaxMsgsPerSubject {
 		needs = p.origin.info.State.Bytes
 	}
-	used := room.Used - min(is*replicas, room.Used)
+	frees := is * uint64(max(before.Replicas, 1))
+	if room.Tiered && before.Replicas != planned.Replicas {
+		frees = 0 // it is counted elsewhere
+	}
+	used := room.Used - min(frees, room.Used)
 	switch {
 	case room.MaxBytesRequired && planned.MaxBytes <= 0:
-		return fail(ErrRefused, "the account requires a maximum bucket size, and the mirror has none").advise(Advice{Code: EditMaxBytes, Bucket: p.Bucket})
+		return fail(ErrRefused, "the account requires a maximum bucket size, and the mirror has none").advise(Advice{Code: SetMaxBytes})
 	case room.MaxStreamBytes > 0 && planned.MaxBytes > room.MaxStreamBytes:
 		return fail(ErrRefused, "the account allows a maximum bucket size of %d bytes, and the mirror has %d", room.MaxStreamBytes, planned.MaxBytes)
 	case room.MaxStreams > 0 && room.Streams > room.MaxStreams:
@@ -83,22 +91,24 @@ func (p *RecreatePlan) checkRoom(planned stream.Config, room jsapi.Room) error {
 // probe creates a scratch mirror with the settings of the new one and deletes it again.
 // One of an origin behind another prefix has to connect to it.
 func (p *RecreatePlan) probe(ctx context.Context, planned stream.Config, room jsapi.Room) error {
-	config, err := kvcfg.Probe(p.plan.Config, kvcfg.StreamName(p.Bucket+"-probe-"+nuid.Next()), p.origin.info.State.LastSeq)
+	scratch := fmt.Sprintf("%.200s-probe-%s", p.Bucket, nuid.Next()) // longer names have no room for more
+	config, err := kvcfg.Probe(p.plan.Config, kvcfg.StreamName(scratch), p.origin.info.State.LastSeq)
 	if err != nil {
 		return err
 	}
 	external := planned.Mirror.External != nil
 	err = p.probeWith(ctx, config, external)
-	if jsapi.LacksRoom(err) && planned.MaxBytes > 0 {
+	if jsapi.LacksRoom(err) && planned.MaxBytes > 0 && p.placementStays(planned) {
 		// What the old mirror reserves is free when it is gone.
-		config.Set("max_bytes", 1)
+		config.Set("max_bytes", max(planned.MaxBytes-max(p.before.Config.MaxBytes, 0), 1))
 		err = p.probeWith(ctx, config, external)
-	}
-	if err == nil || planned.Placement != nil || planned.Replicas > 1 || !p.originStays() {
-		return err
 	}
 	// What is known without it suffices where the servers, the origin and what is
 	// reserved stay the same.
+	stays := p.originStays() && p.placementStays(planned) && planned.MaxBytes <= p.before.Config.MaxBytes
+	if err == nil || planned.Placement != nil || planned.Replicas > 1 || !stays {
+		return err
+	}
 	switch {
 	case errors.Is(err, jsapi.ErrDenied):
 		p.unproved("the user may create and delete only the mirror itself")
@@ -116,6 +126,12 @@ func (p *RecreatePlan) probe(ctx context.Context, planned stream.Config, room js
 func (p *RecreatePlan) originStays() bool {
 	was, err := kvcfg.OriginOf(p.before.Config)
 	return err == nil && was == p.origin.origin
+}
+
+// placementStays says that the new mirror is to be where the old one is.
+func (p *RecreatePlan) placementStays(planned stream.Config) bool {
+	before := p.before.Config
+	return reflect.DeepEqual(planned.Placement, before.Placement) && max(planned.Replicas, 1) == max(before.Replicas, 1)
 }
 
 // unproved warns that no scratch mirror was created.

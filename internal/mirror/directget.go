@@ -16,7 +16,7 @@ import (
 // name, they would answer its readers with old values.
 func (c *Client) directGetMirrors(ctx context.Context, r *Report, bucket string) ([]string, error) {
 	var mirrors []string
-	configs, problems, err := c.reader().Configs(ctx)
+	configs, problems, err := c.reader().Configs(ctx, c.own)
 	if ctx.Err() != nil {
 		return nil, AsError(ctx.Err())
 	}

@@ -107,7 +107,7 @@ func (p *EditPlan) decide(ctx context.Context) error {
 		return nil
 	}
 	if p.account != nil && p.account.Level < stream.TTLAPILevel {
-		return p.client.tooOldForTTL(Advice{Code: RecreateWithoutTTL, Bucket: p.Bucket})
+		return p.client.tooOldForTTL(Advice{Code: ThenRecreate, Bucket: p.Bucket})
 	}
 	if v := p.mirror.Config.ServerVersion(); v.TTLUpdate() == stream.UpdateRefused {
 		return fail(ErrOldServer, "server %v cannot turn per-key TTL on for a stream that exists", v).advise(Advice{Code: Recreate, Bucket: p.Bucket})
@@ -123,21 +123,21 @@ func (p *EditPlan) warn() {
 		p.Warnings.add("ttl-stays", "per-key TTL cannot be turned off again; the server has %d messages to scan", p.State.Msgs)
 	} else if origin != nil && origin.AllowMsgTTL && !p.mirror.Config.AllowMsgTTL && !kvcfg.IsChosen(p.mirror.Config, "allow_msg_ttl") {
 		p.Warnings.add("ttl-differs", "%s", ttlDiffers(true))
-		p.Warnings.advise(p.waysToTTL())
+		p.Warnings.advise(p.waysToTTL()...)
 		s.AllowMsgTTL = nil
 	}
 	warnOfSettings(&p.Warnings, s, origin)
 }
 
 // waysToTTL says how the mirror gets per-key TTL on its server.
-func (p *EditPlan) waysToTTL() Advice {
+func (p *EditPlan) waysToTTL() []Advice {
 	switch {
 	case p.account != nil && p.account.Level < stream.TTLAPILevel:
-		return Advice{Code: UpgradeTo, Version: "2.11"}
+		return []Advice{{Code: UpgradeTo, Version: "2.11"}, {Code: ThenRecreate, Bucket: p.Bucket}}
 	case p.mirror.Config.ServerVersion().TTLUpdate() == stream.UpdateRefused:
-		return Advice{Code: Recreate, Bucket: p.Bucket}
+		return []Advice{{Code: Recreate, Bucket: p.Bucket}}
 	}
-	return Advice{Code: AllowTTL, Bucket: p.Bucket}
+	return []Advice{{Code: AllowTTL, Bucket: p.Bucket}}
 }
 
 // Apply makes the changes, after it made sure that the mirror is as it was planned

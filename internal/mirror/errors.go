@@ -103,6 +103,7 @@ func AsError(err error) *Error {
 	}{
 		{jsapi.ErrNotFound, ErrNotFound, ""},
 		{jsapi.ErrNoResponders, ErrNoResponders, CheckRoute},
+		{jsapi.ErrInboxDenied, ErrDenied, GrantInbox},
 		{jsapi.ErrDenied, ErrDenied, GrantSubject},
 		{jsapi.ErrTimeout, ErrTimeout, LongerTimeout},
 		{jsapi.ErrDisconnected, ErrDisconnected, ""},
@@ -113,6 +114,7 @@ func AsError(err error) *Error {
 		{jsapi.ErrMalformed, ErrMalformed, ""},
 		{kvcfg.ErrInvalidName, ErrInvalid, ""},
 		{kvcfg.ErrInvalidSetting, ErrInvalid, ""},
+		{kvcfg.ErrNoPrefix, ErrInvalid, NameAPIPrefix},
 		{kvcfg.ErrNotMirror, ErrNotMirror, UseNatsKV},
 		{kvcfg.ErrNotBucket, ErrNotBucket, ""},
 		{kvcfg.ErrTTLStays, ErrRefused, RecreateWithoutTTL},
@@ -132,7 +134,7 @@ func AsError(err error) *Error {
 		if known.kind == ErrInterrupted {
 			err = interrupted{}
 		}
-		e := &Error{Kind: known.kind, Err: err}
+		e := &Error{Kind: known.kind, Err: err, Advice: adviceOn(err)}
 		if known.advice != "" {
 			e.Advice = []Advice{{Code: known.advice}}
 		}
@@ -190,22 +192,33 @@ type AdviceCode string
 const (
 	CheckRoute         AdviceCode = "check-route"          // JetStream, domain, prefix, link and imports
 	GrantSubject       AdviceCode = "grant-subject"        // the user needs permission
+	GrantInbox         AdviceCode = "grant-inbox"          // the user needs permission to subscribe to inboxes, or another prefix of them
 	LongerTimeout      AdviceCode = "longer-timeout"       //
 	EnableJetStream    AdviceCode = "enable-jetstream"     // for the account, or use another user
 	UseNatsKV          AdviceCode = "use-nats-kv"          // the bucket is no mirror
 	ShareAccounts      AdviceCode = "share-accounts"       // Origin: what the accounts have to export and import
-	ListBuckets        AdviceCode = "list-buckets"         // where the origin should be
+	ListBuckets        AdviceCode = "list-buckets"         // Origin: where it should be
+	ListMirrors        AdviceCode = "list-mirrors"         //
 	NameBucket         AdviceCode = "name-bucket"          // Bucket, and not its stream
 	DecideTTL          AdviceCode = "decide-ttl"           // say whether per-key TTL is wanted, to go on without the origin
 	OtherName          AdviceCode = "other-name"           // or remove the bucket that exists
 	OtherNameOrDomain  AdviceCode = "other-name-or-domain" // the mirror has the name of its origin
-	UpdateOrRepair     AdviceCode = "update-or-repair"     // Bucket: consent to an update, or repair it
+	ConsentToUpdate    AdviceCode = "consent-to-update"    //
 	Repair             AdviceCode = "repair"               // Bucket
 	Recreate           AdviceCode = "recreate"             // Bucket: delete it and create it again
-	RecreateFilter     AdviceCode = "recreate-filter"      // Bucket: with the filters wanted
+	ThenRecreate       AdviceCode = "then-recreate"        // Bucket: after an upgrade
+	RecreateAs         AdviceCode = "recreate-as"          // Bucket: with the Origin and the Filters, of which some may be left out
 	RecreateWithoutTTL AdviceCode = "recreate-without-ttl" // Bucket, where known
 	RecreateAllKeys    AdviceCode = "recreate-all-keys"    // Bucket: with a filter, which leaves its consumer out
-	EditMaxBytes       AdviceCode = "edit-max-bytes"       // Bucket: give it a maximum bucket size
+	SetMaxBytes        AdviceCode = "set-max-bytes"        // Bucket, where it exists: give it a maximum bucket size
+	FreeStorage        AdviceCode = "free-storage"         // Value: in which storage there is no room
+	FewerStreams       AdviceCode = "fewer-streams"        // the account may have no more
+	OtherPlacement     AdviceCode = "other-placement"      // no servers for the placement and the replicas
+	OneReplica         AdviceCode = "one-replica"          // there is no cluster
+	WaitForLeader      AdviceCode = "wait-for-leader"      //
+	NameAPIPrefix      AdviceCode = "name-api-prefix"      // of the origin
+	OtherPrefix        AdviceCode = "other-prefix"         // the origin's is the server's own
+	StartServers       AdviceCode = "start-servers"        // those that host the stream
 	RecreateAsItIs     AdviceCode = "recreate-as-it-is"    // without another filter or origin
 	UpgradeTo          AdviceCode = "upgrade-to"           // Version: the mirror's server
 	AddWithoutTTL      AdviceCode = "add-without-ttl"      // a mirror that keeps what expires at the origin
@@ -240,6 +253,7 @@ const (
 	RepairRollups      AdviceCode = "repair-rollups"       // Bucket
 	EditSizeOfCopy     AdviceCode = "edit-size"            // Bucket: set a maximum bucket size
 	EditRepublish      AdviceCode = "edit-republish"       // Bucket
+	OtherDomains       AdviceCode = "other-domains"        // name the domains in which the mirrors are
 	AllowTTL           AdviceCode = "allow-ttl"            // Bucket: an edit turns per-key TTL on
 )
 
@@ -255,6 +269,7 @@ type Advice struct {
 	Count   uint64
 	Value   string
 	Origin  kvcfg.Origin
+	Filters []string
 }
 
 // Warning is what is to be known, and no failure.
@@ -264,6 +279,9 @@ type Warning struct {
 	Hint    string   `json:"hint,omitempty"` // filled in by the surface, from Advice
 	Advice  []Advice `json:"-"`
 }
+
+// NoMirror is the code of the warning that there is no mirror where one was looked for.
+const NoMirror = "no-mirror"
 
 // Warnings are those of one operation.
 type Warnings []Warning

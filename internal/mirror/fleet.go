@@ -9,6 +9,7 @@ import (
 	"nats-kvmirror/internal/check"
 	"nats-kvmirror/internal/fleet"
 	"nats-kvmirror/internal/kvcfg"
+	"nats-kvmirror/internal/stream"
 )
 
 // readFleet reads the named mirrors, or all when none is named, and notes in f what
@@ -30,43 +31,69 @@ func (c *Client) readFleet(ctx context.Context, f *Fleet, buckets []string) (fle
 	}
 	read, err := readAll(ctx)
 	end(err == nil)
+	f.note(read)
 	if err != nil {
 		return read, AsError(err).wrap("cannot read the mirrors")
 	}
-	f.note(read)
 	return read, nil
 }
 
-// note lists what could not be read.
+// note lists what was read, and what could not be.
 func (f *Fleet) note(read fleet.Fleet) {
+	for _, s := range read.Sides {
+		d := Domain{Domain: s.Domain, APIPrefix: s.Prefix}
+		if s.Err != nil {
+			d.Problem = s.Err.Error()
+		}
+		d.Partly = slices.ContainsFunc(read.Problems, func(p fleet.Problem) bool { return unread(p) && (p.Prefix == "" || p.Prefix == s.Prefix) })
+		for _, m := range read.Mirrors {
+			if m.Prefix() == s.Prefix {
+				d.Mirrors++
+			}
+		}
+		f.Domains = append(f.Domains, d)
+	}
+	for _, where := range read.Empty() {
+		f.Warnings.add(NoMirror, "%s", check.NoMirror(where))
+		if len(read.Sides) == 1 {
+			f.Warnings.advise(Advice{Code: OtherDomains})
+		}
+	}
 	for _, p := range read.Problems {
 		f.Problems = append(f.Problems, p.Error())
-		if r := p.Unreadable().Reason; p.Bucket != "" && (r == check.ReasonDenied || r == check.ReasonUnreachable) {
+		if p.Bucket != "" && unread(p) {
 			f.Unread++
 		}
 	}
 }
 
-// member tells of a mirror what was read and found.
+// unread says whether something may be there, and could not be read.
+func unread(p fleet.Problem) bool {
+	r := p.Unreadable().Reason
+	return r == check.ReasonDenied || r == check.ReasonUnreachable
+}
+
+// member tells of a mirror what was read and found. The client is that of its domain.
 func (c *Client) member(m fleet.Mirror, findings []check.Finding) Member {
 	f := m.Facts
 	member := Member{
+		Domain:    m.Domain,
 		Bucket:    m.Bucket,
+		Several:   c.domain != "",
 		Stream:    f.Mirror.Config.Name,
-		Origin:    MemberOrigin{Bucket: m.Origin.Bucket, Stream: m.Origin.Stream(), APIPrefix: m.Origin.Prefix(c.Prefix())},
+		Origin:    MemberOrigin{Domain: originDomain(m), Bucket: m.Origin.Bucket, Stream: m.Origin.Stream(), APIPrefix: m.OriginPrefix()},
 		PerKeyTTL: f.Mirror.Config.AllowMsgTTL,
 		Values:    f.Mirror.State.Msgs,
 		Bytes:     f.Mirror.State.Bytes,
 		LastSeq:   f.Mirror.State.LastSeq,
 		State:     check.Worst(findings),
 		Findings:  findings,
-		Chain:     c.chain(m),
-	}
-	if f.Mirror.Mirror != nil {
-		member.Active = &f.Mirror.Mirror.Active
+		Active:    activeOf(f.Mirror.Mirror),
+		Chain:     chain(m),
 	}
 	if compared, ok := f.Compare(); ok {
 		member.Behind = &compared.Behind
+		member.LeftOver, member.Missing = f.Counts()
 		member.Origin.Reachable = true
 		member.Origin.PerKeyTTL = &f.Origin.Config.AllowMsgTTL
 		member.Origin.LastSeq = &f.Origin.State.LastSeq
@@ -74,15 +101,31 @@ func (c *Client) member(m fleet.Mirror, findings []check.Finding) Member {
 	return member
 }
 
-// chain is a mirror and what is above it, as far as it was read.
-func (c *Client) chain(m fleet.Mirror) []Node {
-	origin := Node{Bucket: m.Origin.Bucket, APIPrefix: m.Origin.Prefix(c.Prefix())}
-	if m.Facts.Origin != nil {
-		origin.PerKeyTTL = &m.Facts.Origin.Config.AllowMsgTTL
+// originDomain is the domain of a mirror's origin; "" when that is not known.
+func originDomain(m fleet.Mirror) string {
+	domain, ok := m.Origin.Domain()
+	if !ok && m.OriginPrefix() == m.Prefix() {
+		domain = m.Domain
 	}
-	nodes := []Node{{Bucket: m.Bucket, APIPrefix: c.Prefix(), PerKeyTTL: &m.Facts.Mirror.Config.AllowMsgTTL}, origin}
+	return domain
+}
+
+// chain is a mirror and what is above it, as far as it was read.
+func chain(m fleet.Mirror) []Node {
+	node := func(domain, bucket, prefix string, read *stream.Info) Node {
+		n := Node{Domain: domain, Bucket: bucket, APIPrefix: prefix}
+		if read != nil {
+			n.PerKeyTTL = &read.Config.AllowMsgTTL
+		}
+		return n
+	}
+	nodes := []Node{node(m.Domain, m.Bucket, m.Prefix(), m.Facts.Mirror), node(originDomain(m), m.Origin.Bucket, m.OriginPrefix(), m.Facts.Origin)}
 	for _, above := range m.Facts.Above {
-		nodes = append(nodes, Node{Bucket: kvcfg.DisplayName(above.Config.Name), APIPrefix: above.Prefix, PerKeyTTL: &above.Config.AllowMsgTTL})
+		domain, ok := kvcfg.DomainOf(above.Prefix)
+		if !ok && above.Prefix == m.Prefix() {
+			domain = m.Domain
+		}
+		nodes = append(nodes, node(domain, kvcfg.DisplayName(above.Config.Name), above.Prefix, above))
 	}
 	return nodes
 }
@@ -97,7 +140,7 @@ func (c *Client) List(ctx context.Context) (*Fleet, error) {
 	}
 	c.countExactly(ctx, read.Mirrors)
 	for _, m := range read.Mirrors {
-		f.Mirrors = append(f.Mirrors, c.member(m, check.Findings(m.Facts, check.DefaultThresholds())))
+		f.Mirrors = append(f.Mirrors, c.at(m).member(m, check.Findings(m.Facts, check.DefaultThresholds())))
 	}
 	return f, unreadableParts(read)
 }
@@ -125,13 +168,13 @@ func (c *Client) Check(ctx context.Context, req CheckRequest) (*Fleet, error) {
 	for _, m := range read.Mirrors {
 		var compared *Content
 		if req.Content != nil {
-			if compared, err = c.compareFor(ctx, &m, *req.Content); ctx.Err() != nil {
+			if compared, err = c.at(m).compareFor(ctx, &m, *req.Content); ctx.Err() != nil {
 				return f, AsError(ctx.Err())
 			} else if err != nil {
 				return f, AsError(err)
 			}
 		}
-		member := c.member(m, check.Findings(m.Facts, req.Thresholds, req.Ignore...))
+		member := c.at(m).member(m, check.Findings(m.Facts, req.Thresholds, req.Ignore...))
 		member.Content = compared
 		f.Mirrors = append(f.Mirrors, member)
 	}
@@ -154,7 +197,7 @@ func (c *Client) compareFor(ctx context.Context, m *fleet.Mirror, o ContentOptio
 
 // fleetFindings are the findings about the fleet as a whole.
 func fleetFindings(read fleet.Fleet, req CheckRequest) []check.Finding {
-	facts := check.FleetFacts{Mirrors: len(read.Mirrors), Expected: req.Expect, Named: len(req.Buckets) > 0, NotBuckets: read.NotBuckets}
+	facts := check.FleetFacts{Mirrors: len(read.Mirrors), Expected: req.Expect, Empty: read.Empty(), NotBuckets: read.NotBuckets}
 	for _, p := range read.Problems {
 		facts.Problems = append(facts.Problems, p.Unreadable())
 	}
@@ -180,7 +223,7 @@ func unreadableParts(read fleet.Fleet) error {
 // unreadableOrigins is the failure that some origins could not be read, so that
 // whether their mirrors follow them is not known; nil when all could. One that does
 // not exist, or is no bucket, is read: nothing can be followed there.
-func unreadableOrigins(read fleet.Fleet) error {
+func (c *Client) unreadableOrigins(read fleet.Fleet) error {
 	var unread []fleet.Mirror
 	for _, m := range read.Mirrors {
 		if m.Facts.Origin == nil && (m.Facts.OriginUnread.Reason == check.ReasonUnreachable || m.Facts.OriginUnread.Reason == check.ReasonDenied) {
@@ -191,7 +234,7 @@ func unreadableOrigins(read fleet.Fleet) error {
 		return nil
 	}
 	return fail(ErrOriginUnreadable, "whether %s is not known, because that could not be read; the first is %q: %s",
-		count(len(unread), "mirror differs from its origin", "mirrors differ from their origins"), unread[0].Bucket, unread[0].Facts.OriginUnread.Detail).advise(Advice{Code: RunAgainReads})
+		count(len(unread), "mirror differs from its origin", "mirrors differ from their origins"), c.at(unread[0]).name(unread[0].Bucket), unread[0].Facts.OriginUnread.Detail).advise(Advice{Code: RunAgainReads})
 }
 
 // writeOutcome is what became of one mirror of many whose write failed.

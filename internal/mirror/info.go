@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"nats-kvmirror/internal/fleet"
+	"nats-kvmirror/internal/jsapi"
 	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/stream"
 )
@@ -78,5 +79,9 @@ func (c *Client) Names(ctx context.Context) ([]string, error) {
 
 // reader reads the mirrors and their origins.
 func (c *Client) reader() *fleet.Reader {
-	return &fleet.Reader{Conn: c.conn, Own: c.own, SecondRead: c.waits.SecondRead}
+	sides := c.sides
+	if len(sides) == 0 {
+		sides = []*jsapi.API{c.own}
+	}
+	return &fleet.Reader{Conn: c.conn, Own: sides, SecondRead: c.waits.SecondRead}
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"nats-kvmirror/internal/fleet"
 	"nats-kvmirror/internal/jsapi"
 	"nats-kvmirror/internal/kvcfg"
 )
@@ -30,6 +31,9 @@ const DefaultPrefix = "$JS.API"
 type Options struct {
 	// Prefix is that of the JetStream API of the mirrors; "" for [DefaultPrefix].
 	Prefix string
+	// Domains are the JetStream domains in which the operations on many mirrors look,
+	// each with its own API in the account; with none that is behind Prefix.
+	Domains []string
 	// Timeout is how long to wait for a connection, and for each answer.
 	Timeout time.Duration
 	// Trace, if set, is told of each request and answer, from several goroutines at
@@ -73,10 +77,13 @@ func (w Waits) orDefault() Waits {
 	}
 }
 
-// Client works on the mirrors behind one JetStream API, over one connection.
+// Client works on the mirrors behind one JetStream API, or in several domains, over one
+// connection.
 type Client struct {
 	conn     *jsapi.Conn
 	own      *jsapi.API
+	sides    []*jsapi.API // where the operations on many mirrors look
+	domain   string       // of own, if it is one of several domains
 	observer Observer
 	waits    Waits
 }
@@ -91,11 +98,35 @@ func Connect(ctx context.Context, servers string, o Options, opts ...nats.Option
 	if err := kvcfg.ValidatePrefix(o.Prefix); err != nil {
 		return nil, AsError(err)
 	}
+	for _, domain := range o.Domains {
+		if err := kvcfg.ValidateDomain(domain); err != nil {
+			return nil, AsError(err)
+		}
+	}
 	conn, err := jsapi.Connect(ctx, servers, o.Timeout, o.Trace, opts...)
 	if err != nil {
 		return nil, err
 	}
-	return &Client{conn: conn, own: conn.At(o.Prefix), observer: o.Observer.orSilent(), waits: o.Waits.orDefault()}, nil
+	c := &Client{conn: conn, own: conn.At(o.Prefix), observer: o.Observer.orSilent(), waits: o.Waits.orDefault()}
+	for _, domain := range o.Domains {
+		c.sides = append(c.sides, conn.At(kvcfg.DomainPrefix(domain)))
+	}
+	return c, nil
+}
+
+// at is the client for one of many mirrors, in the mirror's domain.
+func (c *Client) at(m fleet.Mirror) *Client {
+	if len(c.sides) == 0 {
+		return c
+	}
+	one := *c
+	one.own, one.sides, one.domain = c.conn.At(m.Prefix()), nil, m.Domain
+	return &one
+}
+
+// name is the name of a mirror for people, with its domain if that is one of several.
+func (c *Client) name(bucket string) string {
+	return Member{Domain: c.domain, Bucket: bucket, Several: c.domain != ""}.Name()
 }
 
 // Close closes the connection.
@@ -117,7 +148,8 @@ const (
 
 // Observer is told what goes on. Its functions may be nil.
 type Observer struct {
-	// Begin is told of a task on a bucket, which is "" where it is about many. It
+	// Begin is told of a task on a bucket, by its name for people, which is "" where it
+	// is about many. It
 	// returns where progress goes, how much of how much is done, and what is called
 	// once at the end, with whether the task came to its end. at may be called from
 	// several goroutines.

@@ -49,6 +49,7 @@ type PrunePlan struct {
 // pruneJob is a mirror that left-over messages can be purged from, with consent or
 // without.
 type pruneJob struct {
+	client    *Client // of the mirror's domain
 	mirror    fleet.Mirror
 	member    *Member
 	leftovers *content.Leftovers
@@ -65,7 +66,7 @@ func (c *Client) PlanPrune(ctx context.Context, req PruneRequest) (*PrunePlan, e
 	if err != nil {
 		return p, err
 	}
-	p.unread = together(unreadableParts(read), unreadableOrigins(read))
+	p.unread = together(unreadableParts(read), c.unreadableOrigins(read))
 	p.Mirrors = make([]Member, 0, len(read.Mirrors))
 	for _, m := range read.Mirrors {
 		if err := p.plan(ctx, m); err != nil {
@@ -112,7 +113,8 @@ func (p *PrunePlan) decide() error {
 // plan compares one mirror and plans what to purge.
 func (p *PrunePlan) plan(ctx context.Context, m fleet.Mirror) error {
 	leftovers := &content.Leftovers{Max: maxPurgedKeys, Gone: p.gone}
-	compared, foundErr, err := p.client.compare(ctx, m, p.options, leftovers)
+	client := p.client.at(m)
+	compared, foundErr, err := client.compare(ctx, m, p.options, leftovers)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -120,7 +122,7 @@ func (p *PrunePlan) plan(ctx context.Context, m fleet.Mirror) error {
 		return foundErr
 	}
 	m.Facts.Content = contentFacts(compared, err)
-	p.Mirrors = append(p.Mirrors, p.client.member(m, check.Findings(m.Facts, check.DefaultThresholds())))
+	p.Mirrors = append(p.Mirrors, client.member(m, check.Findings(m.Facts, check.DefaultThresholds())))
 	member := &p.Mirrors[len(p.Mirrors)-1]
 	member.Action, member.Content = Unchanged, compared
 	if err != nil {
@@ -128,7 +130,7 @@ func (p *PrunePlan) plan(ctx context.Context, m fleet.Mirror) error {
 		return nil
 	}
 	if p.purgeable(m, member, leftovers) {
-		p.jobs = append(p.jobs, &pruneJob{mirror: m, member: member, leftovers: leftovers})
+		p.jobs = append(p.jobs, &pruneJob{client: client, mirror: m, member: member, leftovers: leftovers})
 	}
 	return nil
 }
@@ -214,7 +216,7 @@ func (p *PrunePlan) Apply(ctx context.Context) (*Fleet, error) {
 // prune purges round after round, until nothing is left over that can be purged.
 func (p *PrunePlan) prune(ctx context.Context, j *pruneJob) {
 	for round := 1; ; round++ {
-		if err := p.client.verifyPair(ctx, j.mirror); err != nil {
+		if err := j.client.verifyPair(ctx, j.mirror); err != nil {
 			if ctx.Err() != nil {
 				j.interrupt()
 			} else {
@@ -252,7 +254,7 @@ func (p *PrunePlan) prune(ctx context.Context, j *pruneJob) {
 func (p *PrunePlan) joined(ctx context.Context, j *pruneJob) []content.Purge {
 	name := j.mirror.Facts.Mirror.Config.Name
 	return content.Subtrees(j.leftovers.Requests(j.member.Content.Older), func(filter string, of []content.Purge) bool {
-		held, err := p.client.own.SubjectMessages(ctx, name, filter, messagesOf(of))
+		held, err := j.client.own.SubjectMessages(ctx, name, filter, messagesOf(of))
 		same := err == nil && len(held) == len(of)
 		for _, purge := range of {
 			same = same && held[purge.Subject] == purge.Messages
@@ -268,7 +270,7 @@ func (p *PrunePlan) verifyPurged(ctx context.Context, j *pruneJob, named []conte
 	j.leftovers = &content.Leftovers{Max: maxPurgedKeys, Gone: p.gone}
 	options := p.options
 	options.Found = nil // they were told of
-	compared, _, err := p.client.compare(ctx, j.mirror, options, j.leftovers)
+	compared, _, err := j.client.compare(ctx, j.mirror, options, j.leftovers)
 	verified := err == nil && compared.OriginUnreadable == ""
 	held := j.leftovers.StillHeld(named)
 	switch {
@@ -337,7 +339,7 @@ func (j *pruneJob) finish(more bool) {
 // messages went. When ctx ends no further one is begun. Of several failures, which
 // are mostly the same, it returns one, of unknown outcome if there is such a one.
 func (p *PrunePlan) purge(ctx context.Context, j *pruneJob, purges []content.Purge) (uint64, error) {
-	at, end := p.client.observer.Begin(TaskPurge, j.mirror.Bucket)
+	at, end := j.client.observer.Begin(TaskPurge, j.member.Name())
 	name := j.mirror.Facts.Mirror.Config.Name
 	var next, purged atomic.Int64
 	var first error
@@ -355,7 +357,7 @@ func (p *PrunePlan) purge(ctx context.Context, j *pruneJob, purges []content.Pur
 				if i >= len(purges) || ctx.Err() != nil || failed() {
 					return
 				}
-				n, err := p.client.own.Purge(context.WithoutCancel(ctx), name, purges[i].Subject, purges[i].Before)
+				n, err := j.client.own.Purge(context.WithoutCancel(ctx), name, purges[i].Subject, purges[i].Before)
 				if err != nil {
 					mu.Lock()
 					if first == nil || jsapi.OutcomeUnknown(err) && !jsapi.OutcomeUnknown(first) {

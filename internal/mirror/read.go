@@ -17,7 +17,7 @@ func (c *Client) readBucket(ctx context.Context, bucket string) (*stream.Info, e
 	name := kvcfg.StreamName(bucket)
 	info, err := c.own.Stream(ctx, name)
 	if errors.Is(err, jsapi.ErrNotFound) {
-		return nil, fail(ErrNotFound, "bucket %q does not exist: asked on %q", bucket, c.own.InfoSubject(name))
+		return nil, fail(ErrNotFound, "bucket %q does not exist: asked on %q", bucket, c.own.InfoSubject(name)).advise(Advice{Code: ListMirrors})
 	}
 	if err != nil {
 		return nil, AsError(fmt.Errorf("cannot read bucket %q: %w", bucket, err))
@@ -150,7 +150,7 @@ func (r originRead) failure() error {
 	case errors.Is(r.err, context.Canceled):
 		return AsError(r.err)
 	case errors.Is(r.err, jsapi.ErrNotFound):
-		advice := Advice{Code: ListBuckets}
+		advice := Advice{Code: ListBuckets, Origin: r.origin}
 		if bucket, ok := kvcfg.BucketName(r.origin.Bucket); ok {
 			advice = Advice{Code: NameBucket, Bucket: bucket}
 		}

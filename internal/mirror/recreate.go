@@ -17,10 +17,10 @@ import (
 // RecreateRequest is a mirror to delete and create again. What it leaves open stays
 // as it is.
 type RecreateRequest struct {
-	Bucket      string
-	Origin      OriginChange
-	Filters     []string // keys to mirror
-	AllowMsgTTL *bool
+	Bucket   string
+	Origin   OriginChange
+	Filters  []string       // keys to mirror
+	Settings kvcfg.Settings // but for the storage
 	// AcceptLoss is consent to the loss of so many messages that the origin does not
 	// hold.
 	AcceptLoss uint64
@@ -56,12 +56,13 @@ type RecreatePlan struct {
 	// AcceptLoss is the request's. A surface that has asked for consent raises it.
 	AcceptLoss uint64
 
-	client  *Client
-	options ContentOptions
-	dir     string
-	before  *stream.Info // nil when it was deleted already
-	origin  originRead
-	plan    kvcfg.Plan
+	client   *Client
+	options  ContentOptions
+	settings kvcfg.Settings
+	dir      string
+	before   *stream.Info // nil when it was deleted already
+	origin   originRead
+	plan     kvcfg.Plan
 	// provedAt is when it was proved that the new mirror can be created.
 	provedAt time.Time
 	backup   string // file with the saved configuration
@@ -72,7 +73,7 @@ type RecreatePlan struct {
 // out what of its messages the origin does not hold. The origin must be readable. The
 // plan is valid also with an error.
 func (c *Client) PlanRecreate(ctx context.Context, req RecreateRequest) (*RecreatePlan, error) {
-	p := &RecreatePlan{client: c, options: req.Content, dir: req.BackupDir, AcceptLoss: req.AcceptLoss}
+	p := &RecreatePlan{client: c, options: req.Content, settings: req.Settings, dir: req.BackupDir, AcceptLoss: req.AcceptLoss}
 	p.Bucket, p.Stream = req.Bucket, kvcfg.StreamName(req.Bucket)
 	before, err := c.readBucket(ctx, req.Bucket)
 	if errors.Is(err, ErrNotFound) {
@@ -92,7 +93,7 @@ func (c *Client) PlanRecreate(ctx context.Context, req RecreateRequest) (*Recrea
 		return p, err
 	}
 	p.Origin = p.origin.report(before)
-	p.plan, err = kvcfg.Recreate(before.Config.Raw(), kvcfg.Recreation{Origin: is, Filters: req.Filters, AllowMsgTTL: req.AllowMsgTTL}, p.origin.info.Config)
+	p.plan, err = kvcfg.Recreate(before.Config.Raw(), kvcfg.Recreation{Origin: is, Filters: req.Filters, Settings: req.Settings}, p.origin.info.Config)
 	if err != nil {
 		return p, about(p.Bucket, err)
 	}
@@ -108,6 +109,7 @@ func (c *Client) PlanRecreate(ctx context.Context, req RecreateRequest) (*Recrea
 	}
 	p.Action = WouldRecreate
 	p.warn()
+	warnOfSettings(&p.Warnings, req.Settings, p.origin.config())
 	return p, nil
 }
 
@@ -326,6 +328,7 @@ func (p *RecreatePlan) finish(ctx context.Context, created *stream.Info) error {
 	p.removeBackup()
 	p.Action = Recreated
 	p.set(created)
+	p.warnOfReplicas(p.settings)
 	p.Content = nil
 	compare := Advice{Code: CompareContent, Bucket: p.Bucket}
 	if p.origin.info == nil {

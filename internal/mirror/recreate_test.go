@@ -13,26 +13,34 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
+	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/natstest"
 )
 
 // unrecreatable are states of a mirror that, once deleted, could not be created again,
 // or not hold then what it has to.
 var unrecreatable = []struct {
-	name   string
-	change func(t *testing.T, l *lostLab)
-	says   string
+	name     string
+	change   func(t *testing.T, l *lostLab)
+	says     string
+	settings kvcfg.Settings
 }{
 	{"the account requires max bytes", func(t *testing.T, l *lostLab) {
 		l.limit(t, func(a *server.JetStreamAccountLimits) { a.MaxBytesRequired = true })
-	}, "max bytes"},
+	}, "max bytes", kvcfg.Settings{}},
 	{"the account has no storage", func(t *testing.T, l *lostLab) {
 		l.limit(t, func(a *server.JetStreamAccountLimits) { a.MaxMemory = 100 })
-	}, "needs"},
+	}, "needs", kvcfg.Settings{}},
 	{"the account has too many streams", func(t *testing.T, l *lostLab) {
 		api(t, l.leaf, "STREAM.CREATE.other", map[string]any{"name": "other", "storage": "memory"}, nil)
 		l.limit(t, func(a *server.JetStreamAccountLimits) { a.MaxStreams = 1 })
-	}, "streams"},
+	}, "streams", kvcfg.Settings{}},
+	{"the account has no storage to reserve", func(t *testing.T, l *lostLab) {
+		l.again(t, map[string]any{"max_bytes": 1 << 19})
+		l.isAt(t, 5)
+		l.limit(t, func(a *server.JetStreamAccountLimits) { a.MaxMemory = 1 << 20 })
+	}, "(10028)", kvcfg.Settings{MaxBucketSize: new(int64(1<<20 + 1))}},
+	{"it sets fewer bytes than there are", func(*testing.T, *lostLab) {}, "150 bytes at the most", kvcfg.Settings{MaxBucketSize: new(int64(150))}},
 	{"it is sealed", func(t *testing.T, l *lostLab) {
 		config := map[string]any{}
 		for field, value := range l.is(t).Config {
@@ -40,25 +48,25 @@ var unrecreatable = []struct {
 		}
 		config["sealed"] = true
 		api(t, l.leaf, "STREAM.UPDATE.KV_m", config, nil)
-	}, "sealed"},
+	}, "sealed", kvcfg.Settings{}},
 	{"it takes fewer messages than there are", func(t *testing.T, l *lostLab) {
 		l.again(t, map[string]any{"max_msgs": 3})
 		l.isAt(t, 3)
-	}, "3 messages at the most"},
+	}, "3 messages at the most", kvcfg.Settings{}},
 	{"it takes fewer bytes than there are", func(t *testing.T, l *lostLab) {
 		l.again(t, map[string]any{"max_bytes": 150})
 		l.isAt(t, 1)
-	}, "150 bytes at the most"},
+	}, "150 bytes at the most", kvcfg.Settings{}},
 	{"its retention is workqueue", func(t *testing.T, l *lostLab) {
 		l.again(t, map[string]any{"retention": "workqueue"})
 		l.isAt(t, 5)
-	}, "workqueue"},
+	}, "workqueue", kvcfg.Settings{}},
 	{"it reads through a durable consumer", func(t *testing.T, l *lostLab) {
 		api(t, l.hub, "CONSUMER.CREATE.KV_demo.feed", map[string]any{"stream_name": "KV_demo", "config": map[string]any{
 			"durable_name": "feed", "name": "feed", "deliver_subject": "feed.demo", "ack_policy": "flow_control", "flow_control": true, "idle_heartbeat": time.Second, "max_ack_pending": 1000,
 		}}, nil)
 		l.again(t, map[string]any{"mirror": map[string]any{"name": "KV_demo", "external": map[string]any{"api": "$JS.hub.API"}, "consumer": map[string]any{"name": "feed", "deliver_subject": "feed.demo"}}})
-	}, `through the consumer "feed"`},
+	}, `through the consumer "feed"`, kvcfg.Settings{}},
 }
 
 // A mirror that could not be created again, or not hold what it has to, is not deleted;
@@ -71,7 +79,7 @@ func TestRecreateRefuses(t *testing.T) {
 			l := newLostLab(t, 5)
 			test.change(t, l)
 			before := l.is(t)
-			plan, err := l.client.PlanRecreate(t.Context(), RecreateRequest{Bucket: "m", AcceptLoss: 5, BackupDir: t.TempDir()})
+			plan, err := l.client.PlanRecreate(t.Context(), RecreateRequest{Bucket: "m", AcceptLoss: 5, Settings: test.settings, BackupDir: t.TempDir()})
 			if !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), test.says) || plan.Action == WouldRecreate {
 				t.Errorf("%v, action %q", err, plan.Action)
 			}
@@ -86,24 +94,33 @@ func TestRecreateRefuses(t *testing.T) {
 func TestRecreateAllows(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
-		name   string
-		change func(t *testing.T, l *lostLab)
+		name     string
+		change   func(t *testing.T, l *lostLab)
+		settings kvcfg.Settings
 	}{
-		{"as it is", func(*testing.T, *lostLab) {}},
+		{"as it is", func(*testing.T, *lostLab) {}, kvcfg.Settings{}},
 		{"no room for another stream", func(t *testing.T, l *lostLab) {
 			l.limit(t, func(a *server.JetStreamAccountLimits) { a.MaxStreams = 1 })
-		}},
+		}, kvcfg.Settings{}},
 		{"its bytes are all that the account has", func(t *testing.T, l *lostLab) {
 			l.again(t, map[string]any{"max_bytes": 1 << 20})
 			l.isAt(t, 5)
 			l.limit(t, func(a *server.JetStreamAccountLimits) { a.MaxMemory, a.MaxBytesRequired = 1<<20, true })
-		}},
+		}, kvcfg.Settings{}},
+		{"the account requires max bytes, which it gets", func(t *testing.T, l *lostLab) {
+			l.limit(t, func(a *server.JetStreamAccountLimits) { a.MaxBytesRequired = true })
+		}, kvcfg.Settings{MaxBucketSize: new(int64(1 << 20))}},
+		{"its bytes become all that the account has", func(t *testing.T, l *lostLab) {
+			l.again(t, map[string]any{"max_bytes": 1 << 19})
+			l.isAt(t, 5)
+			l.limit(t, func(a *server.JetStreamAccountLimits) { a.MaxMemory = 1 << 20 })
+		}, kvcfg.Settings{MaxBucketSize: new(int64(1 << 20))}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			l := newLostLab(t, 5)
 			test.change(t, l)
-			plan, err := l.client.PlanRecreate(t.Context(), RecreateRequest{Bucket: "m", BackupDir: t.TempDir()})
+			plan, err := l.client.PlanRecreate(t.Context(), RecreateRequest{Bucket: "m", Settings: test.settings, BackupDir: t.TempDir()})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -235,10 +252,12 @@ func TestRecreateInterrupted(t *testing.T) {
 				t.Parallel()
 				l := newLostLab(t, 5)
 				state := (nth + int(verdict)) % (2 * len(unrecreatable))
+				req := RecreateRequest{Bucket: "m", AcceptLoss: 5, BackupDir: t.TempDir()}
 				if state < len(unrecreatable) {
 					unrecreatable[state].change(t, l)
+					req.Settings = unrecreatable[state].settings
 				}
-				l.interrupted(t, nth, verdict, state < len(unrecreatable))
+				l.interrupted(t, nth, verdict, req, state < len(unrecreatable))
 			})
 		}
 	}
@@ -246,7 +265,7 @@ func TestRecreateInterrupted(t *testing.T) {
 
 // interrupted recreates the mirror while the nth message of a write is lost, on its way
 // there or back.
-func (l *lostLab) interrupted(t *testing.T, nth int, verdict natstest.Verdict, refused bool) {
+func (l *lostLab) interrupted(t *testing.T, nth int, verdict natstest.Verdict, req RecreateRequest, refused bool) {
 	t.Helper()
 	p, err := natstest.NewProxy(l.Leaf.Addr())
 	if err != nil {
@@ -260,13 +279,13 @@ func (l *lostLab) interrupted(t *testing.T, nth int, verdict natstest.Verdict, r
 	}
 	t.Cleanup(c.Close)
 	p.SetHook(l.loses(nth, verdict))
-	dir, before := t.TempDir(), l.is(t)
-	plan, err := c.PlanRecreate(t.Context(), RecreateRequest{Bucket: "m", AcceptLoss: 5, BackupDir: dir})
+	before := l.is(t)
+	plan, err := c.PlanRecreate(t.Context(), req)
 	if err == nil {
 		_, err = plan.Apply(t.Context())
 	}
 	now := l.is(t)
-	saved, globErr := filepath.Glob(filepath.Join(dir, "m-*.json"))
+	saved, globErr := filepath.Glob(filepath.Join(req.BackupDir, "m-*.json"))
 	switch {
 	case globErr != nil:
 		t.Fatal(globErr)

@@ -14,7 +14,7 @@ import (
 	"nats-kvmirror/internal/stream"
 )
 
-// maxRepairs is how many mirrors are updated at the same time: turning per-key TTL on
+// maxRepairs is how many mirrors of a domain are updated at the same time: turning per-key TTL on
 // makes a server scan a whole stream.
 const maxRepairs = 4
 
@@ -35,6 +35,7 @@ type RepairPlan struct {
 
 // repairJob is a mirror that is to be updated, and for which findings.
 type repairJob struct {
+	client *Client // of the mirror's domain
 	mirror fleet.Mirror
 	codes  []string
 	member *Member
@@ -55,12 +56,12 @@ func (c *Client) PlanRepair(ctx context.Context, req RepairRequest) (*RepairPlan
 	if err != nil {
 		return p, err
 	}
-	p.unread = together(unreadableParts(read), unreadableOrigins(read))
+	p.unread = together(unreadableParts(read), c.unreadableOrigins(read))
 	p.Mirrors = make([]Member, 0, len(read.Mirrors))
 	c.countExactly(ctx, read.Mirrors)
 	for _, m := range read.Mirrors {
 		if err := p.plan(m); err != nil {
-			return p, AsError(fmt.Errorf("bucket %q: %w", m.Bucket, err))
+			return p, AsError(fmt.Errorf("bucket %q: %w", p.client.at(m).name(m.Bucket), err))
 		}
 	}
 	if len(p.jobs) > 0 {
@@ -83,7 +84,7 @@ func (p *RepairPlan) remaining() error {
 			continue
 		}
 		if n++; n == 1 {
-			first = fmt.Sprintf("%q: %s", m.Bucket, m.Findings[i].Code)
+			first = fmt.Sprintf("%q: %s", m.Name(), m.Findings[i].Code)
 		}
 	}
 	if n == 0 {
@@ -96,7 +97,8 @@ func (p *RepairPlan) remaining() error {
 // plan plans the update of one mirror.
 func (p *RepairPlan) plan(m fleet.Mirror) error {
 	findings := check.Findings(m.Facts, check.DefaultThresholds())
-	p.Mirrors = append(p.Mirrors, p.client.member(m, findings))
+	client := p.client.at(m)
+	p.Mirrors = append(p.Mirrors, client.member(m, findings))
 	member := &p.Mirrors[len(p.Mirrors)-1]
 	member.Action = Unchanged
 	codes := check.Fixable(findings, p.only)
@@ -111,7 +113,7 @@ func (p *RepairPlan) plan(m fleet.Mirror) error {
 		return err
 	}
 	member.Action, member.Changes = WouldUpdate, plan.Changes
-	p.jobs = append(p.jobs, &repairJob{mirror: m, codes: codes, member: member})
+	p.jobs = append(p.jobs, &repairJob{client: client, mirror: m, codes: codes, member: member})
 	return nil
 }
 
@@ -141,17 +143,39 @@ func (p *RepairPlan) warn() {
 	}
 }
 
-// Apply updates the mirrors, several at a time. When ctx ends no further one is
-// begun, and those under way are followed to their end. One that fails does not stop
-// the others. The result is valid also with an error.
+// Apply updates the mirrors, several of each domain at a time: one that is slow, or does
+// not answer, holds up no other. When ctx ends no further one is begun, and those under
+// way are followed to their end. One that fails does not stop the others. The result is
+// valid also with an error.
 func (p *RepairPlan) Apply(ctx context.Context) (*Fleet, error) {
 	p.Action = Updated
-	var wg sync.WaitGroup
+	byDomain := map[string][]*repairJob{}
+	var members []*Member
+	for _, j := range p.jobs {
+		byDomain[j.mirror.Prefix()] = append(byDomain[j.mirror.Prefix()], j)
+		members = append(members, j.member)
+	}
 	var reporting sync.Mutex
+	finished := func(m Member) {
+		reporting.Lock()
+		defer reporting.Unlock()
+		p.client.observer.Finished(m)
+	}
+	var wg sync.WaitGroup
+	for _, jobs := range byDomain {
+		wg.Go(func() { repairAll(ctx, jobs, finished) })
+	}
+	wg.Wait()
+	return &p.Fleet, together(summary(members, "changed"), p.unread, p.remaining())
+}
+
+// repairAll updates the mirrors of a domain.
+func repairAll(ctx context.Context, jobs []*repairJob, finished func(Member)) {
+	var wg sync.WaitGroup
 	slots := make(chan struct{}, maxRepairs)
 	begun := 0
 begin:
-	for _, j := range p.jobs {
+	for _, j := range jobs {
 		select {
 		case slots <- struct{}{}:
 		case <-ctx.Done():
@@ -163,23 +187,16 @@ begin:
 		begun++
 		wg.Go(func() {
 			defer func() { <-slots }()
-			p.repair(ctx, j)
-			reporting.Lock()
-			defer reporting.Unlock()
-			p.client.observer.Finished(*j.member)
+			j.repair(ctx)
+			finished(*j.member)
 		})
 	}
 	wg.Wait()
-	for _, j := range p.jobs[begun:] {
+	for _, j := range jobs[begun:] {
 		j.member.skip(notReached)
 		j.member.interrupted = true
-		p.client.observer.Finished(*j.member)
+		finished(*j.member)
 	}
-	var members []*Member
-	for _, j := range p.jobs {
-		members = append(members, j.member)
-	}
-	return &p.Fleet, together(summary(members, "changed"), p.unread, p.remaining())
 }
 
 // skip notes that a mirror was left alone.
@@ -187,10 +204,10 @@ func (m *Member) skip(why string) { m.Action, m.Note = Skipped, why }
 
 // repair reads the mirror again, makes sure that it is what the plan was made for, and
 // updates it.
-func (p *RepairPlan) repair(ctx context.Context, j *repairJob) {
+func (j *repairJob) repair(ctx context.Context) {
 	m := j.member
 	name := j.mirror.Facts.Mirror.Config.Name
-	now, err := p.client.own.Stream(ctx, name)
+	now, err := j.client.own.Stream(ctx, name)
 	switch {
 	case errors.Is(err, context.Canceled):
 		m.skip(notReached)
@@ -209,7 +226,7 @@ func (p *RepairPlan) repair(ctx context.Context, j *repairJob) {
 		return
 	}
 	m.Changes = plan.Changes
-	updated, err := p.client.update(ctx, name, plan, now.State.Msgs)
+	updated, err := j.client.update(ctx, name, plan, now.State.Msgs)
 	if err != nil {
 		m.writeFailed(err)
 		return
@@ -220,7 +237,7 @@ func (p *RepairPlan) repair(ctx context.Context, j *repairJob) {
 	if plan.EnablesTTL() && j.mirror.Facts.Origin != nil {
 		m.Note = leftOverNote(updated, j.mirror)
 	}
-	m.Findings = p.client.findingsAfter(ctx, j.mirror, updated)
+	m.Findings = j.client.findingsAfter(ctx, j.mirror, updated)
 	m.State = check.Worst(m.Findings)
 }
 

@@ -3,7 +3,7 @@ package mirror
 import (
 	"bytes"
 	"encoding/json"
-	"time"
+	"fmt"
 
 	"nats-kvmirror/internal/check"
 	"nats-kvmirror/internal/content"
@@ -45,6 +45,7 @@ func (a Action) Planned() bool {
 
 // Report is the result of an operation on one bucket.
 type Report struct {
+	Type      string         `json:"type"` // filled in by the surface
 	Action    Action         `json:"action"`
 	Bucket    string         `json:"bucket"`
 	Stream    string         `json:"stream"`
@@ -72,6 +73,7 @@ type Origin struct {
 	PerKeyTTL *bool  `json:"per_key_ttl"`
 	// Problem is why the origin could not be read.
 	Problem string `json:"problem,omitempty"`
+	Partly  bool   `json:"-"` // something of it could not be read
 	// LastSeq is the last sequence of the origin's stream.
 	LastSeq *uint64 `json:"last_seq"`
 	// Behind is how many sequences the mirror lacks up to LastSeq; of a
@@ -95,10 +97,9 @@ type Origin struct {
 // health.
 type Link struct {
 	Lag uint64 `json:"lag"`
-	// Active is how long ago the link was last active, in nanoseconds; -1 when
-	// never.
-	Active time.Duration `json:"active"`
-	Error  string        `json:"error"`
+	// Active is how long ago the link was last active; null when never.
+	Active *Seconds `json:"active"`
+	Error  string   `json:"error"`
 }
 
 // Failure is why an operation failed. The hint is the surface's.
@@ -118,11 +119,19 @@ func (r *Report) set(s *stream.Info) {
 	r.PerKeyTTL = &s.Config.AllowMsgTTL
 	r.Link = nil
 	if s.Mirror != nil {
-		r.Link = &Link{Lag: s.Mirror.Lag, Active: s.Mirror.Active}
+		r.Link = &Link{Lag: s.Mirror.Lag, Active: activeOf(s.Mirror)}
 		if s.Mirror.Error != nil {
 			r.Link.Error = s.Mirror.Error.Description
 		}
 	}
+}
+
+// activeOf is how long ago a link was last active; nil when never.
+func activeOf(link *stream.SourceInfo) *Seconds {
+	if !link.EverActive() {
+		return nil
+	}
+	return new(Seconds(link.Active))
 }
 
 // MarshalJSON spells empty lists as [] and never as null.
@@ -134,10 +143,12 @@ func (r Report) MarshalJSON() ([]byte, error) {
 
 // Fleet is the result of an operation on many mirrors.
 type Fleet struct {
+	Type   string `json:"type"` // filled in by the surface
 	Action Action `json:"action"`
 	// Status is the worst that was found; null where nothing was checked.
 	Status   *check.Severity `json:"status"`
-	Mirrors  []Member        `json:"mirrors"`
+	Domains  []Domain        `json:"domains"`  // in which mirrors were looked for
+	Mirrors  []Member        `json:"mirrors"`  // by domain, in the order asked for, and by name
 	Findings []check.Finding `json:"findings"` // about the fleet as a whole
 	Problems []string        `json:"problems"` // what could not be read
 	// Unread is how many buckets could not be read: each may be a mirror.
@@ -149,21 +160,39 @@ type Fleet struct {
 // MarshalJSON spells empty lists as [] and never as null.
 func (f Fleet) MarshalJSON() ([]byte, error) {
 	type plain Fleet
+	f.Domains = orEmpty(f.Domains)
 	f.Mirrors, f.Findings, f.Problems, f.Warnings = orEmpty(f.Mirrors), orEmpty(f.Findings), orEmpty(f.Problems), orEmpty(f.Warnings)
 	return unescapedJSON(plain(f))
 }
 
+// Domain is a domain in which mirrors were looked for.
+type Domain struct {
+	Domain    string `json:"domain"` // "" when its server names none
+	APIPrefix string `json:"api_prefix"`
+	Mirrors   int    `json:"mirrors"` // how many were read
+	// Problem is why nothing of it could be read.
+	Problem string `json:"problem,omitempty"`
+	Partly  bool   `json:"-"` // something of it could not be read
+}
+
 // Member is one mirror of many.
 type Member struct {
-	Bucket    string         `json:"bucket"`
-	Stream    string         `json:"stream"`
-	Origin    MemberOrigin   `json:"origin"`
-	PerKeyTTL bool           `json:"per_key_ttl"`
-	Values    uint64         `json:"values"`
-	Bytes     uint64         `json:"bytes"`
-	LastSeq   uint64         `json:"last_seq"`
-	Behind    *uint64        `json:"behind"` // null when the origin was not read
-	Active    *time.Duration `json:"active"` // nanoseconds, -1 for never
+	// Domain is the JetStream domain of the mirror; "" when its server names none.
+	Domain    string       `json:"domain"`
+	Bucket    string       `json:"bucket"`
+	Stream    string       `json:"stream"`
+	Origin    MemberOrigin `json:"origin"`
+	PerKeyTTL bool         `json:"per_key_ttl"`
+	Values    uint64       `json:"values"`
+	Bytes     uint64       `json:"bytes"`
+	LastSeq   uint64       `json:"last_seq"`
+	Behind    *uint64      `json:"behind"` // null when the origin was not read
+	// LeftOver and Missing are how many messages only the mirror, and only the
+	// origin, holds against the design; at least so many where the messages were not
+	// compared, and null where the counts tell nothing.
+	LeftOver *uint64  `json:"left_over"`
+	Missing  *uint64  `json:"missing"`
+	Active   *Seconds `json:"active"` // how long ago the link was last active; null for never
 	// State is the worst of the findings.
 	State    check.Severity  `json:"state"`
 	Findings []check.Finding `json:"findings"`
@@ -179,10 +208,21 @@ type Member struct {
 	Note    string         `json:"note,omitempty"`  // what else is to be said
 	Err     error          `json:"-"`
 
+	// Several says that its domain is one of several, so that its bucket alone does not
+	// tell which mirror it is.
+	Several bool `json:"-"`
 	// Chain is the mirror and what is above it, as far as it was read.
 	Chain []Node `json:"-"`
 
 	interrupted bool // skipped because ctx ended
+}
+
+// Name is the mirror's name for people.
+func (m Member) Name() string {
+	if !m.Several {
+		return m.Bucket
+	}
+	return fmt.Sprintf("%s (%s)", m.Bucket, m.Domain)
 }
 
 // MarshalJSON spells empty lists as [] and never as null.
@@ -194,6 +234,7 @@ func (m Member) MarshalJSON() ([]byte, error) {
 
 // Node is a bucket in a chain of mirrors.
 type Node struct {
+	Domain    string // "" when it is not known
 	Bucket    string
 	APIPrefix string
 	PerKeyTTL *bool // nil when it was not read
@@ -201,6 +242,7 @@ type Node struct {
 
 // MemberOrigin is the origin of one mirror of many.
 type MemberOrigin struct {
+	Domain    string  `json:"domain"` // "" when it is not known, as in another account
 	Bucket    string  `json:"bucket"`
 	Stream    string  `json:"stream"`
 	APIPrefix string  `json:"api_prefix"`
@@ -227,6 +269,8 @@ type Purge struct {
 // Content is what comparing the messages of a mirror with its origin's has shown.
 type Content struct {
 	content.Result
+	// Skew is how far the clock of the mirror's server is ahead of the origin's.
+	Skew Seconds `json:"skew"`
 	// Items are the first messages that differ.
 	Items []Item `json:"items"`
 }

@@ -25,7 +25,7 @@ func TestReportSet(t *testing.T) {
 	if r.Bucket != "demo" || r.Stream != "KV_demo" || r.PerKeyTTL == nil || !*r.PerKeyTTL || r.State.Msgs != 12345 || r.Info != s {
 		t.Errorf("report is %+v", r)
 	}
-	if r.Link == nil || *r.Link != (Link{Lag: 5, Active: -1, Error: "oh"}) {
+	if r.Link == nil || *r.Link != (Link{Lag: 5, Error: "oh"}) {
 		t.Errorf("link is %+v", r.Link)
 	}
 	if r.Action != Updated || len(r.Warnings) != 1 {

@@ -35,7 +35,26 @@ func (c *Client) update(ctx context.Context, name string, plan kvcfg.Plan, messa
 		w.Fields = append(w.Fields, change.Field)
 	}
 	updated, err := c.own.Update(ctx, w)
-	return updated, writeFailure(name, "updated", "changed", err)
+	failed := writeFailure(name, "updated", "changed", err)
+	if plan.EnablesTTL() {
+		failed = orRecreate(failed)
+	}
+	return updated, about(kvcfg.DisplayName(name), failed)
+}
+
+// orRecreate is a failure to turn per-key TTL on, with the other way to get it where a
+// server does not do it by an update.
+func orRecreate(err error) error {
+	e := AsError(err)
+	switch {
+	case e == nil:
+		return nil
+	case e.Kind == ErrNotKept: // 2.10
+		return e.advise(Advice{Code: UpgradeTo, Version: "2.11"}, Advice{Code: ThenRecreate})
+	case (e.Kind == ErrRejected || e.Kind == ErrOldServer) && len(e.Advice) == 0: // 2.11.0 and 2.11.1, by 10052
+		return e.advise(Advice{Code: Recreate})
+	}
+	return e
 }
 
 // delete deletes the stream of a bucket.

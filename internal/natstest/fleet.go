@@ -100,9 +100,17 @@ func (f *Fleet) Grow(ctx context.Context, n int) error {
 
 // add creates a bucket at the hub, puts a key into it, and creates its mirror.
 func (f *Fleet) add(ctx context.Context, worker int, bucket string) error {
-	stream, subject := "KV_"+bucket, "$KV."+bucket+"."
-	origin := jetstream.StreamConfig{
-		Name:                   stream,
+	if err := addOrigin(ctx, f.hubs[worker], bucket); err != nil {
+		return err
+	}
+	return addMirror(ctx, f.leaf[worker], bucket)
+}
+
+// addOrigin creates a bucket with per-key TTL and puts a key into it.
+func addOrigin(ctx context.Context, hub jetstream.JetStream, bucket string) error {
+	subject := "$KV." + bucket + "."
+	_, err := hub.CreateStream(ctx, jetstream.StreamConfig{
+		Name:                   "KV_" + bucket,
 		Subjects:               []string{subject + ">"},
 		Storage:                jetstream.MemoryStorage,
 		MaxMsgsPerSubject:      1,
@@ -112,8 +120,17 @@ func (f *Fleet) add(ctx context.Context, worker int, bucket string) error {
 		AllowDirect:            true,
 		AllowMsgTTL:            true,
 		SubjectDeleteMarkerTTL: time.Minute,
+	})
+	if err == nil {
+		_, err = hub.Publish(ctx, subject+"key", []byte("value"))
 	}
-	mirror := jetstream.StreamConfig{
+	return err
+}
+
+// addMirror creates a mirror of the hub's bucket of the same name.
+func addMirror(ctx context.Context, leaf jetstream.JetStream, bucket string) error {
+	stream := "KV_" + bucket
+	_, err := leaf.CreateStream(ctx, jetstream.StreamConfig{
 		Name:              stream,
 		Storage:           jetstream.MemoryStorage,
 		MaxMsgsPerSubject: 1,
@@ -124,45 +141,42 @@ func (f *Fleet) add(ctx context.Context, worker int, bucket string) error {
 		MirrorDirect:      true,
 		AllowMsgTTL:       true,
 		Mirror:            &jetstream.StreamSource{Name: stream, Domain: hubDomain},
-	}
-	hub, leaf := f.hubs[worker], f.leaf[worker]
-	if _, err := hub.CreateStream(ctx, origin); err != nil {
-		return err
-	}
-	if _, err := hub.Publish(ctx, subject+"key", []byte("value")); err != nil {
-		return err
-	}
-	_, err := leaf.CreateStream(ctx, mirror)
+	})
 	return err
 }
 
 // waitReady waits until all mirrors are connected to their origins and hold the
 // key.
 func (f *Fleet) waitReady(ctx context.Context) error {
+	return waitMirrors(ctx, f.leaf[0].Conn(), f.n)
+}
+
+// waitMirrors waits until n mirrors of a leaf are connected and up to date.
+func waitMirrors(ctx context.Context, leaf *nats.Conn, n int) error {
 	tick := time.NewTicker(fleetPoll)
 	defer tick.Stop()
 	for {
-		ready, err := f.ready(ctx)
+		ready, err := readyMirrors(ctx, leaf)
 		if err != nil {
 			return fmt.Errorf("fleet: %w", err)
 		}
-		if ready >= f.n {
+		if ready >= n {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("fleet: %d of %d mirrors are ready: %w", ready, f.n, ctx.Err())
+			return fmt.Errorf("fleet: %d of %d mirrors are ready: %w", ready, n, ctx.Err())
 		case <-tick.C:
 		}
 	}
 }
 
-// ready counts the mirrors that are connected and up to date.
-func (f *Fleet) ready(ctx context.Context) (int, error) {
+// readyMirrors counts the mirrors that are connected and up to date.
+func readyMirrors(ctx context.Context, leaf *nats.Conn) (int, error) {
 	ready := 0
 	for offset := 0; ; {
 		request := fmt.Sprintf(`{"offset":%d}`, offset)
-		msg, err := f.leaf[0].Conn().RequestWithContext(ctx, "$JS.API.STREAM.LIST", []byte(request))
+		msg, err := leaf.RequestWithContext(ctx, "$JS.API.STREAM.LIST", []byte(request))
 		if err != nil {
 			return ready, err
 		}

@@ -18,7 +18,7 @@ func Contents(w io.Writer, members []mirror.Member, style Style) error {
 		if m.Content == nil {
 			continue
 		}
-		if err := Compared(w, m.Bucket, m.Content, style); err != nil {
+		if err := Compared(w, m.Name(), m.Content, style); err != nil {
 			return err
 		}
 	}

@@ -33,7 +33,7 @@ func Purges(w io.Writer, members []mirror.Member, style Style) error {
 		}
 		for _, f := range m.Findings {
 			if f.Severity != check.OK && f.Code != "left-over" {
-				b.WriteString(finding(f))
+				b.WriteString(finding(f, fixOf(f)))
 			}
 		}
 		if _, err := io.WriteString(w, b.String()); err != nil {
@@ -67,10 +67,22 @@ func unpurgeable(p *mirror.Purge) string {
 }
 
 // finding is a line about a finding and what fixes it.
-func finding(f check.Finding) string {
+func finding(f check.Finding, fix string) string {
 	text := "! " + f.Code + ": " + Clean(f.Message)
-	if f.Fix != "" {
-		text += "; fix: " + Clean(f.Fix)
+	if fix != "" {
+		text += "; fix: " + fix
 	}
 	return text + "\n"
+}
+
+// fixOf is what is to be done about a finding: the command, and other advice.
+func fixOf(f check.Finding) string {
+	var parts []string
+	if len(f.Fix) > 0 {
+		parts = append(parts, "run `"+CommandLine(f.Fix)+"`")
+	}
+	if f.Advice != "" {
+		parts = append(parts, f.Advice)
+	}
+	return Clean(strings.Join(parts, "; "))
 }

@@ -62,7 +62,7 @@ func purged() []mirror.Member {
 			Purge:   &mirror.Purge{Messages: 1200, Keys: 30, UnpurgeableKeys: 3, Unpurgeable: []string{"a", nasty}},
 			Findings: []check.Finding{
 				{Code: "left-over", Severity: check.Critical, Message: "written by the comparison"},
-				{Code: "ttl-off", Severity: check.Critical, Message: "the words of ttl-off", Fix: "nats kvmirror repair some"},
+				{Code: "ttl-off", Severity: check.Critical, Message: "the words of ttl-off", Fix: []string{"nats", "kvmirror", "repair", "some mirror"}, Advice: "and more"},
 				{Code: "no-fix", Severity: check.Warning, Message: "the words of no-fix"},
 				{Code: "discard-old", Severity: check.OK, Message: "not written"},
 			},

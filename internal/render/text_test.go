@@ -65,7 +65,7 @@ func shown(s *stream.Info) mirror.Report {
 		Config: s.Config.Raw(), State: &s.State, Info: s,
 	}
 	if s.Mirror != nil {
-		r.Link = &mirror.Link{Lag: s.Mirror.Lag, Active: s.Mirror.Active}
+		r.Link = &mirror.Link{Lag: s.Mirror.Lag, Active: new(mirror.Seconds(s.Mirror.Active))}
 		if s.Mirror.Error != nil {
 			r.Link.Error = s.Mirror.Error.Description
 		}

@@ -11,8 +11,9 @@ import (
 	"nats-kvmirror/internal/mirror"
 )
 
-// nodeKey identifies a node.
-func nodeKey(n mirror.Node) string { return n.APIPrefix + " " + n.Bucket }
+// nodeKey identifies a node: by its domain where that is known, since one bucket may be
+// read behind several prefixes.
+func nodeKey(n mirror.Node) string { return place(n.Domain, n.APIPrefix) + " " + n.Bucket }
 
 // nodeLabel is a node for people.
 func nodeLabel(n mirror.Node) string {
@@ -23,19 +24,20 @@ func nodeLabel(n mirror.Node) string {
 	case *n.PerKeyTTL:
 		ttl = ", per-key TTL"
 	}
-	return fmt.Sprintf("%s (%s%s)", Clean(n.Bucket), place(n.APIPrefix), ttl)
+	return fmt.Sprintf("%s (%s%s)", Clean(n.Bucket), place(n.Domain, n.APIPrefix), ttl)
 }
 
 // graph is all chains of mirrors together: each origin's mirrors, and the origins
 // that mirror nothing, both sorted.
 type graph struct {
 	nodes   map[string]mirror.Node
+	members map[string]mirror.Member // the nodes that were looked at as mirrors
 	mirrors map[string][]string
 	roots   []string
 }
 
 func newGraph(members []mirror.Member) graph {
-	g := graph{nodes: map[string]mirror.Node{}, mirrors: map[string][]string{}}
+	g := graph{nodes: map[string]mirror.Node{}, members: map[string]mirror.Member{}, mirrors: map[string][]string{}}
 	mirrors := map[string]bool{}
 	for _, m := range members {
 		for i, n := range m.Chain {
@@ -44,6 +46,7 @@ func newGraph(members []mirror.Member) graph {
 				g.nodes[key] = n
 			}
 			if i == 0 {
+				g.members[key] = m
 				continue
 			}
 			below := nodeKey(m.Chain[i-1])
@@ -63,12 +66,21 @@ func newGraph(members []mirror.Member) graph {
 	return g
 }
 
+// line is a node in a tree, with its state if it is a mirror that was looked at.
+func (g graph) line(key string, style Style) string {
+	m, ok := g.members[key]
+	if !ok {
+		return nodeLabel(g.nodes[key])
+	}
+	return nodeLabel(g.nodes[key]) + " " + colored(state(m), m.State, style)
+}
+
 func (g graph) compare(a, b string) int {
 	return cmp.Or(cmp.Compare(g.nodes[a].Bucket, g.nodes[b].Bucket), cmp.Compare(a, b))
 }
 
-// Tree draws the origins with their mirrors below them, chains included.
-func Tree(w io.Writer, members []mirror.Member) error {
+// Tree draws the origins with their mirrors below them, and their states, chains included.
+func Tree(w io.Writer, members []mirror.Member, style Style) error {
 	g := newGraph(members)
 	var b strings.Builder
 	drawn := map[string]bool{}
@@ -78,15 +90,15 @@ func Tree(w io.Writer, members []mirror.Member) error {
 			continue
 		}
 		drawn[key] = true
-		fmt.Fprintln(&b, nodeLabel(g.nodes[key]))
-		g.draw(&b, key, "", drawn)
+		fmt.Fprintln(&b, g.line(key, style))
+		g.draw(&b, key, "", drawn, style)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
 // draw draws what is below a node and was not drawn before.
-func (g graph) draw(b *strings.Builder, key, indent string, drawn map[string]bool) {
+func (g graph) draw(b *strings.Builder, key, indent string, drawn map[string]bool, style Style) {
 	below := g.mirrors[key]
 	for i, name := range below {
 		branch, further := "├─ ", "│  "
@@ -97,10 +109,10 @@ func (g graph) draw(b *strings.Builder, key, indent string, drawn map[string]boo
 		if drawn[name] {
 			again = ", in a circle"
 		}
-		fmt.Fprintln(b, indent+branch+nodeLabel(g.nodes[name])+again)
+		fmt.Fprintln(b, indent+branch+g.line(name, style)+again)
 		if again == "" {
 			drawn[name] = true
-			g.draw(b, name, indent+further, drawn)
+			g.draw(b, name, indent+further, drawn, style)
 		}
 	}
 }

@@ -4,18 +4,19 @@ import (
 	"strings"
 	"testing"
 
+	"nats-kvmirror/internal/check"
 	"nats-kvmirror/internal/mirror"
 )
 
 // chain is a mirror with what is above it.
 func chain(nodes ...mirror.Node) mirror.Member {
-	return mirror.Member{Bucket: nodes[0].Bucket, Chain: nodes}
+	return mirror.Member{Bucket: nodes[0].Bucket, State: check.OK, Chain: nodes}
 }
 
 // topologies are what trees are drawn of.
 func topologies() map[string][]mirror.Member {
 	hub := func(bucket string, ttl *bool) mirror.Node {
-		return mirror.Node{Bucket: bucket, APIPrefix: "$JS.hub.API", PerKeyTTL: ttl}
+		return mirror.Node{Domain: "hub", Bucket: bucket, APIPrefix: "$JS.hub.API", PerKeyTTL: ttl}
 	}
 	here := func(bucket string, ttl *bool) mirror.Node {
 		return mirror.Node{Bucket: bucket, APIPrefix: "$JS.API", PerKeyTTL: ttl}
@@ -34,11 +35,16 @@ func topologies() map[string][]mirror.Member {
 			chain(here("first", yes), hub("demo", yes)),
 			chain(here("beside", yes), here("first", yes)),
 		},
-		"read later":    {chain(here("a", yes), hub("demo", nil)), chain(here("b", yes), hub("demo", yes))},
-		"circle":        {chain(here("a", yes), here("b", yes)), chain(here("b", yes), here("a", yes)), chain(here("c", yes), here("a", yes))},
-		"itself":        {chain(here("a", yes), here("a", yes))},
-		"nothing":       {{Bucket: "without a chain"}},
-		"nasty":         {chain(mirror.Node{Bucket: nasty, APIPrefix: nasty, PerKeyTTL: yes}, mirror.Node{Bucket: `back\slash`, APIPrefix: "p"})},
+		"read later": {chain(here("a", yes), hub("demo", nil)), chain(here("b", yes), hub("demo", yes))},
+		"circle":     {chain(here("a", yes), here("b", yes)), chain(here("b", yes), here("a", yes)), chain(here("c", yes), here("a", yes))},
+		"itself":     {chain(here("a", yes), here("a", yes))},
+		"nothing":    {{Bucket: "without a chain"}},
+		"nasty":      {chain(mirror.Node{Bucket: nasty, APIPrefix: nasty, PerKeyTTL: yes}, mirror.Node{Bucket: `back\slash`, APIPrefix: "p"})},
+		// A bucket that is read behind two prefixes is one, and a name in two domains is two.
+		"domains": {
+			chain(mirror.Node{Domain: "ksds", Bucket: "m", APIPrefix: "$JS.API", PerKeyTTL: yes}, hub("m", yes)),
+			chain(mirror.Node{Domain: "leaf2", Bucket: "m", APIPrefix: "$JS.leaf2.API", PerKeyTTL: yes}, mirror.Node{Domain: "ksds", Bucket: "m", APIPrefix: "$JS.ksds.API", PerKeyTTL: yes}, hub("m", yes)),
+		},
 		"same and same": {chain(here("demo", yes), hub("demo", yes))},
 	}
 }
@@ -47,7 +53,7 @@ func TestTreeAndDot(t *testing.T) {
 	for name, members := range topologies() {
 		t.Run(name, func(t *testing.T) {
 			var tree, dot strings.Builder
-			if err := Tree(&tree, members); err != nil {
+			if err := Tree(&tree, members, Style{}); err != nil {
 				t.Fatal(err)
 			}
 			if err := Dot(&dot, members); err != nil {
@@ -79,7 +85,7 @@ func TestTreeAndDot(t *testing.T) {
 func TestTreeIsSorted(t *testing.T) {
 	draw := func(members []mirror.Member) string {
 		var b strings.Builder
-		if err := Tree(&b, members); err != nil {
+		if err := Tree(&b, members, Style{}); err != nil {
 			t.Fatal(err)
 		}
 		if err := Dot(&b, members); err != nil {

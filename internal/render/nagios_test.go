@@ -1,7 +1,6 @@
 package render
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -40,37 +39,33 @@ func said(t *testing.T, format, out string) (status string) {
 			t.Errorf("it is not one line: %q", out)
 		}
 		status, _, _ = strings.Cut(out, " ")
-	case "json":
-		var doc struct{ Status string }
-		if err := json.Unmarshal([]byte(out), &doc); err != nil {
-			t.Fatal(err)
-		}
-		status = doc.Status
-	case "prometheus":
-		for line := range strings.Lines(out) {
-			if _, labels, ok := strings.Cut(line, "status_code{"); ok {
-				_, status, _ = strings.Cut(labels, `status="`)
-				code := map[string]string{"OK": "0", "WARNING": "1", "CRITICAL": "2", "UNKNOWN": "3"}
-				name, number, _ := strings.Cut(strings.TrimSpace(status), `"} `)
-				if code[name] != number {
-					t.Errorf("the code of %s is %s", name, number)
-				}
-				status = name
-			}
-		}
 	case "text":
-		line, _, _ := strings.Cut(out, "\n")
-		_, status, _ = strings.Cut(line, ": ")
+		status, _, _ = strings.Cut(out, ":")
 	}
 	return status
 }
 
+// asText is a result in a format.
+func asText(t *testing.T, f mirror.Fleet, format string) string {
+	t.Helper()
+	var b strings.Builder
+	err := Nagios(&b, f, check.DefaultThresholds())
+	if format == "text" {
+		b.Reset()
+		err = Findings(&b, f, fixer, Style{})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
 func TestMonitor(t *testing.T) {
 	human(t)
-	for _, format := range Formats() {
+	for _, format := range []string{"nagios", "text"} {
 		for s, want := range statuses {
 			t.Run(format+"/"+want, func(t *testing.T) {
-				out := Monitor(checked(s), check.DefaultThresholds(), format)
+				out := asText(t, checked(s), format)
 				harmless(t, out)
 				if got := said(t, format, out); got != want {
 					t.Errorf("it says %q, want %q:\n%s", got, want, out)
@@ -83,22 +78,15 @@ func TestMonitor(t *testing.T) {
 	}
 }
 
-// The text's tables are as those of all commands.
-func TestMonitorForModels(t *testing.T) {
-	human(t)
-	t.Setenv("LLMFORMAT", "1")
-	golden(t, "monitor-text-md", Monitor(checked(check.Critical), check.DefaultThresholds(), "text"))
-}
-
 // Nothing to look at, and nothing found, is said to be what the status says and
 // never taken for health.
 func TestMonitorWithoutFindings(t *testing.T) {
-	for _, format := range Formats() {
+	for _, format := range []string{"nagios", "text"} {
 		for s, want := range statuses {
 			if s == check.Warning || s == check.Critical {
 				continue // they come from findings alone
 			}
-			out := Monitor(mirror.Fleet{Status: &s}, check.Thresholds{}, format)
+			out := asText(t, mirror.Fleet{Status: &s}, format)
 			if got := said(t, format, out); got != want {
 				t.Errorf("%s: it says %q, want %q:\n%s", format, got, want, out)
 			}
@@ -108,7 +96,7 @@ func TestMonitorWithoutFindings(t *testing.T) {
 
 // What follows the first | of a nagios line is data, so no message has one.
 func TestMonitorHasOneBar(t *testing.T) {
-	if out := Monitor(checked(check.Warning), check.DefaultThresholds(), "nagios"); strings.Count(out, "|") != 1 {
+	if out := asText(t, checked(check.Warning), "nagios"); strings.Count(out, "|") != 1 {
 		t.Errorf("more than one bar in %q", out)
 	}
 }
@@ -118,15 +106,31 @@ func TestMonitorOfMany(t *testing.T) {
 	status := check.Critical
 	f := mirror.Fleet{Status: &status}
 	for i := range 100 {
-		f.Mirrors = append(f.Mirrors, mirror.Member{Bucket: fmt.Sprintf("m%02d", i), State: check.Critical, Findings: []check.Finding{{Code: "stalled", Severity: check.Critical, Message: "no progress"}}})
+		f.Mirrors = append(f.Mirrors, mirror.Member{Bucket: fmt.Sprintf("m%02d", i), State: check.Critical, Findings: []check.Finding{{Code: "stalled", Severity: check.Critical, Message: fmt.Sprintf("no progress since %d", i)}}})
 	}
-	out := Monitor(f, check.DefaultThresholds(), "nagios")
-	if n := strings.Count(out, "[stalled]"); n != nagiosFindings || !strings.Contains(out, "and 80 more") || !strings.Contains(out, "critical=100") {
+	out := asText(t, f, "nagios")
+	if n := strings.Count(out, "[stalled]"); n != nagiosFindings || strings.Count(out, "and 80 more") != 1 || !strings.Contains(out, "critical=100") {
 		t.Errorf("%d findings in %q", n, out)
 	}
-	for _, format := range []string{"json", "text"} {
-		if n := strings.Count(Monitor(f, check.DefaultThresholds(), format), "[stalled]"); n != 100 {
-			t.Errorf("%d findings as %s, want 100", n, format)
+	if n := strings.Count(asText(t, f, "text"), "[stalled]"); n != 100 {
+		t.Errorf("%d findings as text, want 100", n)
+	}
+}
+
+// Mirrors with the same finding stand together, and some of them are named.
+func TestMonitorOfEqualOnes(t *testing.T) {
+	status := check.Critical
+	f := mirror.Fleet{Status: &status, Domains: []mirror.Domain{{Domain: "east"}, {Domain: "west"}}}
+	for i := range 40 {
+		f.Mirrors = append(f.Mirrors, mirror.Member{
+			Domain: []string{"east", "west"}[i%2], Several: true, Bucket: fmt.Sprintf("m%02d", i), State: check.Critical,
+			Findings: []check.Finding{{Code: "stalled", Severity: check.Critical, Message: "no progress", Remedy: check.Recreate, Fix: []string{"recreate", fmt.Sprintf("m%02d", i)}}},
+		})
+	}
+	for _, format := range []string{"nagios", "text"} {
+		out := asText(t, f, format)
+		if n := strings.Count(out, "no progress"); n != 1 || !strings.Contains(out, "40 mirrors: no progress [stalled]") || !strings.Contains(out, "m01 (west), m02 (east), ") || !strings.Contains(out, " … and 32 more") {
+			t.Errorf("%s: %q", format, out)
 		}
 	}
 }

@@ -68,7 +68,7 @@ func TestGetMetaAcrossALeafnode(t *testing.T) {
 	js := newStream(t, dial(t, sites.Hub.URL()), jetstream.StreamConfig{Name: "S", Subjects: []string{"s.>"}, AllowDirect: true})
 	large := make([]byte, 1<<20-100)
 	for _, data := range [][]byte{[]byte("small"), large} {
-		if _, err := js.js.PublishMsg(t.Context(), &nats.Msg{Subject: "s.a", Header: nats.Header{"KV-Operation": {"DEL"}}, Data: data[:len(data)]}); err != nil {
+		if _, err := js.js.PublishMsg(t.Context(), &nats.Msg{Subject: "s.a", Header: nats.Header{"KV-Operation": {"DEL"}}, Data: data}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -16,7 +16,7 @@ type above struct {
 }
 
 // above is for a range; nil when the origin is the top.
-func (c *Comparer) above(ctx context.Context, r Range) *above {
+func (c *Comparer) above(ctx context.Context, r jsapi.Range) *above {
 	top := c.topSide()
 	if top == nil {
 		return nil

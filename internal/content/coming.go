@@ -3,6 +3,7 @@ package content
 import (
 	"context"
 	"hash/maphash"
+	"nats-kvmirror/internal/jsapi"
 )
 
 // coming are the keys of the messages that the origin has and the mirror, at its last
@@ -21,7 +22,7 @@ func (c *Comparer) coming(ctx context.Context, now snapshot, rename func(string)
 	k := &coming{seed: maphash.MakeSeed()}
 	k.load = func() error {
 		k.keys = map[uint64]bool{}
-		messages, err := c.openOrigin(ctx, now, Range{now.mirror.State.LastSeq + 1, toEnd}, false)
+		messages, err := c.openOrigin(ctx, now, jsapi.Range{From: now.mirror.State.LastSeq + 1, To: toEnd}, false)
 		if err != nil {
 			return err
 		}

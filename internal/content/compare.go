@@ -344,7 +344,7 @@ func (c *Comparer) classifier(ctx context.Context, now snapshot) (*classifier, e
 }
 
 // walk visits a range of both sides.
-func (c *Comparer) walk(ctx context.Context, now snapshot, r Range, visit func(pair) error) error {
+func (c *Comparer) walk(ctx context.Context, now snapshot, r jsapi.Range, visit func(pair) error) error {
 	var mirror, origin reader
 	var mirrorErr, originErr error
 	var wg sync.WaitGroup

@@ -3,6 +3,7 @@ package content
 import (
 	"context"
 	"maps"
+	"nats-kvmirror/internal/jsapi"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -188,7 +189,7 @@ func (c *Comparer) FindUnpurgeable(ctx context.Context, l *Leftovers) error {
 	if mirror.Config.MaxMsgsPerSubject == 1 || len(l.subjects) == 0 {
 		return nil
 	}
-	messages, err := c.openMirror(ctx, snapshot{mirror: mirror}, Range{1, mirror.State.LastSeq}, false)
+	messages, err := c.openMirror(ctx, snapshot{mirror: mirror}, jsapi.Range{From: 1, To: mirror.State.LastSeq}, false)
 	if err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ func (c *Comparer) compareMirrorOnly(ctx context.Context, result *Result) error 
 	if err != nil {
 		return err
 	}
-	messages, err := c.openMirror(ctx, now, Range{max(mirror.State.FirstSeq, 1), now.to}, false)
+	messages, err := c.openMirror(ctx, now, jsapi.Range{From: max(mirror.State.FirstSeq, 1), To: now.to}, false)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package content
 import (
 	"encoding/binary"
 	"math"
+	"nats-kvmirror/internal/jsapi"
 )
 
 // seqSet is a set of sequences, which are added in rising order. It takes one to
@@ -49,7 +50,7 @@ func (r *seqReader) has(seq uint64) bool {
 }
 
 // within are the sequences of a range.
-func (s *seqSet) within(in Range) []uint64 {
+func (s *seqSet) within(in jsapi.Range) []uint64 {
 	var seqs []uint64
 	for r := s.reader(); ; {
 		seq, ok := r.next()
@@ -62,9 +63,6 @@ func (s *seqSet) within(in Range) []uint64 {
 	}
 }
 
-// Range is a range of sequences, From and To included.
-type Range struct{ From, To uint64 }
-
 // toEnd is the end of a range that ends where there is nothing more.
 const toEnd = math.MaxUint64
 
@@ -74,7 +72,7 @@ const farApart = 20_000
 
 // part is a range that covers some sequences of a set, and how many these are.
 type part struct {
-	Range
+	jsapi.Range
 	n int
 }
 
@@ -91,7 +89,7 @@ func (s *seqSet) parts() []part {
 			parts[n-1].To = seq
 			parts[n-1].n++
 		} else {
-			parts = append(parts, part{Range{seq, seq}, 1})
+			parts = append(parts, part{jsapi.Range{From: seq, To: seq}, 1})
 		}
 	}
 }

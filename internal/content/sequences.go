@@ -152,7 +152,7 @@ func (c *Comparer) alike(ctx context.Context, now snapshot) (bool, error) {
 		return false, err
 	}
 	same := true
-	err = c.walk(ctx, now, Range{max(now.to, tail) - tail + 1, now.to}, func(p pair) error {
+	err = c.walk(ctx, now, jsapi.Range{From: max(now.to, tail) - tail + 1, To: now.to}, func(p pair) error {
 		same = same && (p.mirror == nil || p.origin == nil || difference(p, cl.rename) == "")
 		return nil
 	})

@@ -110,14 +110,14 @@ func (r reader) close() {
 	}
 }
 
-func (c *Comparer) openMirror(ctx context.Context, now snapshot, r Range, bodies bool) (reader, error) {
+func (c *Comparer) openMirror(ctx context.Context, now snapshot, r jsapi.Range, bodies bool) (reader, error) {
 	w, err := c.mirrorSide().walk(ctx, jsapi.WalkOptions{
 		From: r.From, To: r.To, Bodies: bodies, Replicated: now.mirror.Config.Replicas > 1,
 	})
 	return reader{messages: w}, err
 }
 
-func (c *Comparer) openOrigin(ctx context.Context, now snapshot, r Range, bodies bool) (reader, error) {
+func (c *Comparer) openOrigin(ctx context.Context, now snapshot, r jsapi.Range, bodies bool) (reader, error) {
 	w, err := c.originSide().walk(ctx, jsapi.WalkOptions{
 		From: r.From, To: r.To, ToEnd: r.To == toEnd, Filters: now.mirror.Config.Filters(),
 		Bodies: bodies, Rate: c.Rate, DeliverPrefix: c.DeliverPrefix, Replicated: now.origin.Config.Replicas > 1,

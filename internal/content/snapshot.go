@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"nats-kvmirror/internal/jsapi"
 	"nats-kvmirror/internal/stream"
 )
 
@@ -70,9 +71,9 @@ func read(ctx context.Context, s side) (*stream.Info, clock, error) {
 func (s snapshot) skew() time.Duration { return skew(s.mirrorClock, s.originClock) }
 
 // all is the range of all messages of both sides.
-func (s snapshot) all() Range {
+func (s snapshot) all() jsapi.Range {
 	from := min(s.mirror.State.FirstSeq, s.origin.State.FirstSeq)
-	return Range{max(from, 1), s.to}
+	return jsapi.Range{From: max(from, 1), To: s.to}
 }
 
 // classifier is one without a history.

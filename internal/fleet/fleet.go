@@ -89,6 +89,14 @@ func (m Mirror) Prefix() string { return m.Facts.Mirror.Prefix }
 // OriginPrefix is that of the JetStream API behind which the mirror's origin is read.
 func (m Mirror) OriginPrefix() string { return m.Origin.Prefix(m.Prefix()) }
 
+// OriginAPI is the JetStream API of an origin of a mirror behind a prefix.
+func OriginAPI(conn *jsapi.Conn, o kvcfg.Origin, own string) *jsapi.API {
+	if o.OtherAccount() {
+		return conn.Imported(o.Prefix(own))
+	}
+	return conn.At(o.Prefix(own))
+}
+
 // Problem is something that could not be read, so that nothing can be said of
 // the mirrors that may be there.
 type Problem struct {

@@ -28,7 +28,7 @@ func (r *Reader) readOrigins(ctx context.Context, mirrors []Mirror, lists *lists
 	}
 	var wg sync.WaitGroup
 	for prefix, group := range byPrefix {
-		wg.Go(func() { r.readGroup(ctx, r.Conn.At(prefix), group, ahead[prefix]) })
+		wg.Go(func() { r.readGroup(ctx, OriginAPI(r.Conn, group[0].Origin, group[0].Prefix()), group, ahead[prefix]) })
 	}
 	wg.Wait()
 }

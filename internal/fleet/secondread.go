@@ -165,7 +165,7 @@ func (r *Reader) again(ctx context.Context, m *Mirror) error {
 		return nil
 	}
 	earlier.Origin = m.Facts.Origin.State
-	origins := r.Conn.At(m.OriginPrefix())
+	origins := OriginAPI(r.Conn, m.Origin, m.Prefix())
 	origin, err := r.one(ctx, origins, m.Origin.Stream())
 	if err != nil && !errors.Is(err, jsapi.ErrNotFound) {
 		return err

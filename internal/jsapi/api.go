@@ -18,8 +18,9 @@ const requiredLevel = "Nats-Required-Api-Level"
 
 // API is the JetStream API behind one prefix.
 type API struct {
-	conn   *Conn
-	prefix string
+	conn     *Conn
+	prefix   string
+	imported bool // the prefix is an import, also if it looks like a domain's
 }
 
 // Prefix is the prefix of all subjects of the API.

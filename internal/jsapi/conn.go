@@ -113,6 +113,12 @@ func (c *Conn) ServerVersion() string { return c.nc.ConnectedServerVersion() }
 // At is the API behind a prefix, as "$JS.API" or "$JS.hub.API".
 func (c *Conn) At(prefix string) *API { return &API{conn: c, prefix: prefix} }
 
+// Imported is the JetStream API of another account, which is imported under a prefix. That
+// may look like a domain's.
+func (c *Conn) Imported(prefix string) *API {
+	return &API{conn: c, prefix: prefix, imported: true}
+}
+
 var violation = regexp.MustCompile(`(?i)permissions violation for (publish|subscription) to "([^"]+)"`)
 
 // asyncError fails the requests that a permission violation is about.

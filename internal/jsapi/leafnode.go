@@ -37,7 +37,7 @@ func (a *API) mayCrossLeafnode() bool {
 	}
 	rest, isDomain := strings.CutPrefix(a.prefix, "$JS.")
 	domain, isAPI := strings.CutSuffix(rest, ".API")
-	return isDomain && isAPI && domain != a.conn.nc.ConnectedDomain()
+	return isDomain && isAPI && !a.imported && domain != a.conn.nc.ConnectedDomain()
 }
 
 // onceThreshold is how long a consumer that is used once lives on, if it is not deleted.

@@ -41,6 +41,9 @@ func TestAcrossALeafnode(t *testing.T) {
 			t.Errorf("answers of %s may have %d bytes, want %d", prefix, got, want)
 		}
 	}
+	if got := c.Imported("$JS.publisher.API").MaxAnswer(); got != math.MaxInt {
+		t.Errorf("answers of an import that looks like a domain may have %d bytes", got)
+	}
 	api := c.At("$JS.hub.API")
 	testNext(t, api, "S", "s.")
 	if subject, err := api.FirstSubject(t.Context(), "S"); err != nil || subject != "s.x.1" {

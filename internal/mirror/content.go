@@ -79,7 +79,7 @@ func (c *Client) compare(ctx context.Context, m fleet.Mirror, o ContentOptions, 
 	r = &Content{Items: []Item{}}
 	comparer := content.Comparer{
 		Mirror: c.own, MirrorStream: m.Facts.Mirror.Config.Name,
-		Origin: c.conn.At(m.Origin.Prefix(c.own.Prefix())), OriginStream: m.Origin.Stream(),
+		Origin: fleet.OriginAPI(c.conn, m.Origin, c.own.Prefix()), OriginStream: m.Origin.Stream(),
 		DeliverPrefix: m.Origin.DeliverPrefix, Bodies: o.Bodies, Rate: o.Rate, Quick: o.Quick, CountOnly: o.countOnly, Foreign: o.foreign, Progress: at,
 		Waits: content.Waits{Recheck: c.waits.Recheck, CatchUp: c.waits.CatchUp, Poll: c.waits.Poll},
 		Found: func(i Item) error {

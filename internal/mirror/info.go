@@ -45,7 +45,7 @@ func (c *Client) compareWithOrigin(ctx context.Context, mirror *stream.Info, ori
 	pending := make(chan *uint64, 1)
 	if mirror.Config.Filtered() {
 		go func() {
-			next, err := c.conn.At(origin.Prefix(c.Prefix())).NextPending(ctx, origin.Stream(), mirror.State.LastSeq, mirror.Config.Filters())
+			next, err := fleet.OriginAPI(c.conn, origin, c.Prefix()).NextPending(ctx, origin.Stream(), mirror.State.LastSeq, mirror.Config.Filters())
 			if err != nil {
 				pending <- nil
 				return

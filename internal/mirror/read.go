@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"nats-kvmirror/internal/check"
+	"nats-kvmirror/internal/fleet"
 	"nats-kvmirror/internal/jsapi"
 	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/stream"
@@ -76,7 +77,7 @@ type originRead struct {
 
 // readOrigin reads an origin through the prefix that its mirror uses.
 func (c *Client) readOrigin(ctx context.Context, o kvcfg.Origin) originRead {
-	r := originRead{origin: o, api: c.conn.At(o.Prefix(c.own.Prefix()))}
+	r := originRead{origin: o, api: fleet.OriginAPI(c.conn, o, c.own.Prefix())}
 	info, err := r.api.Stream(ctx, o.Stream())
 	if err == nil {
 		err = kvcfg.CheckBucket(info.Config)

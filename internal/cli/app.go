@@ -60,7 +60,7 @@ func colorSchemes() []string {
 func newApp(rt *runtime, selected func(command)) *fisk.Application {
 	app := fisk.New(appName, appHelp)
 	app.Author("nats-kvmirror authors")
-	app.Version(version())
+	app.Version(thisBuild().versionLine())
 	app.UsageWriter(rt.Out)
 	app.ErrorWriter(rt.Err)
 	app.HelpFlag.Short('h')

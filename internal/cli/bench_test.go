@@ -223,7 +223,7 @@ var builtOnce = sync.OnceValues(func() (string, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", err
 	}
-	build := exec.Command("go", "build", "-o", dir, "nats-kvmirror/cmd/nats-kvmirror")
+	build := exec.Command("go", "build", "-o", dir, "../../cmd/nats-kvmirror")
 	install := exec.Command("go", "install", "github.com/nats-io/natscli/nats@v0.5.1")
 	install.Env = append(os.Environ(), "GOBIN="+dir)
 	for _, cmd := range []*exec.Cmd{build, install} {

@@ -101,6 +101,7 @@ func TestDemo(t *testing.T) {
 		"Information for Key-Value Store Bucket plain created ",
 		"plain follows its origin now",
 	)
+	wantPicture(t, out.String())
 	leaf := regexp.MustCompile(`(?m)^export NATS_URL=(nats://127\.0\.0\.1:\d+)$`).FindStringSubmatch(out.String())
 	hub := regexp.MustCompile(`(?m)^nats --server (nats://127\.0\.0\.1:\d+) `).FindStringSubmatch(out.String())
 	if leaf == nil || hub == nil {

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"cmp"
+	"fmt"
+	goruntime "runtime"
 	"runtime/debug"
 	"strings"
 )
@@ -70,3 +72,8 @@ func (b build) String() string {
 
 // version is the release and, when known, the revision that it was built from.
 func version() string { return thisBuild().String() }
+
+// versionLine is what --version prints: name, version, revision, Go and platform.
+func (b build) versionLine() string {
+	return fmt.Sprintf("%s %v %s %s/%s", appName, b, goruntime.Version(), goruntime.GOOS, goruntime.GOARCH)
+}

@@ -1,7 +1,9 @@
 package cli
 
 import (
+	goruntime "runtime"
 	"runtime/debug"
+	"strings"
 	"testing"
 )
 
@@ -22,6 +24,9 @@ func TestVersion(t *testing.T) {
 		{"v0.0.0-20261123214500-0123456789ab+dirty", settings("true"), "development (0123456789ab, modified)", "2026-11-23"},
 	} {
 		b := buildOf(&debug.BuildInfo{Main: debug.Module{Version: c.module}, Settings: c.settings})
+		if line := b.versionLine(); !strings.HasPrefix(line, "nats-kvmirror "+c.want+" go1.") || !strings.HasSuffix(line, " "+goruntime.GOOS+"/"+goruntime.GOARCH) {
+			t.Errorf("module %q: --version is %q", c.module, line)
+		}
 		if b.String() != c.want || b.date != c.date {
 			t.Errorf("module %q: %q of %q, want %q of %q", c.module, b, b.date, c.want, c.date)
 		}

@@ -40,7 +40,7 @@ func build(ctx context.Context, t *testing.T) *binaries {
 		command: filepath.Join(t.TempDir(), executable("nats-kvmirror")),
 		cache:   filepath.Join(cache, "nats-kvmirror-servers"),
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", b.command, "nats-kvmirror/cmd/nats-kvmirror")
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", b.command, "../../cmd/nats-kvmirror")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("building the command: %v\n%s", err, out)
 	}

@@ -66,10 +66,8 @@ type Comparer struct {
 	// Quick compares the sequences, where that is possible, and reads only the messages
 	// of those that differ.
 	Quick bool
-	// CountOnly is Quick where nothing else is wanted: where the sequences cannot be
-	// compared, or too many messages would have to be read, the error is [ErrNotListed],
-	// and what differs is read a second time, and not until all is settled.
-	CountOnly bool
+	// Count, if set, is Quick where nothing else is wanted, as it says.
+	Count *Count
 	// KnownMirror and KnownOrigin, if set, were just read: a quick comparison then asks
 	// for the sequences at once.
 	KnownMirror, KnownOrigin *stream.Info
@@ -115,11 +113,11 @@ func (c *Comparer) newResult() Result {
 }
 
 func (c *Comparer) compare(ctx context.Context, result *Result) error {
-	if c.Quick || c.CountOnly {
+	if c.Quick || c.Count != nil {
 		if done, err := c.compareSequences(ctx, result); err != nil || done {
 			return err
 		}
-		if c.CountOnly {
+		if c.Count != nil {
 			return ErrNotListed
 		}
 		*result = c.newResult()
@@ -194,10 +192,8 @@ func (c *Comparer) settle(ctx context.Context, candidates, onBoth *seqSet, meanw
 				return now, err
 			}
 		}
-		select {
-		case <-due:
-		case <-ctx.Done():
-			return now, ctx.Err()
+		if err := c.Count.pause(ctx, due); err != nil {
+			return now, err
 		}
 		var r round
 		if now, err = c.recheck(ctx, candidates, onBoth, result, &r); err != nil {
@@ -207,7 +203,7 @@ func (c *Comparer) settle(ctx context.Context, candidates, onBoth *seqSet, meanw
 			begin = time.Now()
 		}
 		soon := r.pending > 0 && now.behind == 0 && n < pendingRounds
-		if r.transient == 0 && !soon || time.Since(begin) > settleLimit || c.CountOnly {
+		if r.transient == 0 && !soon || time.Since(begin) > settleLimit || c.Count != nil {
 			result.Unresolved, result.Pending = r.transient, r.pending
 			return now, nil
 		}

@@ -37,7 +37,7 @@ func (c *Comparer) pairs(ctx context.Context, now snapshot, l *lists, p part, ca
 		known = c.getAll(ctx, l, seqs, pairs)
 	}
 	switch {
-	case !known && c.CountOnly && p.To-p.From > maxGets*getCost:
+	case !known && c.Count != nil && p.To-p.From > uint64(c.Count.Most)*getCost:
 		return ErrNotListed
 	case !known:
 		return c.walk(ctx, now, p.Range, visit)

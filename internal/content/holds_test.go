@@ -54,10 +54,13 @@ func (s *simulation) compare(ctx context.Context) string {
 	if s.chained {
 		sides.top = &simulatedSide{s, atTop}
 	}
-	c := &Comparer{simulated: sides, Quick: s.quick, CountOnly: s.countOnly, Found: func(i Item) error {
+	c := &Comparer{simulated: sides, Quick: s.quick, Found: func(i Item) error {
 		s.found = append(s.found, accusation{i, time.Now()})
 		return nil
 	}, Progress: func(uint64, uint64) { s.walked = time.Now() }}
+	if s.countOnly {
+		c.Count = &Count{Most: 1 + len(s.messages)}
+	}
 	r, err := c.Compare(ctx)
 	end := time.Now()
 	if s.countOnly && errors.Is(err, ErrNotListed) {

@@ -63,7 +63,7 @@ func (c *Comparer) compareSequences(ctx context.Context, result *Result) (done b
 		case candidates.n == 0:
 			result.Verdict = SameSequences
 			return c.alike(ctx, now)
-		case c.CountOnly && (candidates.n > maxGets || c.topSide() != nil):
+		case c.Count != nil && (candidates.n > c.Count.Most || c.topSide() != nil):
 			return false, nil
 		}
 		read := func() (*seqSet, error) { return c.readCandidates(ctx, now, l, candidates, result) }
@@ -76,8 +76,8 @@ func (c *Comparer) compareSequences(ctx context.Context, result *Result) (done b
 			result.Verdict = Differs
 			return true, nil
 		case result.Unresolved > 0 || result.Pending > 0 || result.Unreadable > 0:
-			return true, nil
-		case c.CountOnly && result.ByDesign > 0:
+			return c.Count == nil, nil
+		case c.Count != nil && result.ByDesign > 0:
 			return true, nil
 		case result.ByDesign > 0 || result.Uncertain > 0 || result.Behind > 0 || result.Ahead > 0:
 			return false, nil

@@ -21,8 +21,8 @@ type ContentOptions struct {
 	// "" when it is not known, and bucket. Its error ends the operation.
 	Found func(domain, bucket string, i Item) error
 
-	foreign   bool // the origin's settings explain nothing, see [content.Comparer]
-	countOnly bool // see [content.Comparer]
+	foreign bool // the origin's settings explain nothing, see [content.Comparer]
+	count   *content.Count
 }
 
 // The words of a comparison.
@@ -72,7 +72,7 @@ const fresh = 2 * time.Second
 // else went wrong.
 func (c *Client) compare(ctx context.Context, m fleet.Mirror, o ContentOptions, leftovers *content.Leftovers) (r *Content, foundErr, err error) {
 	observer := c.observer
-	if o.countOnly {
+	if o.count != nil {
 		observer = Observer{}.orSilent()
 	}
 	at, end := observer.Begin(TaskCompare, c.name(m.Bucket))
@@ -80,7 +80,7 @@ func (c *Client) compare(ctx context.Context, m fleet.Mirror, o ContentOptions, 
 	comparer := content.Comparer{
 		Mirror: c.own, MirrorStream: m.Facts.Mirror.Config.Name,
 		Origin: fleet.OriginAPI(c.conn, m.Origin, c.own.Prefix()), OriginStream: m.Origin.Stream(),
-		DeliverPrefix: m.Origin.DeliverPrefix, Bodies: o.Bodies, Rate: o.Rate, Quick: o.Quick, CountOnly: o.countOnly, Foreign: o.foreign, Progress: at,
+		DeliverPrefix: m.Origin.DeliverPrefix, Bodies: o.Bodies, Rate: o.Rate, Quick: o.Quick, Count: o.count, Foreign: o.foreign, Progress: at,
 		Waits: content.Waits{Recheck: c.waits.Recheck, CatchUp: c.waits.CatchUp, Poll: c.waits.Poll},
 		Found: func(i Item) error {
 			if len(r.Items) < o.Shown {
@@ -111,25 +111,34 @@ func (c *Client) compare(ctx context.Context, m fleet.Mirror, o ContentOptions, 
 	return r, foundErr, err
 }
 
-// maxCounted is how many mirrors are compared by their sequences at once.
-const maxCounted = 16
+const (
+	// maxCounted is how many messages of a mirror are read to count them, and
+	// maxCountedOfAll of all mirrors together.
+	maxCounted      = 10_000
+	maxCountedOfAll = 50_000
+	// countedAtOnce is how many mirrors are compared by their sequences at once, but for
+	// the pauses.
+	countedAtOnce = 16
+)
 
 // countExactly compares the sequences of the mirrors whose counts tell too little. What
 // is found takes the place of the counts; where that is not possible, they stay.
 func (c *Client) countExactly(ctx context.Context, mirrors []fleet.Mirror) {
-	var wg sync.WaitGroup
-	slots := make(chan struct{}, maxCounted)
+	var inexact []*fleet.Mirror
 	for i := range mirrors {
-		f := &mirrors[i].Facts
-		if !f.Inexact() || !content.Listable(f.Mirror.Config, f.Origin.Config) {
-			continue
+		if f := mirrors[i].Facts; f.Inexact() && content.Listable(f.Mirror.Config, f.Origin.Config) {
+			inexact = append(inexact, &mirrors[i])
 		}
-		slots <- struct{}{}
+	}
+	count := &content.Count{Most: min(maxCounted, maxCountedOfAll/max(len(inexact), 1)), Slots: make(chan struct{}, countedAtOnce)}
+	var wg sync.WaitGroup
+	for _, m := range inexact {
 		wg.Go(func() {
-			defer func() { <-slots }()
-			r, _, err := c.at(mirrors[i]).compare(ctx, mirrors[i], ContentOptions{countOnly: true}, nil)
+			count.Begin()
+			defer count.End()
+			r, _, err := c.at(*m).compare(ctx, *m, ContentOptions{count: count}, nil)
 			if err == nil && r.OriginUnreadable == "" {
-				f.Content = &check.Content{LeftOver: r.LeftOver, Missing: r.Missing, Different: r.Different}
+				m.Facts.Content = &check.Content{LeftOver: r.LeftOver, Missing: r.Missing, Different: r.Different}
 			}
 		})
 	}

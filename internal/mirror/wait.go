@@ -131,7 +131,7 @@ func (p *AddPlan) compareReached(ctx context.Context, reached *stream.Info) stri
 		return ""
 	}
 	m := fleet.Mirror{Bucket: p.Bucket, Origin: origin.origin, Facts: check.Facts{Mirror: reached}}
-	compared, _, err := p.client.compare(ctx, m, ContentOptions{countOnly: true}, nil)
+	compared, _, err := p.client.compare(ctx, m, ContentOptions{count: &content.Count{Most: maxCounted}}, nil)
 	switch {
 	case err != nil || compared.OriginUnreadable != "":
 		return ""

@@ -12,14 +12,14 @@ import (
 
 var (
 	scale  = flag.Int("scale", 100, "with less than 100, only the versions that differ most are tested")
-	update = flag.Bool("update", false, "write the table of all versions into the README")
+	update = flag.Bool("update", false, "write the table of all versions into docs/versions.md")
 )
 
-// all says that all versions are tested, and the whole table of the README.
+// all says that all versions are tested, and the whole table of docs/versions.md.
 func all() bool { return *scale >= 100 }
 
 // TestServerVersions plays the life of a mirror on pairs of servers, and holds
-// what it saw against what is expected and against the README.
+// what it saw against what is expected and against docs/versions.md.
 func TestServerVersions(t *testing.T) {
 	t.Parallel()
 	ctx := beforeDeadline(t)
@@ -46,7 +46,7 @@ func TestServerVersions(t *testing.T) {
 		}
 	})
 	t.Logf("what was seen:\n\n%s", seen)
-	seen.checkReadme(t)
+	seen.checkPage(t)
 }
 
 // compare says in what a behaviour is not the expected one.

@@ -4,10 +4,10 @@
 //
 // They are behind the build tag of the matrices of faults. The servers are
 // installed from the Go module proxy when they are first needed. All versions, and
-// the whole table of the README, are tested with
+// the whole table of docs/versions.md, are tested with
 //
 //	go test -tags faults -v -timeout 30m ./internal/compat
 //
-// and -update behind it writes that table into the README. With -scale=10 it is a few
+// and -update behind it writes that table into docs/versions.md. With -scale=10 it is a few
 // versions.
 package compat

@@ -105,7 +105,7 @@ func (b behaviour) removed() string {
 	return "`prune`"
 }
 
-// line is a row as it stands in the README.
+// line is a row as it stands in docs/versions.md.
 func line(cells []string) string { return "| " + strings.Join(cells, " | ") + " |\n" }
 
 // String is the table in Markdown.
@@ -119,16 +119,16 @@ func (tab *table) String() string {
 	return s.String()
 }
 
-// Marks in the README around the table.
+// Marks in docs/versions.md around the table.
 const (
 	begin = "<!-- go test -tags faults ./internal/compat -update -->\n"
 	end   = "<!-- end -->\n"
 )
 
-// checkReadme makes sure that the README's table says what was seen, or writes
+// checkPage makes sure that the table of docs/versions.md says what was seen, or writes
 // it there.
-func (tab *table) checkReadme(t *testing.T) {
-	path := filepath.Join("..", "..", "README.md")
+func (tab *table) checkPage(t *testing.T) {
+	path := filepath.Join("..", "..", "docs", "versions.md")
 	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -136,7 +136,7 @@ func (tab *table) checkReadme(t *testing.T) {
 	before, rest, found := strings.Cut(string(data), begin)
 	stands, after, closed := strings.Cut(rest, end)
 	if !found || !closed {
-		t.Fatalf("the README has no place for the table: %q and %q", begin, end)
+		t.Fatalf("docs/versions.md has no place for the table: %q and %q", begin, end)
 	}
 	switch {
 	case all() && *update && !t.Failed():
@@ -144,29 +144,29 @@ func (tab *table) checkReadme(t *testing.T) {
 			t.Fatal(err)
 		}
 	case all() && stands != tab.String():
-		t.Errorf("the table in the README is another; -update writes it:\n%s", stands)
+		t.Errorf("the table in docs/versions.md is another; -update writes it:\n%s", stands)
 	case !all():
 		tab.checkSeen(t, stands)
 	}
 }
 
-// checkSeen compares the cells that were seen with those of the README.
+// checkSeen compares the cells that were seen with those of docs/versions.md.
 func (tab *table) checkSeen(t *testing.T, stands string) {
 	lines := strings.SplitAfter(stands, "\n")
 	for _, row := range tab.rows {
 		i := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, "| "+row[0]+" |") })
 		if i < 0 {
-			t.Errorf("version %s is not in the README's table", row[0])
+			t.Errorf("version %s is not in the table of docs/versions.md", row[0])
 			continue
 		}
 		there := strings.Split(strings.Trim(lines[i], "| \n"), " | ")
 		if len(there) != len(row) {
-			t.Errorf("the row of version %s in the README has %d cells and not %d", row[0], len(there), len(row))
+			t.Errorf("the row of version %s in docs/versions.md has %d cells and not %d", row[0], len(there), len(row))
 			continue
 		}
 		for j, cell := range row {
 			if cell != "" && there[j] != cell {
-				t.Errorf("version %s, %s: seen was %q, the README says %q", row[0], header()[j], cell, there[j])
+				t.Errorf("version %s, %s: seen was %q, docs/versions.md says %q", row[0], header()[j], cell, there[j])
 			}
 		}
 	}

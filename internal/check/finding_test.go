@@ -114,20 +114,23 @@ func TestRows(t *testing.T) {
 	}
 }
 
-// What fixes a finding depends on what the mirror's server can do.
-func TestRemedies(t *testing.T) {
+// remedyCase is a state in which a finding has this remedy, and an advice with this text.
+type remedyCase struct {
+	name, code string
+	change     func(*Facts)
+	want       Remedy
+	advice     string
+}
+
+// remedyCases are those where what fixes a finding depends on more than its code.
+func remedyCases() []remedyCase {
 	ttlOff := func(version string, level int) func(*Facts) {
 		return func(f *Facts) {
 			runsOn(f, version, "file", false)
 			f.Level = new(level)
 		}
 	}
-	for _, test := range []struct {
-		name, code string
-		change     func(*Facts)
-		want       Remedy
-		advice     string
-	}{
+	return []remedyCase{
 		{"2.10", "ttl-off", ttlOff("", 0), None, upgradeMirror},
 		{"2.11.0", "ttl-off", ttlOff("2.11.0", 1), Recreate, ""},
 		{"2.11.1", "ttl-off", ttlOff("2.11.1", 1), Recreate, ""},
@@ -154,7 +157,12 @@ func TestRemedies(t *testing.T) {
 		{"kept by a setting", "left-over", func(f *Facts) { f.Content = &Content{LeftOver: map[string]uint64{"unchosen": 1}} }, None, "settings"},
 		{"kept by a setting, and gone", "left-over", func(f *Facts) { f.Content = &Content{LeftOver: map[string]uint64{"unchosen": 1, "gone": 1}} }, Prune, ""},
 		{"only expired ones missing", "missing", func(f *Facts) { f.Content = &Content{Missing: map[string]uint64{"expired": 1}} }, None, "per-key TTL"},
-	} {
+	}
+}
+
+// What fixes a finding depends on what the mirror's server can do.
+func TestRemedies(t *testing.T) {
+	for _, test := range remedyCases() {
 		t.Run(test.name, func(t *testing.T) {
 			findings := Findings(from(test.change), DefaultThresholds())
 			i := slices.IndexFunc(findings, func(f Finding) bool { return f.Code == test.code })

@@ -131,7 +131,7 @@ func readTwice(f *Facts) {
 // unreadableBecause takes the origin away.
 func unreadableBecause(reason Reason) func(*Facts) {
 	return func(f *Facts) {
-		f.Origin, f.OriginUnread = nil, Unreadable{Reason: reason, Detail: "the words of the failure"}
+		f.Origin, f.OriginUnread = nil, Unreadable{Reason: reason, Detail: unread[reason]}
 	}
 }
 

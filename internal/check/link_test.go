@@ -10,20 +10,20 @@ import (
 func linkCases() map[string][]findingCase {
 	return map[string][]findingCase{
 		"origin-missing": {
-			{"missing", unreadableBecause(ReasonMissing), Critical, "the words of the failure"},
+			{"missing", unreadableBecause(ReasonMissing), Critical, unread[ReasonMissing]},
 			{"another reason", unreadableBecause(ReasonDenied), noFinding, ""},
 			{"read", func(f *Facts) { f.OriginUnread.Reason = ReasonMissing }, noFinding, ""},
 		},
 		"origin-not-a-bucket": {
-			{"not a bucket", unreadableBecause(ReasonNotBucket), Critical, "the words of the failure"},
+			{"not a bucket", unreadableBecause(ReasonNotBucket), Critical, unread[ReasonNotBucket]},
 			{"another reason", unreadableBecause(ReasonMissing), noFinding, ""},
 		},
 		"origin-denied": {
-			{"denied", unreadableBecause(ReasonDenied), Unknown, "the words of the failure"},
+			{"denied", unreadableBecause(ReasonDenied), Unknown, unread[ReasonDenied]},
 			{"another reason", unreadableBecause(ReasonUnreachable), noFinding, ""},
 		},
 		"origin-unreachable": {
-			{"unreachable", unreadableBecause(ReasonUnreachable), Unknown, "the words of the failure"},
+			{"unreachable", unreadableBecause(ReasonUnreachable), Unknown, unread[ReasonUnreachable]},
 			{"another reason", unreadableBecause(ReasonMissing), noFinding, ""},
 		},
 		"origin-recreated": {

@@ -33,7 +33,7 @@ func addCheck(app *fisk.Application, rt *runtime, selected func(command)) {
 	o := &checkOptions{}
 	cmd := app.Command("check", "Finds what is wrong with mirrors, for people and monitoring systems")
 	cmd.Tag("scope:user", "impact:ro")
-	cmd.HelpLong("Exit codes are those of monitoring plugins in every format: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN. What could not be read is UNKNOWN.\n\nWith --content, all messages of mirror and origin are read, without their bodies, and compared one by one; those that differ are read a second time.\n\nFindings: " + strings.Join(check.Codes(), ", "))
+	cmd.HelpLong("Exit codes are those of monitoring plugins in every format: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN. What could not be read is UNKNOWN.\n\nWith --content, all messages of mirror and origin are read, without their bodies, and compared one by one; those that differ are read a second time.\n\nFindings, each with a section in docs/findings.md: " + strings.Join(check.Codes(), ", "))
 	d := check.DefaultThresholds()
 	cmd.Arg("bucket", "The mirrors to check; all when left out").StringsVar(&o.buckets)
 	countFlag(cmd.Flag("lag-warn", fmt.Sprintf("Warn of a mirror that is more messages behind its origin's last sequence; default %d", d.LagWarn)), "lag-warn", &o.lagWarn).PlaceHolder("MSGS")

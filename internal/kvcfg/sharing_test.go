@@ -1,6 +1,11 @@
 package kvcfg
 
-import "testing"
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
 
 func TestSharing(t *testing.T) {
 	const want = `# in the account of the origin, ORIGIN-ACCOUNT
@@ -37,5 +42,18 @@ func TestOtherAccount(t *testing.T) {
 	}
 	if o := (Origin{Bucket: "demo", APIPrefix: "$JS.publisher.API", DeliverPrefix: "deliver.B"}); !o.OtherAccount() {
 		t.Errorf("%v: it is in another account", o)
+	}
+}
+
+// docs/accounts.md shows what is printed, for the accounts A and B.
+func TestAccountsPage(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "accounts.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sharing := (Origin{Bucket: "demo", APIPrefix: "JS.A.API", DeliverPrefix: "deliver.B"}).Sharing()
+	sharing = strings.NewReplacer(OriginAccount, "A", MirrorAccount, "B").Replace(sharing)
+	if !strings.Contains(string(page), "```conf\n"+sharing+"```\n") {
+		t.Errorf("docs/accounts.md does not have\n%s", sharing)
 	}
 }

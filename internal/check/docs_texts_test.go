@@ -38,7 +38,7 @@ func texts() map[string]explained {
 		},
 		"server-keeps-expired": {
 			"After `repair`, new keys expire and those that were there before do not.",
-			"Servers 2.11.0 to 2.11.17 turn per-key TTL on only when a stream is created, or keep what had been stored before; see [versions.md](versions.md).",
+			"Servers 2.11.0 to 2.11.17 turn per-key TTL on only when a stream is created, or may keep what had been stored before; see [versions.md](versions.md).",
 		},
 		"origin-raises-ttl": {
 			"A key disappears at the mirror's site earlier than at the origin.",

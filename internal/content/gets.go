@@ -17,6 +17,8 @@ const (
 	// getCost is how many messages are read by a consumer in the time of one that is read
 	// by itself.
 	getCost = 20
+	// unsizedCost is that for one whose size is not known, where a leafnode is between.
+	unsizedCost = 10_000
 	// maxGetBytes limits the bodies that come along with messages that are read one by one.
 	maxGetBytes = 64 << 20
 )
@@ -32,9 +34,9 @@ func (c *Comparer) pairs(ctx context.Context, now snapshot, l *lists, p part, ca
 		pairs, known = c.heads.pairs(l, seqs)
 	}
 	replicated := now.mirror.Config.Replicas > 1 || now.origin.Config.Replicas > 1
-	if !known && c.gettable(now, p) && (l != nil || !replicated) {
+	if !known && c.gettable(now, p) && (l != nil || !replicated) && c.sized(now, l, p.Range, seqs) {
 		pairs = make([]pair, len(seqs))
-		known = c.getAll(ctx, l, seqs, pairs)
+		known = c.getAll(ctx, now, l, seqs, pairs)
 	}
 	switch {
 	case !known && c.Count != nil && p.To-p.From > uint64(c.Count.Most)*getCost:
@@ -62,10 +64,31 @@ func (c *Comparer) gettable(now snapshot, p part) bool {
 		mirror.Config.AllowDirect && origin.Config.AllowDirect && !mirror.Config.Filtered()
 }
 
+// sized says whether the messages of a side that a leafnode may be in front of are mostly
+// of a known size: what the other side has as well came over the same link, unless the
+// origin was created again since.
+func (c *Comparer) sized(now snapshot, l *lists, r jsapi.Range, seqs []uint64) bool {
+	mirror, origin := c.mirrorSide().limited(), c.originSide().limited()
+	if !mirror && !origin {
+		return true
+	}
+	unsized := uint64(0)
+	for _, seq := range seqs {
+		known := l != nil && !recreated(now) && mirror != origin
+		if !known || mirror && !l.origin.Has(seq) || origin && !l.mirror.Has(seq) {
+			unsized++
+		}
+	}
+	return unsized*unsizedCost < r.To-r.From+farApart
+}
+
+// recreated says that the origin is not the stream that the mirror was made of.
+func recreated(now snapshot) bool { return now.origin.Created.After(now.mirror.Created) }
+
 // getAll reads messages one by one, and says whether all that are there could be read.
 // Without lists they are asked for on both sides, which replicas that are behind would
 // answer wrong.
-func (c *Comparer) getAll(ctx context.Context, l *lists, seqs []uint64, pairs []pair) bool {
+func (c *Comparer) getAll(ctx context.Context, now snapshot, l *lists, seqs []uint64, pairs []pair) bool {
 	var failed atomic.Bool
 	get := func(from side, has *jsapi.Sequences, seq uint64, size int) *jsapi.MsgMeta {
 		if has != nil && seq <= has.Last() && !has.Has(seq) {
@@ -84,6 +107,22 @@ func (c *Comparer) getAll(ctx context.Context, l *lists, seqs []uint64, pairs []
 	if l != nil {
 		mirror, origin = l.mirror, l.origin
 	}
+	sizeOf := func(m *jsapi.MsgMeta) int {
+		if m == nil || recreated(now) {
+			return -1
+		}
+		return m.Size
+	}
+	both := func(seq uint64) (p pair) {
+		if c.mirrorSide().limited() {
+			p.origin = get(c.originSide(), origin, seq, -1)
+			p.mirror = get(c.mirrorSide(), mirror, seq, sizeOf(p.origin))
+			return p
+		}
+		p.mirror = get(c.mirrorSide(), mirror, seq, -1)
+		p.origin = get(c.originSide(), origin, seq, sizeOf(p.mirror))
+		return p
+	}
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	for range min(getsUnderWay, len(seqs)) {
@@ -93,11 +132,7 @@ func (c *Comparer) getAll(ctx context.Context, l *lists, seqs []uint64, pairs []
 				if i >= len(seqs) || failed.Load() || ctx.Err() != nil {
 					return
 				}
-				m, size := get(c.mirrorSide(), mirror, seqs[i], -1), -1
-				if m != nil { // it came to the mirror over the same leafnode
-					size = m.Size
-				}
-				pairs[i] = pair{m, get(c.originSide(), origin, seqs[i], size)}
+				pairs[i] = both(seqs[i])
 			}
 		})
 	}

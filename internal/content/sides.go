@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 
 	"nats-kvmirror/internal/jsapi"
 	"nats-kvmirror/internal/stream"
@@ -20,6 +21,9 @@ type side interface {
 	// get is a single message, without a digest; size is what its body is expected to
 	// have, or -1.
 	get(ctx context.Context, seq uint64, size int) (*jsapi.MsgMeta, error)
+	// limited says that a leafnode may be between, which lets no answer through that is
+	// too large.
+	limited() bool
 	// caughtUp says that a mirror has taken all that this stream holds up to a
 	// sequence.
 	caughtUp(ctx context.Context, mirror *stream.Info, to uint64) bool
@@ -55,6 +59,8 @@ func (s apiSide) sequences(ctx context.Context, known stream.State) (*stream.Inf
 func (s apiSide) get(ctx context.Context, seq uint64, size int) (*jsapi.MsgMeta, error) {
 	return s.api.GetMeta(ctx, s.name, seq, size)
 }
+
+func (s apiSide) limited() bool { return s.api.MaxAnswer() < math.MaxInt }
 
 func (s apiSide) caughtUp(ctx context.Context, mirror *stream.Info, to uint64) bool {
 	return s.api.CaughtUp(ctx, s.name, mirror, to)

@@ -302,6 +302,8 @@ func (s *simulatedSide) get(_ context.Context, seq uint64, _ int) (*jsapi.MsgMet
 	return nil, jsapi.ErrNotFound
 }
 
+func (s *simulatedSide) limited() bool { return false }
+
 func (s *simulatedSide) infoAt(now time.Time) *stream.Info {
 	i := &stream.Info{Config: s.config[s.side], TimeStamp: now.Add(s.ahead[s.side])}
 	for j := range s.messages {

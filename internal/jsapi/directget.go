@@ -28,7 +28,7 @@ const maxAnswerHeaders = 1 << 10
 //
 // It is a direct get, unless the answer may be too large for a leafnode between, or a
 // mirror of the stream answers in its name. Then it is a consumer of one message, which
-// takes ten times as long.
+// takes some 20 ms of the server where a stream has a million messages.
 func (a *API) GetMeta(ctx context.Context, stream string, seq uint64, size int) (*MsgMeta, error) {
 	limit := a.MaxAnswer()
 	if limit == math.MaxInt || size >= 0 && size < limit-maxAnswerHeaders {

@@ -48,6 +48,9 @@ type Content struct {
 	MissingAbove uint64
 	// Skew is how far the clock of the mirror's server is ahead of the origin's.
 	Skew time.Duration
+	// Partly says that only the messages next to those that are left over or missing were
+	// compared, so that more may be different.
+	Partly bool
 	// Unverified is why not all could be compared; empty when all was.
 	Unverified string
 }

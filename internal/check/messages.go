@@ -96,7 +96,11 @@ func different(f Facts, _ Thresholds) (Severity, string) {
 	if f.Content == nil || len(f.Content.Different) == 0 {
 		return none()
 	}
-	return found(Critical, "%s of the mirror and its origin differ at the same sequence: %s", counted(sum(f.Content.Different)), byReason(f.Content.Different))
+	least := ""
+	if f.Content.Partly {
+		least = "at least "
+	}
+	return found(Critical, "%s%s of the mirror and its origin differ at the same sequence: %s", least, counted(sum(f.Content.Different)), byReason(f.Content.Different))
 }
 
 func missingAbove(f Facts, _ Thresholds) (Severity, string) {

@@ -2,7 +2,6 @@ package content
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"sync/atomic"
 
@@ -33,8 +32,7 @@ func (c *Comparer) pairs(ctx context.Context, now snapshot, l *lists, p part, ca
 	if l != nil && c.heads.of(now) {
 		pairs, known = c.heads.pairs(l, seqs)
 	}
-	replicated := now.mirror.Config.Replicas > 1 || now.origin.Config.Replicas > 1
-	if !known && c.gettable(now, p) && (l != nil || !replicated) && c.sized(now, l, p.Range, seqs) {
+	if !known && l != nil && c.gettable(now, p) && c.sized(now, l, p.Range, seqs) {
 		pairs = make([]pair, len(seqs))
 		known = c.getAll(ctx, now, l, seqs, pairs)
 	}
@@ -74,7 +72,7 @@ func (c *Comparer) sized(now snapshot, l *lists, r jsapi.Range, seqs []uint64) b
 	}
 	unsized := uint64(0)
 	for _, seq := range seqs {
-		known := l != nil && !recreated(now) && mirror != origin
+		known := !recreated(now) && mirror != origin
 		if !known || mirror && !l.origin.Has(seq) || origin && !l.mirror.Has(seq) {
 			unsized++
 		}
@@ -85,27 +83,20 @@ func (c *Comparer) sized(now snapshot, l *lists, r jsapi.Range, seqs []uint64) b
 // recreated says that the origin is not the stream that the mirror was made of.
 func recreated(now snapshot) bool { return now.origin.Created.After(now.mirror.Created) }
 
-// getAll reads messages one by one, and says whether all that are there could be read.
-// Without lists they are asked for on both sides, which replicas that are behind would
-// answer wrong.
+// getAll reads messages that are listed one by one, and says whether all could be read.
+// That there is none is never taken from an answer: it may be of a mirror that answers in
+// the stream's name, or of a replica that is behind.
 func (c *Comparer) getAll(ctx context.Context, now snapshot, l *lists, seqs []uint64, pairs []pair) bool {
 	var failed atomic.Bool
 	get := func(from side, has *jsapi.Sequences, seq uint64, size int) *jsapi.MsgMeta {
-		if has != nil && seq <= has.Last() && !has.Has(seq) {
+		if seq <= has.Last() && !has.Has(seq) {
 			return nil
 		}
 		m, err := from.get(ctx, seq, size)
-		if errors.Is(err, jsapi.ErrNotFound) && has == nil {
-			return nil
-		}
 		if err != nil {
 			failed.Store(true)
 		}
 		return m
-	}
-	var mirror, origin *jsapi.Sequences
-	if l != nil {
-		mirror, origin = l.mirror, l.origin
 	}
 	sizeOf := func(m *jsapi.MsgMeta) int {
 		if m == nil || recreated(now) {
@@ -115,12 +106,12 @@ func (c *Comparer) getAll(ctx context.Context, now snapshot, l *lists, seqs []ui
 	}
 	both := func(seq uint64) (p pair) {
 		if c.mirrorSide().limited() {
-			p.origin = get(c.originSide(), origin, seq, -1)
-			p.mirror = get(c.mirrorSide(), mirror, seq, sizeOf(p.origin))
+			p.origin = get(c.originSide(), l.origin, seq, -1)
+			p.mirror = get(c.mirrorSide(), l.mirror, seq, sizeOf(p.origin))
 			return p
 		}
-		p.mirror = get(c.mirrorSide(), mirror, seq, -1)
-		p.origin = get(c.originSide(), origin, seq, sizeOf(p.mirror))
+		p.mirror = get(c.mirrorSide(), l.mirror, seq, -1)
+		p.origin = get(c.originSide(), l.origin, seq, sizeOf(p.mirror))
 		return p
 	}
 	var next atomic.Int64

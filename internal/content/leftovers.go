@@ -32,6 +32,9 @@ type Leftovers struct {
 	// Gone is consent to purge also what is gone at the origin without a trace: it
 	// may be the last copy.
 	Gone bool
+	// TopUnknown says that the top of the chain could not be read: what seems to be
+	// replaced may be there.
+	TopUnknown bool
 
 	subjects map[string]leftover
 	full     bool
@@ -223,7 +226,7 @@ func (l *Leftovers) checkHeld(messages Messages) error {
 		if held[subject] > s.messages {
 			s.unpurgeable = true
 		}
-		if newer[subject] && s.gone > 0 {
+		if newer[subject] && s.gone > 0 && !l.TopUnknown {
 			s.gone, s.explained, s.explainedTo = 0, s.messages, s.last
 		}
 		l.subjects[subject] = s

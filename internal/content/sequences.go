@@ -15,9 +15,6 @@ const (
 	// maxListings is how often the sequences of both sides are asked for, as long as all
 	// that differed is settled when it is read.
 	maxListings = 3
-	// tail is how many sequences before the last are read where the states of both sides
-	// are not of the same last sequence, as when messages arrive all the time.
-	tail = 500
 )
 
 // ErrNotListed is returned where the sequences of both sides cannot be compared.
@@ -60,9 +57,11 @@ func (c *Comparer) compareSequences(ctx context.Context, result *Result) (done b
 			c.Progress(now.mirror.State.Msgs, now.mirror.State.Msgs)
 		}
 		switch {
+		case candidates.n == 0 && now.mirror.State.LastSeq != now.origin.State.LastSeq && c.Count == nil:
+			continue // messages arrive: their states are not of the same messages
 		case candidates.n == 0:
 			result.Verdict = SameSequences
-			return c.alike(ctx, now)
+			return now.mirror.State.LastSeq != now.origin.State.LastSeq || alike(now), nil
 		case c.Count != nil && (candidates.n > c.Count.Most || c.topSide() != nil):
 			return false, nil
 		}
@@ -77,8 +76,8 @@ func (c *Comparer) compareSequences(ctx context.Context, result *Result) (done b
 			return true, nil
 		case result.Unresolved > 0 || result.Pending > 0 || result.Unreadable > 0:
 			return c.Count == nil, nil
-		case c.Count != nil && result.ByDesign > 0:
-			return true, nil
+		case c.Count != nil:
+			return true, nil // nothing that differed does so still
 		case result.ByDesign > 0 || result.Uncertain > 0 || result.Behind > 0 || result.Ahead > 0:
 			return false, nil
 		}
@@ -138,25 +137,11 @@ func (c *Comparer) listsOf(ctx context.Context, known snapshot) (now snapshot, l
 }
 
 // alike says whether both sides, which have the same sequences, look the same otherwise.
-func (c *Comparer) alike(ctx context.Context, now snapshot) (bool, error) {
+func alike(now snapshot) bool {
 	a, b := now.mirror.State, now.origin.State
-	switch {
-	case a.Msgs > 0 && b.Msgs > 0 && a.FirstSeq == b.FirstSeq && !a.FirstTime.Equal(b.FirstTime):
-		return false, nil
-	case a.LastSeq == b.LastSeq:
-		return a.Msgs == b.Msgs && a.FirstSeq == b.FirstSeq && a.Subjects == b.Subjects && (a.Msgs == 0 || a.LastTime.Equal(b.LastTime)) &&
-			(a.Bytes == b.Bytes || now.mirror.Config.Storage != now.origin.Config.Storage), nil
-	}
-	cl, err := now.classifier()
-	if err != nil {
-		return false, err
-	}
-	same := true
-	err = c.walk(ctx, now, jsapi.Range{From: max(now.to, tail) - tail + 1, To: now.to}, func(p pair) error {
-		same = same && (p.mirror == nil || p.origin == nil || difference(p, cl.rename) == "")
-		return nil
-	})
-	return same, err
+	return a.LastSeq == b.LastSeq && a.Msgs == b.Msgs && a.FirstSeq == b.FirstSeq && a.Subjects == b.Subjects &&
+		(a.Msgs == 0 || a.FirstTime.Equal(b.FirstTime) && a.LastTime.Equal(b.LastTime)) &&
+		(a.Bytes == b.Bytes || now.mirror.Config.Storage != now.origin.Config.Storage)
 }
 
 // candidates are the sequences up to one that are on one side alone, with their neighbours,

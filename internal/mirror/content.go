@@ -138,7 +138,7 @@ func (c *Client) countExactly(ctx context.Context, mirrors []fleet.Mirror) {
 			defer count.End()
 			r, _, err := c.at(*m).compare(ctx, *m, ContentOptions{count: count}, nil)
 			if err == nil && r.OriginUnreadable == "" {
-				m.Facts.Content = &check.Content{LeftOver: r.LeftOver, Missing: r.Missing, Different: r.Different}
+				m.Facts.Content = &check.Content{LeftOver: r.LeftOver, Missing: r.Missing, Different: r.Different, Partly: true}
 			}
 		})
 	}

@@ -108,7 +108,7 @@ func (p *PrunePlan) decide() error {
 
 // plan compares one mirror and plans what to purge.
 func (p *PrunePlan) plan(ctx context.Context, m fleet.Mirror) error {
-	leftovers := &content.Leftovers{Max: maxPurgedKeys, Gone: p.gone}
+	leftovers := p.newLeftovers(m)
 	client := p.client.at(m)
 	compared, foundErr, err := client.compare(ctx, m, p.options, leftovers)
 	switch {
@@ -129,6 +129,11 @@ func (p *PrunePlan) plan(ctx context.Context, m fleet.Mirror) error {
 		p.jobs = append(p.jobs, &pruneJob{client: client, mirror: m, member: member, leftovers: leftovers})
 	}
 	return nil
+}
+
+// newLeftovers gathers what is left over on a mirror.
+func (p *PrunePlan) newLeftovers(m fleet.Mirror) *content.Leftovers {
+	return &content.Leftovers{Max: maxPurgedKeys, Gone: p.gone, TopUnknown: m.Facts.AboveUnreadable != ""}
 }
 
 // purgeable says whether something can be purged from a mirror, and notes what
@@ -250,7 +255,7 @@ func (p *PrunePlan) prune(ctx context.Context, j *pruneJob) {
 // it. If not, the job has ended, with a failure. purgeErr is of an unknown outcome, if
 // it is not nil.
 func (p *PrunePlan) verifyPurged(ctx context.Context, j *pruneJob, named []content.Purge, purgeErr error) bool {
-	j.leftovers = &content.Leftovers{Max: maxPurgedKeys, Gone: p.gone}
+	j.leftovers = p.newLeftovers(j.mirror)
 	options := p.options
 	options.Found = nil // they were told of
 	compared, _, err := j.client.compare(ctx, j.mirror, options, j.leftovers)

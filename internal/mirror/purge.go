@@ -13,10 +13,15 @@ import (
 // maxPurges is how many requests to purge a key are under way.
 const maxPurges = 64
 
-// joined are the purges of a job in as few requests as is known to be safe.
+// joined are the purges of a job in as few requests as is known to be safe. Subtrees are
+// joined only where a key has one message: of several, one may go by itself before the
+// purge, and another one, which is not left over, be taken for it.
 func (p *PrunePlan) joined(ctx context.Context, j *pruneJob) []content.Purge {
-	name := j.mirror.Facts.Mirror.Config.Name
-	return content.Subtrees(j.leftovers.Requests(j.member.Content.Older), func(filter string, of []content.Purge) bool {
+	name, purges := j.mirror.Facts.Mirror.Config.Name, j.leftovers.Requests(j.member.Content.Older)
+	if j.mirror.Facts.Mirror.Config.MaxMsgsPerSubject != 1 {
+		return purges
+	}
+	return content.Subtrees(purges, func(filter string, of []content.Purge) bool {
 		held, err := j.client.own.SubjectMessages(ctx, name, filter, messagesOf(of))
 		same := err == nil && len(held) == len(of)
 		for _, purge := range of {

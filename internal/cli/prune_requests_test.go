@@ -14,15 +14,20 @@ import (
 )
 
 // What is left over from before the origin's first message is purged by one request, and so
-// is a subtree of keys that is left over as a whole. One in which a key still stands is
-// purged key by key.
+// is a subtree of keys that is left over as a whole and keeps no history. Others are purged
+// key by key.
 func TestPruneRequests(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		stays    string
 		first    bool
+		history  uint8
 		requests int
-	}{"prefix": {"key.stays", false, 1}, "subtree": {"other", true, 1}, "keys": {"key.stays", true, 200}} {
+	}{
+		"prefix": {"key.stays", false, 1, 1}, "subtree": {"other", true, 1, 1}, "keys": {"key.stays", true, 1, 200},
+		// One of several messages of a key may go by itself meanwhile.
+		"history": {"other", true, 2, 200},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			sites, err := natstest.HubAndLeaf()
@@ -30,7 +35,7 @@ func TestPruneRequests(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(sites.Stop)
-			keyValue(t, sites.Hub.URL(), jetstream.KeyValueConfig{Bucket: "demo"})
+			keyValue(t, sites.Hub.URL(), jetstream.KeyValueConfig{Bucket: "demo", History: test.history})
 			hub := connectTo(t, sites.Hub.URL())
 			puts := []func(){
 				func() { request(t, hub, "$KV.demo."+test.stays, "value") }, func() { putMany(t, sites.Hub.URL(), 200, "value") },

@@ -23,7 +23,7 @@ func FuzzNew(f *testing.F) {
 		f.Add(data, true, "new", "demo", "x", "", uint16(0x08), "", int64(time.Second), false)
 	}
 	f.Add([]byte(`{}`), false, "", "a b", "", " ", uint16(0), "\xff", int64(-1), true)
-	known := []error{ErrInvalidName, ErrInvalidSetting, ErrUnread}
+	known := []error{ErrInvalidName, ErrInvalidSetting, ErrUnread, ErrRetention}
 
 	f.Fuzz(func(t *testing.T, data []byte, read bool, bucket, origin, prefix, filter string, mask uint16, text string, n int64, yes bool) {
 		var found *stream.Config

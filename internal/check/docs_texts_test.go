@@ -114,7 +114,7 @@ func texts() map[string]explained {
 		},
 		"max-age": {
 			"Values are here longer than at the origin, or gone earlier.",
-			"A mirror inherits no maximum age: it has its own, which is none unless a flag of whoever created it set one.",
+			"A mirror inherits no maximum age: it has its own, which is none unless a flag set one when it was created.",
 		},
 		"history": {
 			"`nats kv history` shows another number of values here.",

@@ -3,6 +3,7 @@ package content
 import (
 	"context"
 	"hash/maphash"
+
 	"nats-kvmirror/internal/jsapi"
 )
 

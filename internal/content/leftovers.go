@@ -3,10 +3,11 @@ package content
 import (
 	"context"
 	"maps"
-	"nats-kvmirror/internal/jsapi"
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"nats-kvmirror/internal/jsapi"
 )
 
 // Replaced is the reason of a message that is left over because a newer message of

@@ -3,6 +3,7 @@ package content
 import (
 	"encoding/binary"
 	"math"
+
 	"nats-kvmirror/internal/jsapi"
 )
 

@@ -49,16 +49,15 @@ func (a *API) bareMeta(ctx context.Context, stream string, seq uint64) (*MsgMeta
 	malformed := func(err error) error {
 		return &Error{Kind: ErrMalformed, Subject: m.Subject, Description: err.Error()}
 	}
-	none := &Error{Kind: ErrNotFound, Subject: a.prefix + ".CONSUMER.CREATE." + stream, Description: "no message found"}
 	if m == nil {
-		return nil, none
+		return nil, a.noMessage(stream)
 	}
 	meta, err := m.Metadata()
 	if err != nil {
 		return nil, malformed(err)
 	}
 	if meta.Sequence.Stream != seq {
-		return nil, none
+		return nil, a.noMessage(stream)
 	}
 	var buf metaBuffer
 	if err := buf.add(seq, meta.Timestamp.UnixNano(), m, false, false); err != nil {

@@ -91,6 +91,17 @@ func (a *API) createOnce(ctx context.Context, stream string, c onceConfig) (pend
 	return r.Pending, r.Cluster.Leader, err
 }
 
+// deleteOnce deletes a consumer that was created. Nothing waits for that, and it is not
+// needed where it is denied.
+func (a *API) deleteOnce(stream string, c onceConfig) {
+	_ = a.conn.nc.Publish(a.prefix+".CONSUMER.DELETE."+stream+"."+c.Name, nil)
+}
+
+// noMessage says that a consumer of a stream has none.
+func (a *API) noMessage(stream string) *Error {
+	return &Error{Kind: ErrNotFound, Subject: a.prefix + ".CONSUMER.CREATE." + stream, Description: "no message found"}
+}
+
 // bare is the first message of a consumer without its body; nil when there is none.
 // Neither of the other ways is harmless: STREAM.MSG.GET answers in base64, and
 // DIRECT.GET adds headers to a message that may be as large as max_payload, and comes
@@ -113,8 +124,7 @@ func (a *API) bare(ctx context.Context, stream string, c onceConfig) (m *nats.Ms
 	if err != nil {
 		return nil, "", err
 	}
-	// Nothing waits for the deletion, and none is needed where it is denied.
-	defer func() { _ = a.conn.nc.Publish(a.prefix+".CONSUMER.DELETE."+stream+"."+c.Name, nil) }()
+	defer a.deleteOnce(stream, c)
 	if pending == 0 {
 		return nil, on, nil
 	}
@@ -136,7 +146,7 @@ func (a *API) bare(ctx context.Context, stream string, c onceConfig) (m *nats.Ms
 // message is taken from no other than its leader, or from a consumer on the leader's
 // server: any other may be behind.
 func (a *API) nextBare(ctx context.Context, stream string, from uint64, filters []string) (seq uint64, of string, err error) {
-	none := &Error{Kind: ErrNotFound, Subject: a.prefix + ".CONSUMER.CREATE." + stream, Description: "no message found"}
+	none := a.noMessage(stream)
 	end := time.Now().Add(a.conn.timeout)
 	err = Poll(ctx, replicaPause, func() (bool, error) {
 		m, on, err := a.bare(ctx, stream, newOnce("by_start_sequence", from, filters))
@@ -179,7 +189,7 @@ func (a *API) lastHeaderBare(ctx context.Context, stream, name string) (string, 
 	case err != nil:
 		return "", err
 	case m == nil:
-		return "", &Error{Kind: ErrNotFound, Subject: a.prefix + ".CONSUMER.CREATE." + stream, Description: "no message found"}
+		return "", a.noMessage(stream)
 	case unparsed(m):
 		return "", &Error{Kind: ErrMalformed, Subject: m.Subject, Description: "its headers cannot be read"}
 	}

@@ -24,7 +24,7 @@ func (a *API) SubjectMessages(ctx context.Context, stream, filter string, most u
 	if err != nil {
 		return nil, err
 	}
-	_ = a.conn.nc.Publish(a.prefix+".CONSUMER.DELETE."+stream+"."+c.Name, nil)
+	a.deleteOnce(stream, c)
 	if n > most {
 		return nil, ErrNotCounted
 	}

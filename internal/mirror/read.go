@@ -75,6 +75,11 @@ type originRead struct {
 	pending *uint64
 }
 
+// pair is a mirror and the origin that it is to have, as they are compared.
+func (r originRead) pair(bucket string, mirror *stream.Info) fleet.Mirror {
+	return fleet.Mirror{Bucket: bucket, Origin: r.origin, Facts: check.Facts{Mirror: mirror}}
+}
+
 // readOrigin reads an origin through the prefix that its mirror uses.
 func (c *Client) readOrigin(ctx context.Context, o kvcfg.Origin) originRead {
 	r := originRead{origin: o, api: fleet.OriginAPI(c.conn, o, c.own.Prefix())}

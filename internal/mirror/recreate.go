@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"nats-kvmirror/internal/check"
 	"nats-kvmirror/internal/content"
-	"nats-kvmirror/internal/fleet"
 	"nats-kvmirror/internal/jsapi"
 	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/stream"
@@ -129,18 +127,13 @@ func (p *RecreatePlan) checkLevel(ctx context.Context) error {
 	return nil
 }
 
-// pair is the mirror and the origin that it is to have, as they are compared.
-func (p *RecreatePlan) pair(mirror *stream.Info) fleet.Mirror {
-	return fleet.Mirror{Bucket: p.Bucket, Origin: p.origin.origin, Facts: check.Facts{Mirror: mirror}}
-}
-
 // loss compares the mirror with what is to be its origin and returns how many of
 // its messages the origin does not hold. What has expired is no loss; by the settings
 // of another stream than the one that the mirror was filled from, nothing has. When
 // the loss is not known it is all of them, and unknown says why.
 func (p *RecreatePlan) loss(ctx context.Context, o ContentOptions) (lost uint64, unknown string, err error) {
 	o.Quick, o.foreign = false, p.foreign()
-	compared, foundErr, err := p.client.compare(ctx, p.pair(p.before), o, nil)
+	compared, foundErr, err := p.client.compare(ctx, p.origin.pair(p.Bucket, p.before), o, nil)
 	switch {
 	case ctx.Err() != nil:
 		return 0, "", AsError(ctx.Err())
@@ -362,10 +355,10 @@ func (p *RecreatePlan) finish(ctx context.Context, created *stream.Info) error {
 func (p *RecreatePlan) compareNew(ctx context.Context, mirror *stream.Info) (*Content, error) {
 	o := p.options
 	o.Found, o.Quick = nil, !o.Bodies
-	compared, _, err := p.client.compare(ctx, p.pair(mirror), o, nil)
+	compared, _, err := p.client.compare(ctx, p.origin.pair(p.Bucket, mirror), o, nil)
 	if err == nil && compared.Verdict == SameSequences && !p.options.Quick {
 		o.Quick = false
-		compared, _, err = p.client.compare(ctx, p.pair(mirror), o, nil)
+		compared, _, err = p.client.compare(ctx, p.origin.pair(p.Bucket, mirror), o, nil)
 	}
 	return compared, err
 }

@@ -9,7 +9,6 @@ import (
 
 	"nats-kvmirror/internal/check"
 	"nats-kvmirror/internal/content"
-	"nats-kvmirror/internal/fleet"
 	"nats-kvmirror/internal/jsapi"
 	"nats-kvmirror/internal/kvcfg"
 	"nats-kvmirror/internal/stream"
@@ -130,8 +129,7 @@ func (p *AddPlan) compareReached(ctx context.Context, reached *stream.Info) stri
 	if !content.Listable(reached.Config, origin.info.Config) {
 		return ""
 	}
-	m := fleet.Mirror{Bucket: p.Bucket, Origin: origin.origin, Facts: check.Facts{Mirror: reached}}
-	compared, _, err := p.client.compare(ctx, m, ContentOptions{count: &content.Count{Most: maxCounted}}, nil)
+	compared, _, err := p.client.compare(ctx, origin.pair(p.Bucket, reached), ContentOptions{count: &content.Count{Most: maxCounted}}, nil)
 	switch {
 	case err != nil || compared.OriginUnreadable != "":
 		return ""

@@ -65,8 +65,8 @@ func texts() map[string]explained {
 			"The origin was deleted and created again, or restored at an earlier state: its sequences began again, and the mirror goes on from its own.",
 		},
 		"never-connected": {
-			"The mirror is empty, its lag is 0 and it has no error.",
-			"The domain or prefix is wrong, the hub is down since before the mirror was created, or what accounts have to share is missing. Servers create such a mirror all the same.",
+			"The mirror is empty, or holds what it held before its server started. Its lag is 0 and it has no error.",
+			"The domain or prefix is wrong, the hub is down since before the mirror was created or its server started, or what accounts have to share is missing. Servers create such a mirror all the same.",
 		},
 		"link-stale": {
 			"Nothing new comes. The lag does not grow, because it is what the mirror knew last.",

@@ -24,7 +24,7 @@ func linkRows() []row {
 		Kind: Kind{OriginRecreated, "the origin is not the stream that the mirror was filled from", Recreate, ""},
 		find: originRecreated,
 	}, {
-		Kind: Kind{"never-connected", "the mirror has never received anything from its origin", None, "check the link, the API prefix and the exports"},
+		Kind: Kind{"never-connected", "the mirror has received nothing from its origin, or nothing since its server started", None, "check the link, the API prefix and the exports"},
 		find: neverConnected,
 	}, {
 		Kind: Kind{"link-stale", "the mirror's link to its origin has not been active for a long time", None, "check the link"},
@@ -95,6 +95,10 @@ func holdsOlder(s stream.State, than time.Time) bool {
 func neverConnected(f Facts, _ Thresholds) (Severity, string) {
 	if !f.neverActive() || f.Earlier == nil {
 		return none() // one that was just created needs some time
+	}
+	// Servers forget when they last heard from the origin (2.15.2, sourceInfo.last).
+	if f.Mirror.State.LastSeq > 0 {
+		return found(Critical, "the mirror has received nothing from its origin since its server started or its leader changed")
 	}
 	return found(Critical, "the mirror has never received anything from its origin")
 }

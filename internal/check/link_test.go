@@ -50,13 +50,14 @@ func linkCases() map[string][]findingCase {
 			{"origin unreadable", func(f *Facts) { unreadableBecause(ReasonMissing)(f) }, noFinding, ""},
 		},
 		"never-connected": {
-			{"-1", func(f *Facts) { f.Mirror.Mirror.Active = -1; readTwice(f) }, Critical, "never received"},
-			{"the largest", func(f *Facts) { f.Mirror.Mirror.Active = math.MaxInt64; readTwice(f) }, Critical, "never received"},
+			{"-1", func(f *Facts) { f.Mirror.Mirror.Active = -1; readTwice(f) }, Critical, "nothing from its origin since its server started"},
+			{"the largest", func(f *Facts) { f.Mirror.Mirror.Active = math.MaxInt64; readTwice(f) }, Critical, "nothing from its origin since"},
+			{"and empty", func(f *Facts) { f.Mirror.Mirror.Active, f.Mirror.State = -1, stream.State{}; readTwice(f) }, Critical, "never received"},
 			{"origin unreadable", func(f *Facts) {
 				f.Mirror.Mirror.Active = -1
 				readTwice(f)
 				unreadableBecause(ReasonUnreachable)(f)
-			}, Critical, "never received"},
+			}, Critical, "nothing from its origin since"},
 			{"one reading", func(f *Facts) { f.Mirror.Mirror.Active = -1 }, noFinding, ""},
 			{"just now", func(f *Facts) { f.Mirror.Mirror.Active = 0 }, noFinding, ""},
 			{"not known", func(f *Facts) { f.Mirror.Mirror = nil }, noFinding, ""},

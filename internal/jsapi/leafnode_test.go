@@ -102,9 +102,13 @@ func TestNextInACluster(t *testing.T) {
 	nc := dial(t, servers[0].URL())
 	newStream(t, nc, jetstream.StreamConfig{Name: "S", Subjects: []string{"s.>"}, Replicas: 3})
 	for _, subject := range []string{"s.x.1", "s.y.1", "s.x.2"} {
-		if _, err := nc.Request(subject, nil, 10*time.Second); err != nil {
-			t.Fatal(err)
-		}
+		eventually(t, "the stream to be known to this server", func() bool {
+			_, err := nc.Request(subject, nil, 10*time.Second)
+			if err != nil && !errors.Is(err, nats.ErrNoResponders) {
+				t.Fatal(err)
+			}
+			return err == nil
+		})
 	}
 	testNext(t, connect(t, servers[0].URL(), 30*time.Second).At("$JS.API"), "S", "s.")
 }

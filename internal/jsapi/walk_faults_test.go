@@ -107,7 +107,10 @@ func TestWalkOverALinkThatIsCut(t *testing.T) {
 
 	for i := range 5 {
 		eventually(t, "a walk that begins over the new link", func() bool {
-			w = begin(t, api, opts)
+			var err error
+			if w, err = api.Walk(t.Context(), opts); err != nil {
+				return false // an answer may be lost for as long as the new link is not known everywhere
+			}
 			for range 100 * i {
 				if _, err := w.Next(); err != nil {
 					w.Close()

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -302,9 +303,12 @@ func (l *lostLab) interrupted(t *testing.T, nth int, verdict natstest.Verdict, r
 
 // loses is a hook that loses the nth message of the writes, requests and answers.
 func (l *lostLab) loses(nth int, verdict natstest.Verdict) func(natstest.Message) natstest.Verdict {
+	var mu sync.Mutex // messages of both directions are asked about at the same time
 	replies := map[string]bool{}
 	seen := 0
 	return func(m natstest.Message) natstest.Verdict {
+		mu.Lock()
+		defer mu.Unlock()
 		write := m.Direction == natstest.ToServer && (strings.Contains(m.Subject, "STREAM.CREATE.") || strings.Contains(m.Subject, "STREAM.DELETE."))
 		if write {
 			replies[m.Reply] = true

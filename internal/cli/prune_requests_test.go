@@ -5,6 +5,7 @@ package cli
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -68,4 +69,51 @@ func TestPruneRequests(t *testing.T) {
 			isIdentical(t, sites, 1)
 		})
 	}
+}
+
+// Where the origin's deleted sequences are too many for a leafnode, its messages are
+// read once: a walk tells what is deleted for the look after the purge as well.
+func TestPruneWalksOnce(t *testing.T) {
+	slow(t)
+	t.Parallel()
+	sites, err := natstest.HubAndLeafLimited(64 << 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(sites.Stop)
+	keyValue(t, sites.Hub.URL(), jetstream.KeyValueConfig{Bucket: "demo", Storage: jetstream.MemoryStorage})
+	const n = 10_000
+	putMany(t, sites.Hub.URL(), n, "value")
+	proxy, err := natstest.NewProxy(sites.Leaf.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(proxy.Close)
+	at := []string{"--server", "nats://" + proxy.Addr()}
+	runJSON(t, t.Context(), append(at, "add", "m", "--mirror", "demo", "--mirror-domain", "hub", "--wait", "1m")...).mustBe(t, 0, "created", "")
+	purge := purger(t, sites.Hub.URL(), "KV_demo")
+	for i := range n {
+		if i%10 < 7 {
+			purge("$KV.demo.key." + strconv.Itoa(i))
+		}
+	}
+	proxy.Reset()
+	pruned := runFleet(t, t.Context(), append(at, "prune", "m", "--gone", "--force")...)
+	if m := pruned.fleet.Mirrors[0]; pruned.code != 0 || m.Purge.Purged != n*7/10 || m.Content.Verdict != mirror.SameSequences {
+		t.Errorf("exit code %d: %+v\n%s", pruned.code, m, pruned.stderr)
+	}
+	walks := 0
+	for _, r := range proxy.Traffic().Requests {
+		pending := strings.Contains(string(r.Payload), `"opt_start_seq":10001`) // which asks what comes after all
+		if strings.HasPrefix(r.Subject, "$JS.hub.API.CONSUMER.CREATE.KV_demo.") && !pending {
+			walks++
+		}
+	}
+	if walks != 1 {
+		t.Errorf("%d walks of the origin", walks)
+	}
+	if n := sites.Hub.TooLarge() + sites.Leaf.TooLarge(); n > 0 {
+		t.Errorf("%d connections were closed", n)
+	}
+	isIdentical(t, sites, n*3/10)
 }

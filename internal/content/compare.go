@@ -71,6 +71,8 @@ type Comparer struct {
 	// KnownMirror and KnownOrigin, if set, were just read: a quick comparison then asks
 	// for the sequences at once.
 	KnownMirror, KnownOrigin *stream.Info
+	// Gaps hold what a walk found deleted at the origin, for a later look or comparison.
+	Gaps *Gaps
 	// Foreign says that the origin is not the stream that the mirror was filled from:
 	// nothing has gone by the origin's settings, but only by the mirror's own.
 	Foreign bool
@@ -93,6 +95,9 @@ type Comparer struct {
 // error; the verdict is then [Unverified].
 func (c *Comparer) Compare(ctx context.Context) (Result, error) {
 	result := c.newResult()
+	if c.Gaps == nil {
+		c.Gaps = &Gaps{}
+	}
 	err := c.compare(ctx, &result)
 	if e := (*originError)(nil); errors.As(err, &e) && ctx.Err() == nil {
 		err = nil
@@ -155,8 +160,12 @@ func (c *Comparer) candidates(ctx context.Context, now snapshot, result *Result)
 		return found, err
 	}
 	progress, end := c.progress(now)
+	c.Gaps.begin()
 	err = c.walk(ctx, now, now.all(), func(p pair) error {
 		progress()
+		if p.origin != nil {
+			c.Gaps.add(p.origin.Seq)
+		}
 		switch class, _, _ := cl.classify(p); class {
 		case wrong, pending, transient, unread:
 			found.add(p.seq())
@@ -167,6 +176,9 @@ func (c *Comparer) candidates(ctx context.Context, now snapshot, result *Result)
 		return nil
 	})
 	end()
+	if err == nil && !now.mirror.Config.Filtered() {
+		c.Gaps.end(now.origin, now.to)
+	}
 	result.Through = now.to
 	return found, err
 }

@@ -37,6 +37,7 @@ func TestHolds(t *testing.T) {
 				for i := b; i < n && failures < 5; i += bubbles {
 					s := simulate(rand.New(rand.NewPCG(*seed, uint64(i))))
 					s.quick, s.countOnly = i/bubbles%3 == 0, i/bubbles%6 == 0
+					s.unlisted = i/bubbles%2 == 1
 					if wrong := s.compare(t.Context()); wrong != "" {
 						failures++
 						t.Errorf("pair %d: %s\n%s", i, wrong, s)

@@ -125,7 +125,7 @@ func (c *Comparer) listsOf(ctx context.Context, known snapshot) (now snapshot, l
 	})
 	wg.Go(func() {
 		asked := time.Now()
-		if now.origin, l.origin, originErr = c.originSide().sequences(ctx, known.origin.State); originErr == nil {
+		if now.origin, l.origin, originErr = c.originSequences(ctx, known.origin.State); originErr == nil {
 			now.originClock = clockOf(now.origin, asked, time.Now())
 		}
 	})

@@ -22,6 +22,7 @@ type simulation struct {
 	healthy        bool // nothing was planted
 	quick          bool // the sequences are compared
 	countOnly      bool // and nothing else
+	unlisted       bool // the origin's deleted sequences are too many for a list
 	begins         time.Time
 	found          []accusation
 	walked         time.Time // when all messages were read once
@@ -278,6 +279,9 @@ func (s *simulatedSide) info(context.Context) (*stream.Info, error) {
 }
 
 func (s *simulatedSide) sequences(context.Context, stream.State) (*stream.Info, *jsapi.Sequences, error) {
+	if s.unlisted && s.side == atOrigin {
+		return nil, nil, jsapi.ErrNoSequences
+	}
 	time.Sleep(s.rtt / 2)
 	now := time.Now()
 	i := s.infoAt(now)

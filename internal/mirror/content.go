@@ -23,6 +23,7 @@ type ContentOptions struct {
 
 	foreign bool // the origin's settings explain nothing, see [content.Comparer]
 	count   *content.Count
+	gaps    *content.Gaps // what a comparison before this one found; nil without one
 }
 
 // The words of a comparison.
@@ -80,7 +81,7 @@ func (c *Client) compare(ctx context.Context, m fleet.Mirror, o ContentOptions, 
 	comparer := content.Comparer{
 		Mirror: c.own, MirrorStream: m.Facts.Mirror.Config.Name,
 		Origin: fleet.OriginAPI(c.conn, m.Origin, c.own.Prefix()), OriginStream: m.Origin.Stream(),
-		DeliverPrefix: m.Origin.DeliverPrefix, Bodies: o.Bodies, Rate: o.Rate, Quick: o.Quick, Count: o.count, Foreign: o.foreign, Progress: at,
+		DeliverPrefix: m.Origin.DeliverPrefix, Bodies: o.Bodies, Rate: o.Rate, Quick: o.Quick, Count: o.count, Gaps: o.gaps, Foreign: o.foreign, Progress: at,
 		Waits: content.Waits{Recheck: c.waits.Recheck, CatchUp: c.waits.CatchUp, Poll: c.waits.Poll},
 		Found: func(i Item) error {
 			if len(r.Items) < o.Shown {

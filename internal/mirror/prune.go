@@ -49,6 +49,7 @@ type pruneJob struct {
 	mirror    fleet.Mirror
 	member    *Member
 	leftovers *content.Leftovers
+	gaps      *content.Gaps
 }
 
 // PlanPrune compares the messages of mirrors with those of their origins, one mirror
@@ -109,8 +110,9 @@ func (p *PrunePlan) decide() error {
 // plan compares one mirror and plans what to purge.
 func (p *PrunePlan) plan(ctx context.Context, m fleet.Mirror) error {
 	leftovers := p.newLeftovers(m)
-	client := p.client.at(m)
-	compared, foundErr, err := client.compare(ctx, m, p.options, leftovers)
+	client, options := p.client.at(m), p.options
+	options.gaps = &content.Gaps{}
+	compared, foundErr, err := client.compare(ctx, m, options, leftovers)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -126,7 +128,7 @@ func (p *PrunePlan) plan(ctx context.Context, m fleet.Mirror) error {
 		return nil
 	}
 	if p.purgeable(m, member, leftovers) {
-		p.jobs = append(p.jobs, &pruneJob{client: client, mirror: m, member: member, leftovers: leftovers})
+		p.jobs = append(p.jobs, &pruneJob{client: client, mirror: m, member: member, leftovers: leftovers, gaps: options.gaps})
 	}
 	return nil
 }
@@ -258,6 +260,7 @@ func (p *PrunePlan) verifyPurged(ctx context.Context, j *pruneJob, named []conte
 	j.leftovers = p.newLeftovers(j.mirror)
 	options := p.options
 	options.Found = nil // they were told of
+	options.gaps = j.gaps
 	compared, _, err := j.client.compare(ctx, j.mirror, options, j.leftovers)
 	verified := err == nil && compared.OriginUnreadable == ""
 	held := j.leftovers.StillHeld(named)

@@ -193,11 +193,7 @@ func TestPruneKilled(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			sites := scatteredBehind(t, 4_000)
-			p, err := natstest.NewProxy(sites.Leaf.Addr())
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(p.Close)
+			p := proxyTo(t, sites.Leaf)
 			prune := []string{"prune", "m", "--gone", "--force"}
 			random := rand.New(rand.NewPCG(4, uint64(len(test.name))))
 			purging := func() requestPoint {
@@ -228,11 +224,7 @@ func TestRecreateKilled(t *testing.T) {
 	slow(t)
 	t.Parallel()
 	sites := leftBehind(t, 2_000)
-	p, err := natstest.NewProxy(sites.Leaf.Addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(p.Close)
+	p := proxyTo(t, sites.Leaf)
 	cache := t.TempDir()
 	random := rand.New(rand.NewPCG(4, 4))
 	nc := connectTo(t, sites.Leaf.URL())
@@ -360,11 +352,7 @@ func TestPruneAnswersLost(t *testing.T) {
 	slow(t)
 	t.Parallel()
 	sites := leftBehind(t, 20)
-	p, err := natstest.NewProxy(sites.Leaf.Addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(p.Close)
+	p := proxyTo(t, sites.Leaf)
 	var purges sync.Map
 	p.SetHook(func(m natstest.Message) natstest.Verdict {
 		if m.Direction == natstest.ToServer && strings.Contains(m.Subject, "STREAM.PURGE") {

@@ -35,11 +35,7 @@ func TestHostIsGone(t *testing.T) {
 		t.Run(test.host, func(t *testing.T) {
 			t.Parallel()
 			sites := plainSites(t)
-			p, err := natstest.NewProxy(sites.Leaf.Addr())
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(p.Close)
+			p := proxyTo(t, sites.Leaf)
 			dir := t.TempDir()
 			path := filepath.Join(dir, test.host)
 			if err := os.Symlink(program, path); err != nil {

@@ -77,10 +77,6 @@ func TestClosesNoLeafnode(t *testing.T) {
 			t.Errorf("%v %v: exit code %d\n%s%s", args, at, code, out, errs)
 		}
 	}
-	connected := func(leaf *nats.Conn, bucket string) bool {
-		is := readStream(t, leaf, bucket)
-		return is.Mirror != nil && is.Mirror.Active >= 0
-	}
 	ok := []int{0}
 	for i, at := range [][]string{leaf, through} {
 		m, filtered := fmt.Sprintf("m%d", i), fmt.Sprintf("f%d", i)
@@ -105,7 +101,7 @@ func TestClosesNoLeafnode(t *testing.T) {
 		run(at, unknown, "check")
 		run(at, ok, "ls")
 		run(at, ok, "ls", "--names")
-		waitUntil(t, "the mirrors are connected", func() bool { return connected(nc, m) && connected(nc, filtered) })
+		waitUntil(t, "the mirrors are connected", func() bool { return readStream(t, nc, m).connected() && readStream(t, nc, filtered).connected() })
 		waitUntil(t, "the mirror is up to date", func() bool { return readStream(t, nc, m).State.Last == readStream(t, hub, "demo").State.Last })
 		run(at, ok, "check", m, filtered, "--content")
 		run(at, ok, "check", m, "--content", "--quick")

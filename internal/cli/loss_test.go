@@ -169,11 +169,7 @@ func TestPruneInterruptedComparing(t *testing.T) {
 	slow(t)
 	t.Parallel()
 	sites := leftBehind(t, 20)
-	p, err := natstest.NewProxy(sites.Leaf.Addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(p.Close)
+	p := proxyTo(t, sites.Leaf)
 	interrupt := atRequest("hub.API.STREAM.INFO", "STREAM.PURGE")
 	ctx, cancel := interrupt.context(t)
 	defer cancel()

@@ -183,7 +183,7 @@ func (l *permissionLab) prepare(t *testing.T, state, bucket string) {
 	askAPI(t, l.mirror, "STREAM.CREATE.KV_"+bucket, config, &struct{}{})
 	waitUntil(t, "the mirror has all of its origin", func() bool {
 		is := readStream(t, l.mirror, bucket)
-		return is.State.Last == last && is.Mirror != nil && is.Mirror.Active >= 0
+		return is.State.Last == last && is.connected()
 	})
 	switch state {
 	case "left over":

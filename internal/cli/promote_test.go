@@ -222,11 +222,7 @@ func TestPromoteOutcomes(t *testing.T) {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
 			sites := lostOrigin(t)
-			p, err := natstest.NewProxy(sites.Leaf.Addr())
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(p.Close)
+			p := proxyTo(t, sites.Leaf)
 			p.SetHook(hitOnce("STREAM.UPDATE.KV_demo", f.direction, f.verdict))
 			promote := []string{"promote", "demo", "--force", "--server", p.URL(), "--timeout", (2 * brief).String()}
 			o := runJSON(t, t.Context(), promote...)

@@ -191,17 +191,13 @@ func TestPromoteLinkBackAfterAsking(t *testing.T) {
 		return func() bool {
 			asked := time.Now()
 			is := readStream(t, leaf, "demo")
-			return is.Mirror != nil && is.Mirror.Active >= 0 && asked.Add(-is.Mirror.Active).After(since)
+			return is.connected() && asked.Add(-is.Mirror.Active).After(since)
 		}
 	}
 	waitUntil(t, "the mirror's link to its origin is active", active(time.Time{}))
 	link.Refuse(true)
 	link.CutAll()
-	client, err := natstest.NewProxy(sites.Leaf.Addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(client.Close)
+	client := proxyTo(t, sites.Leaf)
 
 	p := startOnTerminal(t, client.URL(), "promote", "demo")
 	p.isAsked("Really promote bucket demo?")

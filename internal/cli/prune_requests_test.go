@@ -47,12 +47,8 @@ func TestPruneRequests(t *testing.T) {
 			for _, put := range puts {
 				put()
 			}
-			proxy, err := natstest.NewProxy(sites.Leaf.Addr())
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(proxy.Close)
-			at := []string{"--server", "nats://" + proxy.Addr()}
+			proxy := proxyTo(t, sites.Leaf)
+			at := []string{"--server", proxy.URL()}
 			runJSON(t, t.Context(), append(at, "add", "m", "--mirror", "demo", "--mirror-domain", "hub", "--wait", "1m")...).mustBe(t, 0, "created", "")
 			purge := purger(t, sites.Hub.URL(), "KV_demo")
 			for i := range 200 {
@@ -84,12 +80,8 @@ func TestPruneWalksOnce(t *testing.T) {
 	keyValue(t, sites.Hub.URL(), jetstream.KeyValueConfig{Bucket: "demo", Storage: jetstream.MemoryStorage})
 	const n = 10_000
 	putMany(t, sites.Hub.URL(), n, "value")
-	proxy, err := natstest.NewProxy(sites.Leaf.Addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(proxy.Close)
-	at := []string{"--server", "nats://" + proxy.Addr()}
+	proxy := proxyTo(t, sites.Leaf)
+	at := []string{"--server", proxy.URL()}
 	runJSON(t, t.Context(), append(at, "add", "m", "--mirror", "demo", "--mirror-domain", "hub", "--wait", "1m")...).mustBe(t, 0, "created", "")
 	purge := purger(t, sites.Hub.URL(), "KV_demo")
 	for i := range n {

@@ -89,7 +89,7 @@ func (s *stateSites) create(t *testing.T, st mirrorState, bucket string) {
 	}
 	waitUntil(t, "the mirror has all of its origin", func() bool {
 		is := readStream(t, s.leaf, "m"+bucket)
-		return is.Mirror != nil && is.Mirror.Active >= 0 && is.State.Last == 3
+		return is.connected() && is.State.Last == 3
 	})
 }
 

@@ -113,6 +113,9 @@ type streamState struct {
 	} `json:"mirror"`
 }
 
+// connected says whether the mirror has heard from its origin.
+func (s streamState) connected() bool { return s.Mirror != nil && s.Mirror.Active >= 0 }
+
 func readStream(t testing.TB, nc *nats.Conn, bucket string) streamState {
 	t.Helper()
 	var is streamState
@@ -146,7 +149,7 @@ func (st *testSites) mirror(t testing.TB, bucket, origin string) {
 	}, &struct{}{})
 	waitUntil(t, "the mirror has all of its origin", func() bool {
 		is := readStream(t, st.leaf, bucket)
-		return is.State.Last == 2 && is.Mirror != nil && is.Mirror.Active >= 0
+		return is.State.Last == 2 && is.connected()
 	})
 }
 

@@ -306,11 +306,7 @@ func TestCutAfterTheWrite(t *testing.T) {
 			t.Parallel()
 			bucket := st.name()
 			test.prepare(t, st, bucket)
-			p, err := natstest.NewProxy(st.Leaf.Addr())
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(p.Close)
+			p := proxyTo(t, st.Leaf)
 			var mu sync.Mutex
 			var cut time.Time
 			looks := -1 // since the write, which is read back

@@ -94,11 +94,7 @@ func TestWalkIsLong(t *testing.T) {
 	const n = 12_000
 	st := newStream(t, dial(t, s.URL()), jetstream.StreamConfig{Name: "S", Subjects: []string{"s.>"}})
 	st.put(t, "s", n, 2_000, 2_500)
-	proxy, err := natstest.NewProxy(s.Addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(proxy.Close)
+	proxy := proxyTo(t, s)
 	var sent atomic.Int64
 	proxy.SetHook(func(m natstest.Message) natstest.Verdict {
 		if strings.HasPrefix(m.Reply, ackPrefix) {
@@ -138,11 +134,7 @@ func TestWalkIsCancelled(t *testing.T) {
 	const n = 6_000
 	server := start(t, alone)
 	s := padded(t, dial(t, server.URL()), n)
-	proxy, err := natstest.NewProxy(server.Addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(proxy.Close)
+	proxy := proxyTo(t, server)
 	proxy.SetDelay(2 * time.Millisecond)
 	api := connect(t, proxy.URL(), 10*time.Second).At("$JS.API")
 	for i := range 40 {

@@ -181,8 +181,8 @@ func (f Facts) Undecided() bool {
 		f.Earlier.Mirror.LastSeq == f.Mirror.State.LastSeq && *f.NextPending > f.Earlier.Origin.LastSeq
 }
 
-// neverActive reports whether the mirror has never received anything from its
-// origin, which is also true of one that was just created.
+// neverActive reports whether the mirror has received nothing from its origin since its
+// server runs it, which is also true of one that was just created.
 func (f Facts) neverActive() bool {
 	return f.Mirror.Mirror != nil && !f.Mirror.Mirror.EverActive()
 }

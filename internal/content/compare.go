@@ -160,10 +160,11 @@ func (c *Comparer) candidates(ctx context.Context, now snapshot, result *Result)
 		return found, err
 	}
 	progress, end := c.progress(now)
-	c.Gaps.begin()
+	*c.Gaps = Gaps{}
+	listable := Listable(now.mirror.Config, now.origin.Config)
 	err = c.walk(ctx, now, now.all(), func(p pair) error {
 		progress()
-		if p.origin != nil {
+		if listable && p.origin != nil {
 			c.Gaps.add(p.origin.Seq)
 		}
 		switch class, _, _ := cl.classify(p); class {
@@ -176,7 +177,7 @@ func (c *Comparer) candidates(ctx context.Context, now snapshot, result *Result)
 		return nil
 	})
 	end()
-	if err == nil && !now.mirror.Config.Filtered() {
+	if err == nil {
 		c.Gaps.end(now.origin, now.to)
 	}
 	result.Through = now.to

@@ -20,11 +20,8 @@ type Gaps struct {
 	created time.Time // of the stream; zero when nothing is known
 	deleted []uint64
 	next    uint64 // after the last message of the walk; 0 before the first
-	many    bool
+	many    bool   // more than are held; nothing is known then
 }
-
-// begin forgets what is known, before a walk of a stream.
-func (g *Gaps) begin() { *g = Gaps{} }
 
 // add adds the sequences before that of the next message of the walk.
 func (g *Gaps) add(seq uint64) {
@@ -34,6 +31,7 @@ func (g *Gaps) add(seq uint64) {
 	g.next = seq + 1
 }
 
+// fill adds the sequences from the next one to before another.
 func (g *Gaps) fill(to uint64) {
 	if g.many = g.many || to-g.next > uint64(maxGaps-len(g.deleted)); g.many {
 		g.deleted = nil
@@ -46,17 +44,20 @@ func (g *Gaps) fill(to uint64) {
 
 // end notes that a stream was walked up to a sequence, all of its messages.
 func (g *Gaps) end(of *stream.Info, to uint64) {
-	if g.next > 0 && g.next <= to {
+	if g.next == 0 {
+		return
+	}
+	if g.next <= to {
 		g.fill(to + 1)
 	}
-	if g.next > 0 && !g.many {
+	if !g.many {
 		g.created = of.Created
 	}
 }
 
 // sequences are those that the stream has now, if they are what the gaps leave.
 func (g *Gaps) sequences(now *stream.Info) (*jsapi.Sequences, error) {
-	if g.created.IsZero() || !g.created.Equal(now.Created) {
+	if !g.created.Equal(now.Created) {
 		return nil, jsapi.ErrNoSequences
 	}
 	after, _ := slices.BinarySearch(g.deleted, now.State.FirstSeq+1)
@@ -67,7 +68,7 @@ func (g *Gaps) sequences(now *stream.Info) (*jsapi.Sequences, error) {
 // list, or from the gaps that a walk found where the list is too large.
 func (c *Comparer) originSequences(ctx context.Context, known stream.State) (*stream.Info, *jsapi.Sequences, error) {
 	i, s, err := c.originSide().sequences(ctx, known)
-	if !errors.Is(err, jsapi.ErrNoSequences) || c.Gaps == nil || c.Gaps.created.IsZero() {
+	if !errors.Is(err, jsapi.ErrNoSequences) || c.Gaps.created.IsZero() {
 		return i, s, err
 	}
 	if i, err = c.originSide().info(ctx); err != nil {

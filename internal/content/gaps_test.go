@@ -27,7 +27,6 @@ func TestGaps(t *testing.T) {
 			}
 		}
 		var g Gaps
-		g.begin()
 		for _, seq := range held {
 			g.add(seq)
 		}

@@ -77,8 +77,9 @@ type SourceInfo struct {
 	Error  *APIError     `json:"error"`
 }
 
-// EverActive says whether the link has ever been active; not so without one. Servers
-// say -1, or the longest duration, of one that was not.
+// EverActive says whether the link has ever been active since the stream's server or
+// leader runs it; not so without one. Servers say -1, or the longest duration, of one
+// that was not.
 func (s *SourceInfo) EverActive() bool {
 	return s != nil && s.Active >= 0 && s.Active != math.MaxInt64
 }

@@ -14,6 +14,7 @@ import (
 
 	"nats-kvmirror/internal/check"
 	"nats-kvmirror/internal/jsapi"
+	"nats-kvmirror/internal/natstest"
 )
 
 // call is a request that a fake was asked.
@@ -62,6 +63,18 @@ func newFake(t *testing.T, url string, answer func(call) []byte) *fake {
 		t.Fatal(err)
 	}
 	return f
+}
+
+// knownAt waits until another server, on the other side of a leafnode, passes on what the
+// fake is asked.
+func (f *fake) knownAt(t *testing.T, s *natstest.Server) {
+	t.Helper()
+	account := s.Underlying().GlobalAccount()
+	for late := time.Now().Add(longTimeout); !account.SubscriptionInterest(f.own + ".INFO"); time.Sleep(time.Millisecond) {
+		if time.Now().After(late) {
+			t.Fatalf("%s is not known at the server", f.own)
+		}
+	}
 }
 
 func (f *fake) handle(nc *nats.Conn, m *nats.Msg) {

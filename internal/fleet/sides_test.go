@@ -116,6 +116,8 @@ func TestDomainsSideBySide(t *testing.T) {
 		}
 		return c.forward()
 	})
+	slow.knownAt(t, sites.Hub)
+	other.knownAt(t, sites.Hub)
 	r := reader(t, sites.Hub.URL(), "$JS.API", longTimeout)
 	r.Own = []*jsapi.API{r.Conn.At(slow.own), r.Conn.At(other.own)}
 	f, err := r.All(t.Context())

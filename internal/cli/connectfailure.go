@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"strings"
@@ -26,7 +25,6 @@ func connectFailure(config *natscontext.Context, redact *strings.Replacer, err e
 		return fail(kind, hint, "cannot connect to %s: %s", servers, text)
 	}
 	var parse *url.Error
-	var netErr net.Error
 	switch {
 	case errors.Is(err, mirror.ErrInvalid):
 		return err
@@ -47,7 +45,7 @@ func connectFailure(config *natscontext.Context, redact *strings.Replacer, err e
 		return fail(kindUsage, "", "cannot understand the server address: %s", text)
 	case tlsHint(err) != "":
 		return cannot(kindUnreachable, tlsHint(err), text)
-	case errors.As(err, &netErr) && netErr.Timeout(), errors.Is(err, nats.ErrTimeout), mirror.AsError(err).Kind == mirror.ErrTimeout:
+	case mirror.AsError(err).Kind == mirror.ErrTimeout:
 		hint := "a longer --timeout may help"
 		if !config.TLSHandshakeFirst() {
 			hint += "; a server that begins with the TLS handshake needs --tlsfirst"

@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"regexp"
 	"strings"
 	"sync"
@@ -58,8 +59,9 @@ func Connect(ctx context.Context, servers string, timeout time.Duration, trace T
 	}
 	c := &Conn{timeout: timeout, trace: trace, waiting: map[*waiter]struct{}{}}
 	listed := time.Duration(strings.Count(servers, ",") + 1)
+	perServer := min(timeout, max(timeout/listed, minServerTimeout))
 	opts = append(opts,
-		nats.Timeout(min(timeout, max(timeout/listed, minServerTimeout))),
+		nats.Timeout(perServer),
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(100*time.Millisecond),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { c.asyncError(err) }),
@@ -85,6 +87,10 @@ func Connect(ctx context.Context, servers string, timeout time.Duration, trace T
 	case <-late.C:
 		err = fmt.Errorf("%w: waited %v", ErrTimeout, timeout)
 	case r := <-done:
+		var netErr net.Error
+		if errors.Is(r.err, nats.ErrTimeout) || errors.As(r.err, &netErr) && netErr.Timeout() {
+			return nil, fmt.Errorf("%w: waited %v", ErrTimeout, perServer)
+		}
 		if r.err != nil {
 			return nil, r.err
 		}

@@ -124,8 +124,8 @@ func (c *couple) caughtUp(t *testing.T) {
 }
 
 // write puts, deletes, purges and lets expire at the origin until the test ends,
-// every so often or as fast as it can: keys under w are written again and again,
-// those under t once. With again, values under w expire as well.
+// every so often, or with 0 as fast as the mirror can follow: keys under w are written
+// again and again, those under t once. With again, values under w expire as well.
 func (c *couple) write(t *testing.T, every time.Duration, again bool) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -147,16 +147,33 @@ func (c *couple) write(t *testing.T, every time.Duration, again bool) {
 			case r < 8 && again:
 				header.Set("Nats-TTL", "1s")
 			}
-			if _, err := c.hub.PublishMsg(ctx, &nats.Msg{Subject: "$KV.demo." + key, Header: header, Data: []byte("v")}); err != nil && ctx.Err() == nil {
+			ack, err := c.hub.PublishMsg(ctx, &nats.Msg{Subject: "$KV.demo." + key, Header: header, Data: []byte("v")})
+			switch {
+			case ctx.Err() != nil:
+			case err != nil:
 				t.Errorf("writing: %v", err)
 				return
-			}
-			if every > 0 {
+			case every > 0:
 				time.Sleep(every)
+			case n%1_000 == 0:
+				c.follow(ctx, ack.Sequence)
 			}
 		}
 	})
 	t.Cleanup(func() { cancel(); wg.Wait() })
+}
+
+// follow waits until the mirror is near a sequence. Over a link on which more is waiting
+// than it carries in a minute, nothing else is answered.
+func (c *couple) follow(ctx context.Context, seq uint64) {
+	const near = 10_000
+	for ctx.Err() == nil {
+		s, err := c.leaf.Stream(ctx, "KV_demo")
+		if err == nil && s.CachedInfo().State.LastSeq+near >= seq {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 }
 
 // short are waits for servers on this machine. What differs for a time only is in

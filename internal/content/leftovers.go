@@ -128,12 +128,11 @@ func (l *Leftovers) Purges() []Purge {
 	return purges
 }
 
-// Requests are purges that do what [Leftovers.Purges] lists: a single one takes the place
-// of those of many keys where every message that the mirror held from before its origin's
-// first is among them. older was read before the messages were, so there are no others
-// below its sequence now.
-func (l *Leftovers) Requests(older Older) []Purge {
-	purges := l.Purges()
+// Requests are purges that do what those of [Leftovers.Purges] do: a single one takes the
+// place of those of many keys where every message that the mirror held from before its
+// origin's first is among them. older was read before the messages were, so there are no
+// others below its sequence now.
+func (l *Leftovers) Requests(purges []Purge, older Older) []Purge {
 	covered := func(p Purge) bool { return p.Before <= older.Before && p.Messages == l.subjects[p.Subject].messages }
 	keys, messages := 0, uint64(0)
 	for _, p := range purges {
@@ -144,7 +143,7 @@ func (l *Leftovers) Requests(older Older) []Purge {
 	if keys < 2 || messages != older.Messages {
 		return purges
 	}
-	return append(slices.DeleteFunc(purges, covered), Purge{Before: older.Before, Messages: messages})
+	return append(slices.DeleteFunc(slices.Clone(purges), covered), Purge{Before: older.Before, Messages: messages})
 }
 
 // GoneMessages is how many messages can be purged only with consent, because one of
@@ -173,12 +172,23 @@ func (l *Leftovers) StillHeld(purges []Purge) int {
 // Unpurgeable lists the subjects that have messages left over and cannot be purged.
 func (l *Leftovers) Unpurgeable() []string {
 	var subjects []string
-	for _, subject := range slices.Sorted(maps.Keys(l.subjects)) {
-		if s := l.subjects[subject]; s.unpurgeable && s.messages > 0 {
+	for subject, s := range l.subjects {
+		if s.unpurgeable && s.messages > 0 {
 			subjects = append(subjects, subject)
 		}
 	}
+	slices.Sort(subjects)
 	return subjects
+}
+
+// Purgeable says whether something can be purged, with consent or without.
+func (l *Leftovers) Purgeable() bool {
+	for _, s := range l.subjects {
+		if !s.unpurgeable && s.messages > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // FindUnpurgeable reads the mirror once more to find the subjects that cannot be

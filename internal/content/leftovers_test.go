@@ -227,6 +227,9 @@ func TestLeftovers(t *testing.T) {
 			if got := l.Purges(); !slices.Equal(got, want) || l.GoneMessages() != test.gone || !slices.Equal(l.Unpurgeable(), test.left) {
 				t.Errorf("%s, with consent %t: purges %v and leaves %q, %d are gone; want %v, %q, %d", test.name, consent, got, l.Unpurgeable(), l.GoneMessages(), want, test.left, test.gone)
 			}
+			if l.Purgeable() != (len(want) > 0 || test.gone > 0) {
+				t.Errorf("%s, with consent %t: purgeable is %t", test.name, consent, l.Purgeable())
+			}
 			if held := l.StillHeld(want); held != len(want) {
 				t.Errorf("%s: %d of %d are held", test.name, held, len(want))
 			}
@@ -279,7 +282,7 @@ func TestRequests(t *testing.T) {
 		for _, i := range test.items {
 			l.Add(i)
 		}
-		if got := l.Requests(test.older); !slices.Equal(got, test.want) {
+		if got := l.Requests(l.Purges(), test.older); !slices.Equal(got, test.want) {
 			t.Errorf("%s: %+v, want %+v", test.name, got, test.want)
 		}
 	}

@@ -49,6 +49,7 @@ type pruneJob struct {
 	mirror    fleet.Mirror
 	member    *Member
 	leftovers *content.Leftovers
+	purges    []content.Purge // of what is left over, as far as there is consent
 	gaps      *content.Gaps
 }
 
@@ -94,10 +95,10 @@ func (p *PrunePlan) GoneMessages() (n uint64) {
 func (p *PrunePlan) decide() error {
 	for _, j := range p.jobs {
 		j.leftovers.Gone = p.gone
-		purges := j.leftovers.Purges()
-		j.member.Purge.Keys, j.member.Purge.Messages = len(purges), messagesOf(purges)
+		j.purges = j.leftovers.Purges()
+		j.member.Purge.Keys, j.member.Purge.Messages = len(j.purges), messagesOf(j.purges)
 		j.member.Purge.Gone = j.leftovers.GoneMessages()
-		if len(purges) > 0 {
+		if len(j.purges) > 0 {
 			j.member.Action, p.Action = WouldUpdate, WouldUpdate
 		}
 	}
@@ -146,7 +147,7 @@ func (p *PrunePlan) purgeable(m fleet.Mirror, member *Member, leftovers *content
 	for _, subject := range kept[:min(len(kept), p.options.Shown)] {
 		member.Purge.Unpurgeable = append(member.Purge.Unpurgeable, kvcfg.Key(subject))
 	}
-	if member.Content.OriginUnreadable == "" && len(leftovers.Purges()) == 0 && leftovers.GoneMessages() == 0 {
+	if member.Content.OriginUnreadable == "" && !leftovers.Purgeable() {
 		return false
 	}
 	if why := unsafeToPurge(m, member); why != "" {
@@ -227,7 +228,7 @@ func (p *PrunePlan) prune(ctx context.Context, j *pruneJob) {
 			}
 			return
 		}
-		named, more := j.leftovers.Purges(), j.leftovers.Full()
+		named, more := j.purges, j.leftovers.Full()
 		purged, err := p.purge(ctx, j, p.joined(ctx, j))
 		j.member.Purge.Purged += purged
 		unknown := err != nil && jsapi.OutcomeUnknown(err)
@@ -245,7 +246,7 @@ func (p *PrunePlan) prune(ctx context.Context, j *pruneJob) {
 		if unknown {
 			j.member.Purge.Purged += max(messagesOf(named), purged) - purged // no answer counted them, and they are gone
 		}
-		left := j.member.Content.DifferentCount() == 0 && len(j.leftovers.Purges()) > 0 // what has come since cannot be told from what is in its place
+		left := j.member.Content.DifferentCount() == 0 && len(j.purges) > 0 // what has come since cannot be told from what is in its place
 		if !left || purged == 0 && !unknown || !more && round >= maxPruneRounds {
 			j.finish(left)
 			return
@@ -282,7 +283,7 @@ func (p *PrunePlan) verifyPurged(ctx context.Context, j *pruneJob, named []conte
 			count(j.member.Purge.Purged, "message is", "messages are"), held, count(len(named), "key")))
 		return false
 	}
-	j.member.Content = compared
+	j.member.Content, j.purges = compared, j.leftovers.Purges()
 	if !p.gone {
 		j.member.Purge.Gone = j.leftovers.GoneMessages()
 	}
@@ -309,7 +310,7 @@ func (j *pruneJob) interrupt() {
 func (j *pruneJob) finish(more bool) {
 	m := j.member
 	if more {
-		m.Note = fmt.Sprintf("all that was left over when it was compared is purged, and %s left over since", count(messagesOf(j.leftovers.Purges()), "message is", "messages are"))
+		m.Note = fmt.Sprintf("all that was left over when it was compared is purged, and %s left over since", count(messagesOf(j.purges), "message is", "messages are"))
 	}
 	j.mirror.Facts.Content = contentFacts(m.Content, nil)
 	m.Findings = check.Findings(j.mirror.Facts, check.DefaultThresholds())

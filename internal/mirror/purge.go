@@ -17,7 +17,7 @@ const maxPurges = 64
 // joined only where a key has one message: of several, one may go by itself before the
 // purge, and another one, which is not left over, be taken for it.
 func (p *PrunePlan) joined(ctx context.Context, j *pruneJob) []content.Purge {
-	name, purges := j.mirror.Facts.Mirror.Config.Name, j.leftovers.Requests(j.member.Content.Older)
+	name, purges := j.mirror.Facts.Mirror.Config.Name, j.leftovers.Requests(j.purges, j.member.Content.Older)
 	if j.mirror.Facts.Mirror.Config.MaxMsgsPerSubject != 1 {
 		return purges
 	}

@@ -9,6 +9,7 @@ package check
 import (
 	"fmt"
 	"slices"
+	"sync"
 
 	"nats-kvmirror/internal/stream"
 )
@@ -85,10 +86,11 @@ type row struct {
 	findFleet func(FleetFacts) (Severity, []string)
 }
 
-// rows is the table of all findings.
-func rows() []row {
+// rows is the table of all findings. Nobody changes it; it is made once, since each of
+// thousands of mirrors is held against it.
+var rows = sync.OnceValue(func() []row {
 	return slices.Concat(ttlRows(), linkRows(), messageRows(), settingRows(), usableRows(), replicaRows(), fleetRows())
-}
+})
 
 // Findings are the problems that the facts about a mirror show, without those
 // whose codes are to be ignored, the worst first.

@@ -222,27 +222,42 @@ func (a *API) call(ctx context.Context, subject string, body, reply any) error {
 
 // decode reads an answer, which is either an error or the reply.
 func decode(subject string, data []byte, reply any) error {
-	malformed := func(err error) error {
+	var e envelope
+	if err := unmarshal(subject, data, &e); err != nil {
+		return err
+	}
+	if err := e.failure(subject); err != nil {
+		return err
+	}
+	return unmarshal(subject, data, reply)
+}
+
+// envelope is what each answer has.
+type envelope struct {
+	Type  string    `json:"type"`
+	Error *apiError `json:"error"`
+}
+
+// failure is the error that an answer is; nil when it is a reply.
+func (e envelope) failure(subject string) error {
+	malformed := func(why string) error {
+		return &Error{Kind: ErrMalformed, Subject: subject, Description: why}
+	}
+	switch {
+	case e.Error != nil && e.Error.Code == 0 && e.Error.ErrCode == 0:
+		return malformed("it has an error without a code")
+	case e.Error != nil:
+		return e.Error.sorted(subject)
+	case e.Type == "":
+		return malformed("it has no type")
+	}
+	return nil
+}
+
+// unmarshal reads JSON.
+func unmarshal(subject string, data []byte, v any) error {
+	if err := json.Unmarshal(data, v); err != nil {
 		return &Error{Kind: ErrMalformed, Subject: subject, Description: err.Error()}
-	}
-	var envelope struct {
-		Type  string    `json:"type"`
-		Error *apiError `json:"error"`
-	}
-	if err := json.Unmarshal(data, &envelope); err != nil {
-		return malformed(err)
-	}
-	if envelope.Error != nil && envelope.Error.Code == 0 && envelope.Error.ErrCode == 0 {
-		return malformed(errors.New("it has an error without a code"))
-	}
-	if envelope.Error != nil {
-		return envelope.Error.sorted(subject)
-	}
-	if envelope.Type == "" {
-		return malformed(errors.New("it has no type"))
-	}
-	if err := json.Unmarshal(data, reply); err != nil {
-		return malformed(err)
 	}
 	return nil
 }

@@ -33,14 +33,18 @@ func (a *API) List(ctx context.Context, offset int) (Page, error) {
 }
 
 // pageOf reads an answer that has to be a page. A stream on it that cannot be
-// understood is counted, so that the others are not lost.
+// understood is counted, so that the others are not lost. It is long, and read once.
 func pageOf(prefix, subject string, data []byte) (Page, error) {
 	var page struct {
+		envelope
 		Total   *int              `json:"total"` // said also of no streams at all
 		Streams []json.RawMessage `json:"streams"`
 		Missing []string          `json:"missing"`
 	}
-	err := decode(subject, data, &page)
+	err := unmarshal(subject, data, &page)
+	if err == nil {
+		err = page.failure(subject)
+	}
 	if err == nil && (page.Total == nil || *page.Total < 0) {
 		err = &Error{Kind: ErrMalformed, Subject: subject, Description: "it is no list of streams"}
 	}

@@ -74,16 +74,19 @@ func TestClusterHints(t *testing.T) {
 		{10008, "JetStream system temporarily unavailable", "the cluster has no leader"},
 		{10118, "stream is offline", "the servers that host it are down"},
 	} {
-		prefix := fmt.Sprintf("FAKE%d", test.code)
-		if _, err := nc.Subscribe(prefix+".>", func(m *nats.Msg) {
-			_ = m.Respond(fmt.Appendf(nil, `{"type":"x","error":{"code":503,"err_code":%d,"description":%q}}`, test.code, test.text))
-		}); err != nil {
-			t.Fatal(err)
-		}
-		if err := nc.Flush(); err != nil {
-			t.Fatal(err)
-		}
-		hinted(t, test.text, test.hint, "edit", "m", "--history", "3", "-f", "--server", sites.Leaf.URL(), "--js-api-prefix", prefix, "--timeout", "200ms")
+		t.Run(test.text, func(t *testing.T) {
+			t.Parallel()
+			prefix := fmt.Sprintf("FAKE%d", test.code)
+			if _, err := nc.Subscribe(prefix+".>", func(m *nats.Msg) {
+				_ = m.Respond(fmt.Appendf(nil, `{"type":"x","error":{"code":503,"err_code":%d,"description":%q}}`, test.code, test.text))
+			}); err != nil {
+				t.Fatal(err)
+			}
+			if err := nc.Flush(); err != nil {
+				t.Fatal(err)
+			}
+			hinted(t, test.text, test.hint, "edit", "m", "--history", "3", "-f", "--server", sites.Leaf.URL(), "--js-api-prefix", prefix, "--timeout", brief.String())
+		})
 	}
 	hinted(t, "(10021)", "it is the prefix of the mirror's own domain: name the origin's with --mirror-domain DOMAIN",
 		"add", "m", "--mirror", "plain", "--mirror-api-prefix", "$JS.API", "--js-domain", "hub", "--allow-msg-ttl", "--server", sites.Leaf.URL())

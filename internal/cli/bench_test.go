@@ -62,7 +62,7 @@ func benchSites(tb testing.TB, roundTrip time.Duration) (*natstest.Sites, *natst
 	}
 	tb.Cleanup(sites.Stop)
 	keyValue(tb, sites.Hub.URL(), jetstream.KeyValueConfig{Bucket: "demo", LimitMarkerTTL: time.Second})
-	p := proxyTo(tb, sites.Leaf)
+	p := natstest.ProxyTo(tb, sites.Leaf)
 	p.SetDelay(roundTrip / 2)
 	return sites, p
 }

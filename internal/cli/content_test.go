@@ -161,7 +161,7 @@ func TestPruneAnswersLost(t *testing.T) {
 	slow(t)
 	t.Parallel()
 	sites := leftBehind(t, 20)
-	p := proxyTo(t, sites.Leaf)
+	p := natstest.ProxyTo(t, sites.Leaf)
 	var purges sync.Map
 	p.SetHook(func(m natstest.Message) natstest.Verdict {
 		if m.Direction == natstest.ToServer && strings.Contains(m.Subject, "STREAM.PURGE") {

@@ -36,7 +36,7 @@ func BenchmarkDomains(b *testing.B) {
 	if err := sites.Fill(b.Context(), *benchMirrors); err != nil {
 		b.Fatal(err)
 	}
-	p := proxyTo(b, sites.Hub)
+	p := natstest.ProxyTo(b, sites.Hub)
 	p.SetDelay(50 * time.Millisecond)
 	check := func(n int, domains ...string) time.Duration {
 		out, took := timed(b, p.URL(), exec.Command(ours, "check", "--domains", strings.Join(domains, ",")))

@@ -117,7 +117,7 @@ func (c *clusterPair) during(t *testing.T, name string, server int, event func()
 		return append(slices.Clone(s.args), "--server", url, "--timeout", (5 * brief).String())
 	}
 	for i, s := range commands {
-		p := proxyTo(t, c.leaf[server])
+		p := natstest.ProxyTo(t, c.leaf[server])
 		var seen atomic.Int32
 		reached := sync.OnceFunc(ready.Done)
 		ready.Add(1)

@@ -42,7 +42,7 @@ func BenchmarkFleet(b *testing.B) {
 		b.Fatal(err)
 	}
 	b.Cleanup(fleet.Stop)
-	p := proxyTo(b, fleet.Leaf)
+	p := natstest.ProxyTo(b, fleet.Leaf)
 
 	for _, n := range []int{10, 100, 1_000, 2_000, 10_000} {
 		b.Run(fmt.Sprintf("mirrors=%d", n), func(b *testing.B) {

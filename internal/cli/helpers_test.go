@@ -209,19 +209,7 @@ func (o outcome) mustBe(t *testing.T, code int, action mirror.Action, kind mirro
 func sitesWithProxy(t *testing.T) (*natstest.Sites, *natstest.Proxy) {
 	t.Helper()
 	sites := plainSites(t)
-	p := proxyTo(t, sites.Leaf)
-	return sites, p
-}
-
-// proxyTo is a proxy in front of a server, for as long as the test runs.
-func proxyTo(tb testing.TB, server *natstest.Server) *natstest.Proxy {
-	tb.Helper()
-	p, err := natstest.NewProxy(server.Addr())
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(p.Close)
-	return p
+	return sites, natstest.ProxyTo(t, sites.Leaf)
 }
 
 // hitOnce strikes the first message of a request or of its answer.
@@ -324,8 +312,7 @@ func plainMirrors(t *testing.T, n int) (*natstest.Sites, *natstest.Proxy) {
 			return err == nil && info.Mirror.Active >= 0
 		})
 	}
-	p := proxyTo(t, sites.Leaf)
-	return sites, p
+	return sites, natstest.ProxyTo(t, sites.Leaf)
 }
 
 // waitUntil waits for a condition.

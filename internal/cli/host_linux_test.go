@@ -35,7 +35,7 @@ func TestHostIsGone(t *testing.T) {
 		t.Run(test.host, func(t *testing.T) {
 			t.Parallel()
 			sites := plainSites(t)
-			p := proxyTo(t, sites.Leaf)
+			p := natstest.ProxyTo(t, sites.Leaf)
 			dir := t.TempDir()
 			path := filepath.Join(dir, test.host)
 			if err := os.Symlink(program, path); err != nil {

@@ -118,7 +118,7 @@ func TestPruneKilled(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			sites := scatteredBehind(t, 4_000)
-			p := proxyTo(t, sites.Leaf)
+			p := natstest.ProxyTo(t, sites.Leaf)
 			prune := []string{"prune", "m", "--gone", "--force"}
 			random := rand.New(rand.NewPCG(4, uint64(len(test.name))))
 			purging := func() requestPoint {
@@ -149,7 +149,7 @@ func TestRecreateKilled(t *testing.T) {
 	slow(t)
 	t.Parallel()
 	sites := leftBehind(t, 2_000)
-	p := proxyTo(t, sites.Leaf)
+	p := natstest.ProxyTo(t, sites.Leaf)
 	cache := t.TempDir()
 	random := rand.New(rand.NewPCG(4, 4))
 	nc := connectTo(t, sites.Leaf.URL())

@@ -169,7 +169,7 @@ func TestPruneInterruptedComparing(t *testing.T) {
 	slow(t)
 	t.Parallel()
 	sites := leftBehind(t, 20)
-	p := proxyTo(t, sites.Leaf)
+	p := natstest.ProxyTo(t, sites.Leaf)
 	interrupt := atRequest("hub.API.STREAM.INFO", "STREAM.PURGE")
 	ctx, cancel := interrupt.context(t)
 	defer cancel()

@@ -163,7 +163,7 @@ func asOld(t *testing.T, url string) []string {
 // was asked something else, and the way to that server.
 func interruptedAt(t *testing.T, s *natstest.Server, at, after string) (context.Context, *natstest.Proxy) {
 	t.Helper()
-	p := proxyTo(t, s)
+	p := natstest.ProxyTo(t, s)
 	i := atRequest(at, after)
 	ctx, cancel := i.context(t)
 	t.Cleanup(cancel)

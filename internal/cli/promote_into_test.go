@@ -117,7 +117,7 @@ func TestPromoteIntoInterrupted(t *testing.T) {
 		t.Run(at, func(t *testing.T) {
 			t.Parallel()
 			sites := lostOrigin(t)
-			p := proxyTo(t, sites.Leaf)
+			p := natstest.ProxyTo(t, sites.Leaf)
 			p.SetDelay(50 * time.Millisecond)
 			ctx, interrupt := context.WithCancel(t.Context())
 			defer interrupt()
@@ -209,7 +209,7 @@ func TestPromoteIntoOutcomes(t *testing.T) {
 			t.Run(fmt.Sprintf("%s applied %t", subject, applied), func(t *testing.T) {
 				t.Parallel()
 				sites := lostOrigin(t)
-				p := proxyTo(t, sites.Leaf)
+				p := natstest.ProxyTo(t, sites.Leaf)
 				p.SetHook(hitOnce(subject, direction, natstest.Drop))
 				promote := []string{"promote", "plain", "--into", "fresh", "--server", p.URL(), "--timeout", (2 * brief).String()}
 				o := runJSON(t, t.Context(), promote...)

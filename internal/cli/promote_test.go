@@ -222,7 +222,7 @@ func TestPromoteOutcomes(t *testing.T) {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
 			sites := lostOrigin(t)
-			p := proxyTo(t, sites.Leaf)
+			p := natstest.ProxyTo(t, sites.Leaf)
 			p.SetHook(hitOnce("STREAM.UPDATE.KV_demo", f.direction, f.verdict))
 			promote := []string{"promote", "demo", "--force", "--server", p.URL(), "--timeout", (2 * brief).String()}
 			o := runJSON(t, t.Context(), promote...)

@@ -197,7 +197,7 @@ func TestPromoteLinkBackAfterAsking(t *testing.T) {
 	waitUntil(t, "the mirror's link to its origin is active", active(time.Time{}))
 	link.Refuse(true)
 	link.CutAll()
-	client := proxyTo(t, sites.Leaf)
+	client := natstest.ProxyTo(t, sites.Leaf)
 
 	p := startOnTerminal(t, client.URL(), "promote", "demo")
 	p.isAsked("Really promote bucket demo?")

@@ -47,7 +47,7 @@ func TestPruneRequests(t *testing.T) {
 			for _, put := range puts {
 				put()
 			}
-			proxy := proxyTo(t, sites.Leaf)
+			proxy := natstest.ProxyTo(t, sites.Leaf)
 			at := []string{"--server", proxy.URL()}
 			runJSON(t, t.Context(), append(at, "add", "m", "--mirror", "demo", "--mirror-domain", "hub", "--wait", "1m")...).mustBe(t, 0, "created", "")
 			purge := purger(t, sites.Hub.URL(), "KV_demo")
@@ -80,7 +80,7 @@ func TestPruneWalksOnce(t *testing.T) {
 	keyValue(t, sites.Hub.URL(), jetstream.KeyValueConfig{Bucket: "demo", Storage: jetstream.MemoryStorage})
 	const n = 10_000
 	putMany(t, sites.Hub.URL(), n, "value")
-	proxy := proxyTo(t, sites.Leaf)
+	proxy := natstest.ProxyTo(t, sites.Leaf)
 	at := []string{"--server", proxy.URL()}
 	runJSON(t, t.Context(), append(at, "add", "m", "--mirror", "demo", "--mirror-domain", "hub", "--wait", "1m")...).mustBe(t, 0, "created", "")
 	purge := purger(t, sites.Hub.URL(), "KV_demo")

@@ -306,7 +306,7 @@ func TestCutAfterTheWrite(t *testing.T) {
 			t.Parallel()
 			bucket := st.name()
 			test.prepare(t, st, bucket)
-			p := proxyTo(t, st.Leaf)
+			p := natstest.ProxyTo(t, st.Leaf)
 			var mu sync.Mutex
 			var cut time.Time
 			looks := -1 // since the write, which is read back

@@ -19,11 +19,7 @@ func TestRoundTrips(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(servers.Stop)
-	p, err := natstest.NewProxy(servers.Leaf.Addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(p.Close)
+	p := natstest.ProxyTo(t, servers.Leaf)
 
 	type cost struct{ lists, infos, rounds int }
 	for _, c := range []struct {

@@ -102,11 +102,7 @@ func (f *manyMirrors) testSecondRead(t *testing.T) {
 			}
 			return data
 		})
-		p, err := natstest.NewProxy(f.servers.Leaf.Addr())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer p.Close()
+		p := natstest.ProxyTo(t, f.servers.Leaf)
 		p.SetHook(func(m natstest.Message) natstest.Verdict {
 			if m.Direction == natstest.ToServer && m.Subject == fake.origins+".STREAM.LIST" && !strings.Contains(string(m.Payload), `:0}`) {
 				p.Refuse(true)

@@ -48,11 +48,7 @@ func TestDomains(t *testing.T) {
 		"all":   func(r *Reader) (Fleet, error) { return r.All(t.Context()) },
 		"named": func(r *Reader) (Fleet, error) { return r.Named(t.Context(), []string{"m"}) },
 	} {
-		p, err := natstest.NewProxy(sites.Hub.Addr())
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(p.Close)
+		p := natstest.ProxyTo(t, sites.Hub)
 		r := domains(t, sites, longTimeout)
 		r.Conn = reader(t, p.URL(), "$JS.API", longTimeout).Conn
 		for i, api := range r.Own {

@@ -41,7 +41,7 @@ func TestWalkLoses(t *testing.T) {
 		} {
 			t.Run(test.name, func(t *testing.T) {
 				t.Parallel()
-				proxy := proxyTo(t, server)
+				proxy := natstest.ProxyTo(t, server)
 				var seen, lost atomic.Int64
 				proxy.SetHook(func(m natstest.Message) natstest.Verdict {
 					if test.what(m) && test.lost(seen.Add(1)) {
@@ -134,7 +134,7 @@ func TestWalkOverAConnectionThatIsCut(t *testing.T) {
 	const n = 6_000
 	server := start(t, alone)
 	padded(t, dial(t, server.URL()), n)
-	proxy := proxyTo(t, server)
+	proxy := natstest.ProxyTo(t, server)
 	api := connect(t, proxy.URL(), time.Minute).At("$JS.API")
 	w := begin(t, api, WalkOptions{Stream: "S", From: 1, To: n})
 	eventually(t, "the consumer to stall", w.isStalled)

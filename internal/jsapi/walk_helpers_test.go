@@ -134,17 +134,6 @@ func begin(t *testing.T, api *API, opts WalkOptions) *Walk {
 	return w
 }
 
-// proxyTo is a proxy in front of a server, for as long as the test runs.
-func proxyTo(tb testing.TB, server *natstest.Server) *natstest.Proxy {
-	tb.Helper()
-	p, err := natstest.NewProxy(server.Addr())
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(p.Close)
-	return p
-}
-
 // rest reads a walk to its end.
 func rest(w *Walk) (seqs []uint64, err error) {
 	for {

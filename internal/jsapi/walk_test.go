@@ -94,7 +94,7 @@ func TestWalkIsLong(t *testing.T) {
 	const n = 12_000
 	st := newStream(t, dial(t, s.URL()), jetstream.StreamConfig{Name: "S", Subjects: []string{"s.>"}})
 	st.put(t, "s", n, 2_000, 2_500)
-	proxy := proxyTo(t, s)
+	proxy := natstest.ProxyTo(t, s)
 	var sent atomic.Int64
 	proxy.SetHook(func(m natstest.Message) natstest.Verdict {
 		if strings.HasPrefix(m.Reply, ackPrefix) {
@@ -134,7 +134,7 @@ func TestWalkIsCancelled(t *testing.T) {
 	const n = 6_000
 	server := start(t, alone)
 	s := padded(t, dial(t, server.URL()), n)
-	proxy := proxyTo(t, server)
+	proxy := natstest.ProxyTo(t, server)
 	proxy.SetDelay(2 * time.Millisecond)
 	api := connect(t, proxy.URL(), 10*time.Second).At("$JS.API")
 	for i := range 40 {

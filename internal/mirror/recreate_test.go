@@ -268,11 +268,7 @@ func TestRecreateInterrupted(t *testing.T) {
 // there or back.
 func (l *lostLab) interrupted(t *testing.T, nth int, verdict natstest.Verdict, req RecreateRequest, refused bool) {
 	t.Helper()
-	p, err := natstest.NewProxy(l.Leaf.Addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(p.Close)
+	p := natstest.ProxyTo(t, l.Leaf)
 	c, err := Connect(t.Context(), p.URL(), Options{Timeout: 300 * time.Millisecond, Waits: Waits{Poll: 5 * time.Millisecond, Recheck: 5 * time.Millisecond, Stall: time.Second}},
 		nats.ReconnectWait(10*time.Millisecond))
 	if err != nil {

@@ -121,6 +121,25 @@ func NewProxy(target string) (*Proxy, error) {
 	return newProxy(target, "nats://", false)
 }
 
+// TB is what a helper needs of a test or a benchmark. It is not testing.TB, as the demo
+// links this package.
+type TB interface {
+	Helper()
+	Fatal(args ...any)
+	Cleanup(func())
+}
+
+// ProxyTo is a proxy in front of a server, for as long as a test runs.
+func ProxyTo(tb TB, s *Server) *Proxy {
+	tb.Helper()
+	p, err := NewProxy(s.Addr())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(p.Close)
+	return p
+}
+
 // NewLinkProxy is NewProxy for leafnode connections, or any others: bytes are
 // counted and delayed, and connections are cut and refused, but messages are
 // not seen. The server at target must not advertise its leafnode address

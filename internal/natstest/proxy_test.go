@@ -30,11 +30,7 @@ func proxied(t *testing.T) (*Server, *Proxy) {
 	if err := nc.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	p, err := NewProxy(s.Addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(p.Close)
+	p := ProxyTo(t, s)
 	return s, p
 }
 
@@ -242,11 +238,7 @@ func TestProxyHidesServers(t *testing.T) {
 	if len(connect(t, servers[0].URL()).DiscoveredServers()) == 0 {
 		t.Fatal("the servers do not tell of each other")
 	}
-	p, err := NewProxy(servers[0].Addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close()
+	p := ProxyTo(t, servers[0])
 	if urls := connect(t, p.URL()).DiscoveredServers(); len(urls) > 0 {
 		t.Errorf("servers discovered through the proxy: %v", urls)
 	}

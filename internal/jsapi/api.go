@@ -196,11 +196,10 @@ func headerOf(subject, name string, data []byte) (string, error) {
 
 // infoOf reads an answer that has to be about the stream of this name.
 func (a *API) infoOf(subject, name string, data []byte) (*stream.Info, error) {
-	var raw json.RawMessage
-	if err := decode(subject, data, &raw); err != nil {
+	if err := failureOf(subject, data); err != nil {
 		return nil, err
 	}
-	s, err := stream.Parse(raw)
+	s, err := stream.Parse(data)
 	if err == nil && s.Config.Name != name {
 		err = fmt.Errorf("it is about the stream %q", s.Config.Name)
 	}
@@ -222,14 +221,19 @@ func (a *API) call(ctx context.Context, subject string, body, reply any) error {
 
 // decode reads an answer, which is either an error or the reply.
 func decode(subject string, data []byte, reply any) error {
+	if err := failureOf(subject, data); err != nil {
+		return err
+	}
+	return unmarshal(subject, data, reply)
+}
+
+// failureOf is the error that an answer is; nil when it is a reply.
+func failureOf(subject string, data []byte) error {
 	var e envelope
 	if err := unmarshal(subject, data, &e); err != nil {
 		return err
 	}
-	if err := e.failure(subject); err != nil {
-		return err
-	}
-	return unmarshal(subject, data, reply)
+	return e.failure(subject)
 }
 
 // envelope is what each answer has.
@@ -238,7 +242,7 @@ type envelope struct {
 	Error *apiError `json:"error"`
 }
 
-// failure is the error that an answer is; nil when it is a reply.
+// failure is failureOf of an answer that was read.
 func (e envelope) failure(subject string) error {
 	malformed := func(why string) error {
 		return &Error{Kind: ErrMalformed, Subject: subject, Description: why}

@@ -1,7 +1,6 @@
 package jsapi
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 )
@@ -115,9 +114,8 @@ type apiError struct {
 
 // refusal is the error in an answer, nil when there is none.
 func refusal(answer []byte) *Error {
-	var raw json.RawMessage
 	var e *Error
-	errors.As(decode("", answer, &raw), &e)
+	errors.As(failureOf("", answer), &e)
 	return e
 }
 
